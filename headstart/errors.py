@@ -1,0 +1,39 @@
+"""What a user can cause is told in one line, with exit status 1 and no traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something that the user can mend.
+
+    The message is one line: the value that came, the values that are taken, what to do next.
+    """
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and end the process with its exit status (None counts as 0).
+
+    A `UserError`, a full disk, a file that may not be read or written and Ctrl-C become one line on standard error.
+    """
+    try:
+        status = main()
+    except UserError as error:
+        status = _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        status = 130
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            status = _fail(f"the disk is full ({error.filename or 'while writing'}): free some space and run it again")
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            status = _fail(f"no permission for {error.filename}: {error.strerror}; change its owner or its mode")
+        else:
+            raise
+    raise SystemExit(status)
+
+
+def _fail(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return 1

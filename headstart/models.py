@@ -1,0 +1,89 @@
+"""The head, the whole network that is assembled from backbone and head, and the files that they are kept in."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from headstart import backbones, images, params
+from headstart.errors import UserError
+from headstart.runtime import keras
+
+HEAD = Path("models/head.keras")
+CLASSIFIER = Path("models/classifier.keras")
+# What a classifier file says of itself, beside what Keras reads.
+DETAILS = "headstart.json"
+
+
+def build_head(shape: tuple[int, int, int], classes: int, head: params.Head) -> keras.Model:
+    """The head on bottleneck features of `shape` (h, w, c): float32 (n, h, w, c) to (n, 1) or (n, classes).
+
+    Two classes give one sigmoid unit, the probability of class 1; more give a softmax.
+    """
+    layers = keras.layers
+    pooling = (
+        layers.Flatten(name="pooling") if head.pooling == "flatten" else layers.GlobalAveragePooling2D(name="pooling")
+    )
+    x = pooling(inputs := keras.Input(shape))
+    for number, units in enumerate(head.hidden):
+        x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
+        x = layers.Dropout(head.dropout, name=f"dropout{number}")(x)
+    if not head.hidden:
+        x = layers.Dropout(head.dropout, name="dropout")(x)
+    units, activation = (1, "sigmoid") if classes == 2 else (classes, "softmax")
+    return keras.Model(inputs, layers.Dense(units, activation=activation, name="output")(x), name="head")
+
+
+def join(backbone: keras.Model, head: keras.Model, backbone_params: params.Backbone) -> keras.Model:
+    """The whole network: uint8 RGB (n, size, size, 3) to what `head` gives."""
+    inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
+    scaled = backbones.scale(inputs, backbone_params.name, backbone_params.scaling)
+    return keras.Model(inputs, head(backbones.run(backbone, scaled, backbone_params.weights)), name="classifier")
+
+
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """What a head or classifier gives, (n, 1) or (n, k), as (n, k) float32 probabilities, a column a class."""
+    outputs = np.asarray(outputs, "float32")
+    return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
+
+
+def save(model: keras.Model, path: Path, classes: list[str] | None = None) -> None:
+    """Write `model` to `path` (.keras), the same bytes for the same weights; whole or not at all.
+
+    classes: the names of the classes, which make the file a classifier that `load` reads.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        written = Path(folder, path.name)
+        model.save(written)
+        # Keras puts the time into the archive and its metadata.
+        with zipfile.ZipFile(written) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        metadata = json.loads(entries["metadata.json"])
+        metadata["date_saved"] = None
+        entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+        if classes is not None:
+            details = {"classes": classes, "size": model.input.shape[1], "resizing": images.RESIZING}
+            entries[DETAILS] = json.dumps(details, indent=2, ensure_ascii=False).encode()
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in sorted(entries.items()):
+                archive.writestr(zipfile.ZipInfo(name), content)
+        written.replace(path)
+
+
+def load(path: Path) -> tuple[keras.Model, dict]:
+    """A classifier and its details: `classes` (list of str), `size` (int, pixels) and `resizing` (str).
+
+    The model takes uint8 RGB (n, size, size, 3). Raises UserError for a file that is missing or no classifier.
+    """
+    if not path.exists():
+        raise UserError(f"no {path}: run `dvc repro` (or `dvc pull`), or name another file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            details = json.load(io.TextIOWrapper(archive.open(DETAILS), "utf-8"))
+        return keras.saving.load_model(path, compile=False), details
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path} is not a classifier that Headstart wrote: {error}") from None

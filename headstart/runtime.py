@@ -1,0 +1,41 @@
+"""TensorFlow and Keras, brought in once: without start-up noise, with one place for seeds and determinism.
+
+Every module takes `keras` and `tf` from here, so that none of them can be imported before this is set.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+@contextlib.contextmanager
+def _standard_error_closed() -> Iterator[None]:
+    # TensorFlow's libraries log from C++ before they read TF_CPP_MIN_LOG_LEVEL; a failing import still raises.
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _standard_error_closed():
+    import keras
+    import tensorflow as tf
+
+tf.get_logger().setLevel(logging.ERROR)
+
+__all__ = ["deterministic", "keras", "tf"]
+
+
+def deterministic(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow with `seed`, and let TensorFlow use only ops that give the same bits again."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,171 @@
+"""Training epoch by epoch: logged by DVCLive, checkpointed after each epoch, the same bytes after a break."""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from dvclive import Live
+from sklearn.utils.class_weight import compute_class_weight
+
+from headstart import checkpoint, params, progress
+from headstart.manifest import Manifest
+from headstart.runtime import keras, tf
+
+Logs = dict[str, float]
+
+
+def feature_batches(
+    take: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], order: np.ndarray, batch_size: int
+) -> tf.data.Dataset:
+    """Batches of `take(rows)`, float16 (n, *shape) read from memory-mapped arrays, as float32, in the `order` given."""
+
+    def read(rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(take, [rows], tf.float16)
+        return tf.cast(tf.ensure_shape(batch, (None, *shape)), tf.float32)
+
+    return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(read).prefetch(2)
+
+
+def targets(manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights: str = "none") -> tf.data.Dataset:
+    """Batches of labels of `rows`, float32 (n, 1), and their weights, float32 (n,).
+
+    class_weights: `none` (all 1), or `balanced`: as if each class had as many training images
+    (`sklearn.utils.class_weight.compute_class_weight`).
+    """
+    weights = np.ones(len(manifest.classes), "float32")
+    if class_weights == "balanced":
+        labels = manifest.labels[manifest.rows("train")]
+        weights = compute_class_weight("balanced", classes=np.arange(len(weights)), y=labels).astype("float32")
+    labels = manifest.labels[rows]
+    return tf.data.Dataset.from_tensor_slices((labels[:, None].astype("float32"), weights[labels])).batch(batch_size)
+
+
+def with_targets(
+    inputs: tf.data.Dataset, manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights: str = "none"
+) -> tf.data.Dataset:
+    """Batches of (inputs, labels, weights) for Keras; `inputs` are batches of the same `rows`."""
+    paired = tf.data.Dataset.zip(inputs, targets(manifest, rows, batch_size, class_weights))
+    return paired.map(lambda x, target: (x, *target))
+
+
+def shuffled(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """`rows` in the order of one epoch, which hangs on the seed and the epoch's number alone."""
+    return np.random.default_rng([seed, epoch]).permutation(rows)
+
+
+def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int) -> keras.Model:
+    """`model`, compiled for its output: binary cross-entropy for one unit, sparse categorical for more.
+
+    steps: batches an epoch; with `schedule: cosine` the learning rate falls to 0 over all of them.
+    """
+    rate = settings.learning_rate
+    if getattr(settings, "schedule", "constant") == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, steps * settings.epochs))
+    make, extra = {
+        "sgd": (keras.optimizers.SGD, {"momentum": settings.momentum}),
+        "rmsprop": (keras.optimizers.RMSprop, {"momentum": settings.momentum}),
+        "adam": (keras.optimizers.Adam, {}),
+        "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
+    }[settings.optimizer]
+    loss = "binary_crossentropy" if model.output.shape[-1] == 1 else "sparse_categorical_crossentropy"
+    model.compile(make(rate, **extra), loss, weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(
+    model: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset,
+    settings: params.Head | params.FineTune,
+    stage: str,
+    better: Callable[[Logs], tuple] | None,
+) -> int:
+    """Train a compiled `model` for `settings.epochs`, and leave the weights to keep in it.
+
+    batches: the training batches of an epoch, counted from 0.
+    better: what ranks an epoch, the higher the better; the best one's weights are kept, the untrained model's (epoch
+        0) among them, and training stops early after `settings.early_stopping` epochs without a better one. None
+        keeps the last epoch's.
+
+    Writes DVCLive's logs to `metrics/head/` or `metrics/fine_tune/`. Returns the number of the epoch that was kept.
+    """
+    folder = stage.removeprefix("train_")
+    file = checkpoint.folder(stage) / "epochs.npz"
+    variables = [*model.variables, *model.optimizer.variables]
+    if file.exists():
+        history, kept, best = _restore(file, variables)
+        print(f"{stage}: going on after epoch {len(history) - 1}")
+    else:
+        history, kept, best = [_named(model.evaluate(validation, verbose=0, return_dict=True), "validation")], 0, None
+        _save(file, variables, history, kept, best := model.get_weights())
+    steps, said = len(batches(0)), 0.0
+    with (
+        Live(f"metrics/{folder}", save_dvc_exp=False, dvcyaml=None, report=None) as live,
+        progress.counter(stage, (settings.epochs - len(history) + 1) * steps, "batches") as advance,
+    ):
+        for logs in history[1:]:
+            _log(live, logs)
+        while len(history) <= settings.epochs and not _stalled(history, kept, settings.early_stopping, better):
+            epoch = len(history)
+            start = time.monotonic()
+            bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(1))
+            fitted = model.fit(batches(epoch - 1), shuffle=False, verbose=0, callbacks=[bar])
+            logs = _named({name: values[0] for name, values in fitted.history.items()}, "train")
+            logs |= _named(model.evaluate(validation, verbose=0, return_dict=True), "validation")
+            history.append(logs)
+            if better is None or better(logs) > better(history[kept]):
+                kept, best = epoch, model.get_weights()
+            _save(file, variables, history, kept, best)
+            _log(live, logs)
+            if time.monotonic() - said > 2 or epoch == settings.epochs:
+                said = time.monotonic()
+                numbers = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+                print(f"{stage}: epoch {epoch}/{settings.epochs}  {numbers}  {said - start:.1f} s", flush=True)
+        live.summary["kept_epoch"] = kept
+        live.make_summary()
+    model.set_weights(best)
+    return kept
+
+
+def by_loss(logs: Logs) -> tuple:
+    """Ranks epochs by validation loss."""
+    return (-logs["validation/loss"],)
+
+
+def by_accuracy(logs: Logs) -> tuple:
+    """Ranks epochs by validation accuracy, ties by validation loss."""
+    return logs["validation/accuracy"], -logs["validation/loss"]
+
+
+def _named(logs: Logs, split: str) -> Logs:
+    return {f"{split}/{name}": float(value) for name, value in logs.items()}
+
+
+def _log(live: Live, logs: Logs) -> None:
+    for name, value in logs.items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def _stalled(history: list[Logs], kept: int, patience: int | None, better) -> bool:
+    return better is not None and patience is not None and len(history) - 1 - kept >= patience
+
+
+def _save(file: Path, variables: list, history: list[Logs], kept: int, best: list[np.ndarray]) -> None:
+    content = io.BytesIO()
+    arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(variables)}
+    arrays |= {f"best{number}": array for number, array in enumerate(best)}
+    np.savez(content, record=np.array(json.dumps({"history": history, "kept": kept, "best": len(best)})), **arrays)
+    checkpoint.write(file, content.getbuffer())
+
+
+def _restore(file: Path, variables: list) -> tuple[list[Logs], int, list[np.ndarray]]:
+    with np.load(file) as arrays:
+        for number, variable in enumerate(variables):
+            variable.assign(arrays[f"variable{number}"])
+        record = json.loads(str(arrays["record"]))
+        return record["history"], record["kept"], [arrays[f"best{number}"] for number in range(record["best"])]

@@ -1,0 +1,133 @@
+"""Run every image through the frozen backbone once: bottleneck features, and activations at the cut."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from headstart import augment, backbones, batches, checkpoint, errors, features, params, progress, sources
+from headstart.archive import open_source
+from headstart.errors import UserError
+from headstart.manifest import Manifest, read_manifest
+from headstart.runtime import deterministic, keras, tf
+
+BLOCK = 8  # batches between two marks of how far the work is
+
+
+def network(settings: params.View) -> keras.Model:
+    """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
+    backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
+    inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
+    x = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
+    if settings.fine_tune.views == "live":
+        backbones.frozen_layers(backbone, settings.fine_tune.cut)  # a layer that is not there is told before the work
+        return keras.Model(inputs, [backbones.run(backbone, x, settings.backbone.weights)])
+    frozen, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
+    cut = backbones.run(frozen, x, settings.backbone.weights)
+    return keras.Model(inputs, [backbones.run(tail, cut, settings.backbone.weights), cut])
+
+
+def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Say what the arrays take, and create those that are missing. Raises UserError where the disk is too small."""
+    sizes = {folder / f"{name}.npy": (shape, 2 * int(np.prod(shape))) for name, shape in shapes.items()}
+    total, free = sum(size for _, size in sizes.values()), shutil.disk_usage(folder).free
+    needed = sum(size for path, (_, size) in sizes.items() if not path.exists())
+    print(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free", flush=True)
+    if needed > free:
+        raise UserError(
+            f"the features take {needed / 1e6:,.0f} MB, but the disk of {folder.resolve()} has {free / 1e6:,.0f} MB "
+            "free: free some, or take fewer fine_tune.views, a later fine_tune.cut or a smaller image.size"
+        )
+    for path, (shape, _) in sizes.items():
+        if not path.exists():
+            np.lib.format.open_memmap(path, "w+", np.float16, shape).flush()
+
+
+def fill(paths: list[Path], model: keras.Model, images: tf.data.Dataset, start: int, finished) -> None:
+    """Write the model's outputs on `images` to the arrays at `paths`, from row `start`; `finished(n)` after a block."""
+
+    @tf.function
+    def forward(batch):
+        return [tf.saturate_cast(output, tf.float16) for output in keras.tree.flatten(model(batch, training=False))]
+
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(path.open("r+b")) for path in paths]
+        for path, file, output in zip(paths, files, model.outputs, strict=True):
+            # Plain writes, not the memory map: pages that were written there would count as memory in use.
+            file.seek(np.load(path, mmap_mode="r").offset + start * 2 * int(np.prod(output.shape[1:])))
+        waiting = 0
+        for number, batch in enumerate(images, 1):
+            for file, output in zip(files, forward(batch), strict=True):
+                output.numpy().tofile(file)
+            waiting += len(batch)
+            if number % BLOCK == 0 or number == len(images):
+                for file in files:
+                    file.flush()
+                finished(waiting)
+                waiting = 0
+
+
+def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
+    """Fill the arrays in `folder`, going on after the last block that was finished there."""
+    model = network(settings)
+    bottleneck, *cut = (tuple(output.shape[1:]) for output in model.outputs)
+    everything, train = np.arange(len(manifest.paths)), manifest.rows("train")
+    extra = settings.fine_tune.views - 1 if cut else 0
+    shapes = {"bottleneck": (len(everything), *bottleneck)}
+    # Parts of the work: the arrays, the network that fills them, and the image and the view of each row.
+    parts = [(["bottleneck"], model, everything, None)]
+    if cut:
+        shapes["cut"] = (len(everything), *cut[0])
+        parts = [(["bottleneck", "cut"], model, everything, None)]
+    if extra:
+        shapes["views"] = (len(train), extra, *cut[0])
+        views = np.tile(np.arange(1, extra + 1), len(train))
+        parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), np.repeat(train, extra), views))
+    make_arrays(folder, shapes)
+
+    mark = folder / "done.json"
+    done = json.loads(mark.read_text()) if mark.exists() else 0
+    total, size = len(everything) + extra * len(train), settings.image.size
+    with open_source(settings.dataset.path) as source, progress.counter("extract", total - done, "images") as advance:
+
+        def finished(count: int) -> None:
+            nonlocal done
+            done += count
+            checkpoint.write(mark, json.dumps(done).encode())
+            advance(count)
+
+        before = 0
+        for names, part, rows, views in parts:
+            start = min(max(done - before, 0), len(rows))
+            before += len(rows)
+            if start == len(rows):
+                continue
+            rows = rows[start:]
+            transforms = None
+            if views is not None:
+                wanted = zip(rows, views[start:], strict=True)
+                drawn = [augment.transform(settings.augment, size, manifest.sha256[r], int(v)) for r, v in wanted]
+                transforms = np.stack(drawn)
+            images = batches.of_images(
+                source, [manifest.paths[row] for row in rows], size, settings.extract.batch_size, transforms
+            )
+            fill([folder / f"{name}.npy" for name in names], part, images, start, finished)
+    mark.unlink()
+
+
+def main() -> None:
+    settings = params.load_stage("extract")
+    deterministic(backbones.RANDOM_SEED)
+    folder = checkpoint.folder("extract")
+    compute(settings, read_manifest(), folder)
+    if features.FEATURES.exists():
+        shutil.rmtree(features.FEATURES)
+    features.FEATURES.parent.mkdir(parents=True, exist_ok=True)
+    folder.replace(features.FEATURES)
+    checkpoint.clear("extract")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,84 @@
+"""Train the backbone's last layers together with the head, from where the head ended, and keep the best epoch."""
+
+import numpy as np
+
+from headstart import augment, backbones, batches, checkpoint, errors, features, models, params, sources, training
+from headstart.archive import Source, open_source
+from headstart.manifest import Manifest, read_manifest
+from headstart.runtime import deterministic, keras, tf
+
+
+def live(settings: params.View, manifest: Manifest, source: Source, classifier: keras.Model):
+    """The whole network, trained on images that are augmented anew in every epoch: model, batches, validation."""
+    size, batch_size = settings.image.size, settings.fine_tune.batch_size
+
+    def images(rows: np.ndarray, class_weights: str, epoch: int | None) -> tf.data.Dataset:
+        transforms = None
+        if epoch is not None:
+            rng = np.random.default_rng([settings.seed, epoch])
+            views = rng.integers(2**31, size=len(manifest.paths))
+            drawn = [augment.transform(settings.augment, size, manifest.sha256[row], int(views[row])) for row in rows]
+            transforms = np.stack(drawn)
+        inputs = batches.of_images(source, [manifest.paths[row] for row in rows], size, batch_size, transforms)
+        return training.with_targets(inputs, manifest, rows, batch_size, class_weights)
+
+    train = manifest.rows("train")
+    return (
+        keras.Model(classifier.inputs, classifier.outputs),
+        lambda epoch: images(training.shuffled(train, settings.seed, epoch), settings.fine_tune.class_weights, epoch),
+        images(manifest.rows("validation"), "none", None),
+    )
+
+
+def cached(settings: params.View, manifest: Manifest, backbone: keras.Model, head: keras.Model):
+    """The tail after the cut, trained on the fixed views that `extract` wrote: model, batches, validation."""
+    batch_size, train = settings.fine_tune.batch_size, manifest.rows("train")
+    plain, views = features.read_cut(), features.read_views() if settings.fine_tune.views > 1 else None
+    position = {row: number for number, row in enumerate(train)}
+
+    def activations(rows: np.ndarray, class_weights: str, epoch: int | None) -> tf.data.Dataset:
+        drawn = np.zeros(len(manifest.paths), int)
+        if epoch is not None:
+            drawn = np.random.default_rng([settings.seed, epoch, 1]).integers(settings.fine_tune.views, size=len(drawn))
+
+        def take(wanted: np.ndarray) -> np.ndarray:
+            return np.stack([views[position[row], drawn[row] - 1] if drawn[row] else plain[row] for row in wanted])
+
+        inputs = training.feature_batches(take, plain.shape[1:], rows, batch_size)
+        return training.with_targets(inputs, manifest, rows, batch_size, class_weights)
+
+    _, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
+    inputs = keras.Input(tail.input.shape[1:])
+    return (
+        keras.Model(inputs, head(backbones.run(tail, inputs, settings.backbone.weights))),
+        lambda epoch: activations(
+            training.shuffled(train, settings.seed, epoch), settings.fine_tune.class_weights, epoch
+        ),
+        activations(manifest.rows("validation"), "none", None),
+    )
+
+
+def main() -> None:
+    settings = params.load_stage("fine_tune")
+    manifest = read_manifest()
+    deterministic(settings.seed)
+    backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    classifier = models.join(backbone, head, settings.backbone)
+    for layer in backbone.layers[: backbones.frozen_layers(backbone, settings.fine_tune.cut)]:
+        layer.trainable = False
+    with open_source(settings.dataset.path) as source:
+        if settings.fine_tune.views == "live":
+            model, epochs, validation = live(settings, manifest, source, classifier)
+        else:
+            model, epochs, validation = cached(settings, manifest, backbone, head)
+        steps = -(-len(manifest.rows("train")) // settings.fine_tune.batch_size)
+        training.compiled(model, settings.fine_tune, steps)
+        kept = training.train(model, epochs, validation, settings.fine_tune, "fine_tune", training.by_accuracy)
+    print(f"fine_tune: kept epoch {kept}" + (", the head as it was" if kept == 0 else ""))
+    models.save(classifier, models.CLASSIFIER, manifest.classes)
+    checkpoint.clear("fine_tune")
+
+
+if __name__ == "__main__":
+    errors.run(main)

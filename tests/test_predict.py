@@ -1,0 +1,178 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart import images, models, predict
+from headstart.errors import UserError
+from headstart.runtime import keras
+
+ROOT = Path(__file__).parent.parent
+SIZE = 16
+
+
+def classifier(path, classes=("blue", "red")):
+    """Saves a model that tells the classes by their colour: red for class 1; or red, green, blue for three."""
+    inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    if len(classes) == 2:
+        layer, kernel = keras.layers.Dense(1, "sigmoid"), np.array([[4], [0], [-4]])
+    else:
+        layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
+    model = keras.Model(inputs, layer(means))
+    layer.set_weights([kernel, np.zeros(kernel.shape[1])])
+    models.save(model, path, list(classes))
+    return path
+
+
+def photo(path, colour, size=(30, 20)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    classifier(models.CLASSIFIER)
+    return tmp_path
+
+
+def output(capsys, *arguments):
+    status = predict.main([str(argument) for argument in arguments])
+    return status, capsys.readouterr().out
+
+
+def test_one_line_an_image_with_path_class_and_probability(here, capsys):
+    photo(Path("one.png"), "red")
+    photo(Path("more/deep/b.gif"), "blue")
+    photo(Path("more/A.PNG"), "red")
+    Path("more/notes.txt").write_text("no image")
+    status, text = output(capsys, "one.png", "more")
+    assert status == 0
+    assert [line.split() for line in text.splitlines()] == [
+        ["one.png", "red", "0.9820"],
+        ["more/A.PNG", "red", "0.9820"],
+        ["more/deep/b.gif", "blue", "0.9820"],
+    ]
+    assert len({line.rindex("0.") for line in text.splitlines()}) == 1
+
+
+def test_more_than_a_batch_keeps_its_order(here, capsys):
+    for i in range(75):
+        photo(Path(f"many/{i:02}.png"), "red" if i % 3 else "blue")
+    Path("many/40.png").write_bytes(b"")
+    status, text = output(capsys, "many", "--csv")
+    found = [row["class"] for row in csv.DictReader(io.StringIO(text))]
+    assert status == 1
+    assert found == ["" if i == 40 else "red" if i % 3 else "blue" for i in range(75)]
+
+
+def test_broken_and_missing_images_are_reported_and_the_rest_goes_on(here, capsys):
+    photo(Path("good.png"), "red")
+    Path("empty.jpg").write_bytes(b"")
+    Path("words.jpg").write_text("no image")
+    Path("nothing").mkdir()
+    Path("bad.zip").write_text("no zip")
+    status, text = output(capsys, "missing.jpg", "empty.jpg", "words.jpg", "nothing", "bad.zip", "good.png")
+    lines = text.splitlines()
+    assert status == 1
+    assert len(lines) == 6
+    for line, path in zip(lines, ["missing.jpg", "empty.jpg", "words.jpg", "nothing", "bad.zip"], strict=False):
+        assert line.startswith(path)
+        assert "  error: " in line
+    assert "No such file" in lines[0]
+    assert "no images in it" in lines[3]
+    assert lines[5].split() == ["good.png", "red", "0.9820"]
+
+
+def test_json_is_a_list_with_all_probabilities(here, capsys):
+    photo(Path("käfer.png"), "blue")
+    Path("broken.png").write_bytes(b"\x89PNG")
+    status, text = output(capsys, "käfer.png", "broken.png", "--json")
+    first, second = json.loads(text)
+    assert status == 1
+    assert first == {
+        "path": "käfer.png",
+        "class": "blue",
+        "probability": pytest.approx(0.982014, abs=1e-6),
+        "probabilities": {"blue": pytest.approx(0.982014, abs=1e-6), "red": pytest.approx(0.017986, abs=1e-6)},
+    }
+    assert sorted(second) == ["error", "path"]
+
+
+def test_csv_has_a_header_and_quotes_what_must_be(here, capsys):
+    photo(Path("a,b.png"), "red")
+    status, text = output(capsys, "a,b.png", "gone.png", "--csv")
+    assert text.splitlines()[0] == "path,class,probability,error"
+    good, bad = csv.DictReader(io.StringIO(text))
+    assert (status, good["path"], good["class"], good["error"]) == (1, "a,b.png", "red", "")
+    assert (bad["path"], bad["class"]) == ("gone.png", "")
+    assert "No such file" in bad["error"]
+
+
+def test_the_images_of_a_zip(here, capsys):
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        for name, colour in (("x/2.png", "blue"), ("x/1.png", "red")):
+            archive.write(photo(Path("outside.png"), colour), name)
+        archive.writestr("readme.md", "no image")
+    status, text = output(capsys, "photos.zip")
+    assert status == 0
+    assert [line.split()[:2] for line in text.splitlines()] == [
+        ["photos.zip/x/1.png", "red"],
+        ["photos.zip/x/2.png", "blue"],
+    ]
+
+
+def test_three_classes(here, capsys):
+    classifier(Path("three.keras"), ("r", "g", "b"))
+    photo(Path("leaf.png"), (0, 255, 0))
+    _, text = output(capsys, "leaf.png", "--model", "three.keras", "--json")
+    (entry,) = json.loads(text)
+    assert entry["class"] == "g"
+    assert list(entry["probabilities"]) == ["r", "g", "b"]
+    assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_exactly_one_half_is_class_one():
+    assert predict.entry("x", np.array([0.5, 0.5], "float32"), ["a", "b"])["class"] == "b"
+
+
+def test_probabilities_are_those_of_the_model_itself(here):
+    model, about = models.load(models.CLASSIFIER)
+    generator = np.random.default_rng(1)
+    files = []
+    for i in range(5):
+        files.append(Path(f"{i}.png"))
+        Image.fromarray(generator.integers(0, 256, (40, 50, 3), dtype="uint8")).save(files[-1])
+    found = np.stack(list(predict.probabilities(model, about["size"], [file.read_bytes for file in files])))
+    pixels = np.stack([images.read(file.read_bytes(), SIZE) for file in files])
+    np.testing.assert_allclose(found, models.probabilities(model.predict(pixels, verbose=0)), atol=1e-6)
+
+
+def test_without_a_model_one_line_says_so(here):
+    with pytest.raises(UserError, match=r"other\.keras"):
+        predict.main(["x.jpg", "--model", "other.keras"])
+    Path("text.keras").write_text("no model")
+    with pytest.raises(UserError, match=r"text\.keras"):
+        predict.main(["x.jpg", "--model", "text.keras"])
+
+
+def test_as_a_command_data_and_messages_go_their_own_ways(here):
+    photo(Path("one.png"), "red")
+    command = [sys.executable, "-m", "headstart.predict", "one.png", "gone.png"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["one.png", "gone.png"]
+    assert len(done.stderr.splitlines()) == 1  # how many images, how fast
+    assert done.stderr.startswith("predict: 2 images")
