@@ -21,7 +21,8 @@ def of_images(
         return images.read(source.read(paths[int(index)]), size)
 
     def decode(index: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.numpy_function(read, [index], tf.uint8), (size, size, 3))
+        # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
+        return tf.ensure_shape(tf.numpy_function(read, [index], tf.uint8, stateful=False), (size, size, 3))
 
     decoded = tf.data.Dataset.range(len(paths)).map(decode, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
     if transforms is not None:

@@ -41,7 +41,7 @@ def join(backbone: keras.Model, head: keras.Model, backbone_params: params.Backb
     """The whole network: uint8 RGB (n, size, size, 3) to what `head` gives."""
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
     scaled = backbones.scale(inputs, backbone_params.name, backbone_params.scaling)
-    return keras.Model(inputs, head(backbones.run(backbone, scaled, backbone_params.weights)), name="classifier")
+    return keras.Model(inputs, head(backbone(scaled)), name="classifier")
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:

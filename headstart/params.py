@@ -1,23 +1,26 @@
 """`params.yaml`, checked and typed; a stage gets just the parameters that `dvc.yaml` declares for it."""
 
 import difflib
+import json
+import math
 import operator
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
-    Field,
     StrictBool,
-    StrictInt,
-    StrictStr,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from headstart.errors import UserError
 
@@ -33,57 +36,100 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("takes a number")
-    return value
+def _takes(what: str, kind: Any, fits: Callable[[Any], bool]) -> BeforeValidator:
+    """Admit values of `kind` that fit; `what` tells the user which these are."""
+
+    def check(value: Any) -> Any:
+        # To Python, true and false are whole numbers.
+        if isinstance(value, bool) or not isinstance(value, kind) or not fits(value):
+            raise ValueError(what)
+        return value
+
+    return BeforeValidator(check)
 
 
-def _sha256(value: str) -> str:
-    if len(value) != 64 or set(value) - set("0123456789abcdef"):
-        raise ValueError("takes the 64 hexadecimal digits (lower case) of a sha256, or null")
-    return value
+def _names(values: list) -> bool:
+    return all(isinstance(value, str) and value for value in values)
 
 
-def _share(value: int | float) -> int | float:
-    if not (value > 0 and (isinstance(value, int) or value < 1)):
-        raise ValueError("takes a count of images a class (1, 2, …), or a fraction between 0 and 1")
-    return value
+def _number(what: str, fits: Callable[[float], bool]) -> Any:
+    return Annotated[float, _takes(what, int | float, lambda value: math.isfinite(value) and fits(value))]
 
 
-Share = Annotated[StrictInt | Annotated[float, Field(strict=True)], AfterValidator(_share)]
-Sha256 = Annotated[StrictStr, AfterValidator(_sha256)]
+def _whole(least: int, most: int | None = None) -> Any:
+    what = f"a whole number from {least}" + (f" to {most}" if most else "")
+    return Annotated[int, _takes(what, int, lambda value: least <= value <= (most or value))]
+
+
+Text = Annotated[str, _takes("a text", str, bool)]
+Sha256 = Annotated[
+    str, _takes("the 64 hexadecimal digits (lower case) of a sha256", str, re.compile("[0-9a-f]{64}").fullmatch)
+]
+Column = (
+    Annotated[str, _takes("a column's name", str, bool)]
+    | Annotated[int, _takes("a column's number from 0", int, lambda value: value >= 0)]
+)
+Classes = Annotated[
+    list[str],
+    _takes(
+        "a list of two or more different names",
+        list,
+        lambda value: _names(value) and len(set(value)) == len(value) >= 2,
+    ),
+]
+Values = Annotated[
+    dict[str, str],
+    _takes('VALUE: CLASS lines, both texts ("0": cats)', dict, lambda value: _names([*value, *value.values()])),
+]
+Share = Annotated[
+    int | float,
+    _takes(
+        "a count of images a class (1, 2, …), or a fraction between 0 and 1",
+        int | float,
+        lambda value: value >= 1 if isinstance(value, int) else 0 < value < 1,
+    ),
+]
+Hidden = Annotated[
+    list[int],
+    _takes(
+        "a list of whole numbers from 1, such as [64, 32], or []",
+        list,
+        lambda value: all(type(units) is int and units >= 1 for units in value),
+    ),
+]
 Optimizer = Literal["sgd", "rmsprop", "adam", "adamw"]
-Positive = Annotated[float, Field(gt=0, strict=True)]
-Fraction = Annotated[float, Field(ge=0, lt=1, strict=True)]
-Count = Annotated[StrictInt, Field(ge=1)]
-Seed = Annotated[StrictInt, Field(ge=0, lt=2**31)]
+Positive = _number("a number above 0", lambda value: value > 0)
+NotNegative = _number("a number from 0", lambda value: value >= 0)
+Fraction = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+Count = _whole(1)
+Seed = _whole(0, 2**31 - 1)
 
 
 class Table(_Section):
     """Where a table in the source keeps images and labels; columns by name, or by number where it has no header."""
 
-    file: StrictStr
-    delimiter: StrictStr
+    file: Text
+    delimiter: Text
     header: StrictBool
-    image: StrictStr | StrictInt
-    label: StrictStr | StrictInt
-    values: dict[StrictStr, StrictStr] | None
+    image: Column
+    label: Column
+    values: Values | None
 
 
 class Dataset(_Section):
-    source: StrictStr | None
+    source: Text | None
     sha256: Sha256 | None
-    path: StrictStr
+    path: Text
     labels: Literal["folders", "prefix", "table"]
-    classes: Annotated[list[StrictStr], Field(min_length=2)] | None
+    classes: Classes | None
     table: Table | None
 
-    @model_validator(mode="after")
-    def _table_is_described(self) -> "Dataset":
-        if self.labels == "table" and self.table is None:
-            raise ValueError("labels: table needs dataset.table (file, delimiter, header, image, label, values)")
-        return self
+    @field_validator("table")
+    @classmethod
+    def _is_described(cls, value: Table | None, info: ValidationInfo) -> Table | None:
+        if value is None and info.data.get("labels") == "table":
+            raise ValueError(f"{', '.join(Table.model_fields)} where dataset.labels is table")
+        return value
 
 
 class Split(_Section):
@@ -95,12 +141,12 @@ class Split(_Section):
 
 
 class Image(_Section):
-    size: Annotated[StrictInt, Field(ge=16, le=2048)]
+    size: _whole(16, 2048)
 
 
 class Backbone(_Section):
-    name: StrictStr
-    weights: StrictStr
+    name: Text
+    weights: Text
     sha256: Sha256 | None
     scaling: Literal["native", "unit"]
 
@@ -113,8 +159,8 @@ class _Training(_Section):
     optimizer: Optimizer
     learning_rate: Positive
     momentum: Fraction
-    weight_decay: Annotated[float, Field(ge=0, strict=True)]
-    epochs: Annotated[StrictInt, Field(ge=0)]
+    weight_decay: NotNegative
+    epochs: _whole(0)
     batch_size: Count
     class_weights: Literal["none", "balanced"]
     early_stopping: Count | None
@@ -122,22 +168,22 @@ class _Training(_Section):
 
 class Head(_Training):
     pooling: Literal["average", "flatten"]
-    hidden: list[Count]
+    hidden: Hidden
     dropout: Fraction
     epochs: Count
 
 
 class FineTune(_Training):
     views: Literal["live"] | Count
-    cut: StrictStr | Annotated[StrictInt, Field(ge=0)]
+    cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
 
 
 class Augment(_Section):
-    shear: Annotated[float, Field(ge=0, lt=90, strict=True)]
+    shear: _number("a number from 0 to below 90", lambda value: 0 <= value < 90)
     zoom: Fraction
     shift: Fraction
-    rotation: Annotated[float, Field(ge=0, le=180, strict=True)]
+    rotation: _number("a number from 0 to 180", lambda value: 0 <= value <= 180)
     flip_horizontal: StrictBool
     flip_vertical: StrictBool
 
@@ -214,8 +260,11 @@ def _read(path: Path) -> Any:
         return YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
         raise UserError(f"no {path} here: run this in the project's folder") from None
-    except YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+    except MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path} is not valid YAML{where}: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _explain(error: ValidationError, values: Any) -> str:
@@ -227,52 +276,48 @@ def _explain(error: ValidationError, values: Any) -> str:
         if isinstance(node, dict) and (key in node or first["type"] in ("missing", "extra_forbidden")):
             place.append(str(key))
             node = node.get(key)
-        elif isinstance(node, list) and isinstance(key, int):
-            place.append(str(key))
-            node = node[key]
-    name = ".".join(place) or "the file"
+    name, fields = ".".join(place), _fields(Params)
     if first["type"] == "extra_forbidden":
-        known = _names(Params)
-        parent = name.rpartition(".")[0]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(_children(known, parent))}"
+        near = difflib.get_close_matches(name, fields, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {_children(name.rpartition('.')[0])}"
         return f"no parameter is named {name}; {hint}"
     if first["type"] == "missing":
         return f"{name} is missing; add it (`git diff {PARAMS}` shows what was changed)"
-    wanted = sorted({_wanted(e) for e in error.errors() if e["loc"][: len(place)] == first["loc"][: len(place)]})
-    return f"{name}: got {node!r}; {' or '.join(wanted)}"
+    if first["type"] == "model_type":
+        return f"{name or 'the file'}: got {_show(node)}; takes a section with {_children(name)}"
+    wanted = {_wanted(e) for e in error.errors() if e["loc"][: len(place)] == first["loc"][: len(place)]}
+    if node is not None and type(None) in get_args(fields[name].annotation):
+        wanted.add("null")
+    return f"{name}: got {_show(node)}; takes {' or '.join(sorted(wanted, key=lambda what: (what == 'null', what)))}"
 
 
 def _wanted(error: dict) -> str:
-    context = error.get("ctx", {})
     match error["type"]:
-        case "literal_error":
-            return "takes " + context["expected"].replace("'", "")
         case "value_error":
-            return str(context["error"])
-        case "int_type" | "int_from_float":
-            return "takes a whole number"
-        case "float_type":
-            return "takes a number"
-        case "string_type":
-            return "takes a text"
-        case "none_required":
-            return "takes null"
+            return str(error["ctx"]["error"])
+        case "literal_error":
+            return error["ctx"]["expected"].replace("'", "")
         case "bool_type":
-            return "takes true or false"
+            return "true or false"
         case _:
-            return error["msg"].replace("Input should be", "takes a value").replace("Value error, ", "")
+            return error["msg"]
 
 
-def _names(section: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
+def _show(value: Any) -> str:
+    # As YAML writes it, but for mappings: JSON would put quotes around keys that are no texts.
+    return str(value) if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _fields(section: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Every section and every parameter by its dotted name."""
+    found = {}
     for name, field in section.model_fields.items():
-        names.append(prefix + name)
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names += _names(kind, prefix + name + ".")
-    return names + ([f"dataset.table.{name}" for name in Table.model_fields] if section is Params else [])
+        found[prefix + name] = field
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= _fields(kind, f"{prefix}{name}.")
+    return found
 
 
-def _children(names: list[str], parent: str) -> list[str]:
-    return [name for name in names if name.rpartition(".")[0] == parent]
+def _children(section: str) -> str:
+    return ", ".join(name for name in _fields(Params) if name.rpartition(".")[0] == section)

@@ -12,8 +12,9 @@ from headstart.errors import UserError
 TEST = Path("metrics/test.json")
 NAMES = {"head": "head alone", "fine_tuned": "fine-tuned"}
 WHERE = {
-    "what it got wrong": Path("metrics/plots/wrong.png"),
-    "what it got right": Path("metrics/plots/right.png"),
+    "the result in a picture": Path("metrics/plots/result.png"),
+    "what it got wrong": Path("metrics/galleries/wrong.png"),
+    "what it got right": Path("metrics/galleries/right.png"),
     "predictions": Path("metrics/predictions.csv"),
     "classifier": Path("models/classifier.keras"),
 }

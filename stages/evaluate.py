@@ -1,7 +1,8 @@
 """Score the head and the fine-tuned model on the test split, which no earlier stage has looked at.
 
-Writes metrics/test.json (scores of both, and McNemar's test between them), metrics/plots/ (data of the curves, and two
-galleries) and metrics/predictions.csv: image, label, and for each model
+Writes metrics/test.json (scores of both, and McNemar's test between them), metrics/plots/ (data of the curves, and the
+result in one picture), metrics/galleries/ (what was wrong, what was right) and metrics/predictions.csv: image, label,
+and for each model
 
 - of two classes: `head`, `fine_tuned`, the probability of class 1;
 - of more: `head`, `fine_tuned`, the predicted class, and `head_probability`, `fine_tuned_probability`, its probability.
@@ -15,13 +16,28 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import archive, errors, features, galleries, images, manifest, models, params, predict, progress, scores
+from headstart import (
+    archive,
+    charts,
+    errors,
+    features,
+    galleries,
+    images,
+    manifest,
+    models,
+    params,
+    predict,
+    progress,
+    scores,
+)
 from headstart.errors import UserError
 from headstart.runtime import deterministic, keras
 
 TEST = Path("metrics/test.json")
 PREDICTIONS = Path("metrics/predictions.csv")
 PLOTS = Path("metrics/plots")
+# They show the images, which are not ours to publish: DVC keeps them, not Git.
+GALLERIES = Path("metrics/galleries")
 BATCH = 32
 
 
@@ -93,9 +109,11 @@ def main() -> None:
         def picture(i: int) -> np.ndarray:
             return images.decode(source.read(paths[i]))
 
-        galleries.wrong(PLOTS / "wrong.png", labels, found["fine_tuned"], classes, picture)
-        galleries.right(PLOTS / "right.png", labels, found["fine_tuned"], classes, picture)
+        galleries.wrong(GALLERIES / "wrong.png", labels, found["fine_tuned"], classes, picture)
+        galleries.right(GALLERIES / "right.png", labels, found["fine_tuned"], classes, picture)
     write_plots(labels, found, classes)
+    named = {"head alone": found["head"], "fine-tuned": found["fine_tuned"]}
+    charts.result(PLOTS / "result.png", labels, named, classes)
     write_table(PREDICTIONS, predictions(paths, labels, found, classes))
     result = {name: scores.score(labels, values, classes) for name, values in found.items()}
     pair = scores.mcnemar(labels, *(scores.predicted(values) for values in found.values()))

@@ -20,13 +20,13 @@ def network(settings: params.View) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    x = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
+    scaled = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
     if settings.fine_tune.views == "live":
         backbones.frozen_layers(backbone, settings.fine_tune.cut)  # a layer that is not there is told before the work
-        return keras.Model(inputs, [backbones.run(backbone, x, settings.backbone.weights)])
+        return keras.Model(inputs, [backbones.folded(backbone)(scaled)])
     frozen, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
-    cut = backbones.run(frozen, x, settings.backbone.weights)
-    return keras.Model(inputs, [backbones.run(tail, cut, settings.backbone.weights), cut])
+    cut = backbones.folded(frozen)(scaled)
+    return keras.Model(inputs, [backbones.folded(tail)(cut), cut])
 
 
 def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -50,7 +50,7 @@ def cached(settings: params.View, manifest: Manifest, backbone: keras.Model, hea
     _, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
     inputs = keras.Input(tail.input.shape[1:])
     return (
-        keras.Model(inputs, head(backbones.run(tail, inputs, settings.backbone.weights))),
+        keras.Model(inputs, head(tail(inputs))),
         lambda epoch: activations(
             training.shuffled(train, settings.seed, epoch), settings.fine_tune.class_weights, epoch
         ),
@@ -65,8 +65,7 @@ def main() -> None:
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
     head = keras.saving.load_model(models.HEAD, compile=False)
     classifier = models.join(backbone, head, settings.backbone)
-    for layer in backbone.layers[: backbones.frozen_layers(backbone, settings.fine_tune.cut)]:
-        layer.trainable = False
+    backbones.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
     with open_source(settings.dataset.path) as source:
         if settings.fine_tune.views == "live":
             model, epochs, validation = live(settings, manifest, source, classifier)

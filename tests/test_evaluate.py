@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart import dataset, features, images, models, params
+from headstart import features, images, manifest, models, params
 from headstart.errors import UserError
 from headstart.runtime import keras
 from stages import evaluate
 
 ROOT = Path(__file__).parent.parent
 SIZE = 16
-OUTPUTS = (evaluate.TEST, evaluate.PREDICTIONS, evaluate.PLOTS)
+OUTPUTS = (evaluate.TEST, evaluate.PREDICTIONS, evaluate.PLOTS, evaluate.GALLERIES)
 
 
 def dense(inputs, outputs, kernel):
@@ -46,8 +46,8 @@ def project(classes, colours, mistake):
             means.append(images.read(path.read_bytes(), SIZE).mean(axis=(0, 1)) / 255)
     splits = np.array((["train"] * 6 + ["test"] * 6) * len(classes))
     labels, means = np.array(labels), np.array(means, "float16")
-    dataset.write_manifest(
-        dataset.Manifest(list(classes), paths, labels, splits, [f"{i:064}" for i in range(len(paths))])
+    manifest.write_manifest(
+        manifest.Manifest(list(classes), paths, labels, splits, [f"{i:064}" for i in range(len(paths))])
     )
     means[splits != "test"] = means[splits != "test"][::-1]
     means[np.flatnonzero(splits == "test")[mistake]] = 1 - means[np.flatnonzero(splits == "test")[mistake]]
@@ -96,7 +96,7 @@ def test_two_classes():
     assert last == {"false_positive_rate": "1.0", "true_positive_rate": "1.0"}
     assert list(table(evaluate.PLOTS / "precision_recall" / "fine_tuned.csv")[0]) == ["recall", "precision"]
     for name in ("wrong", "right"):
-        with Image.open(evaluate.PLOTS / f"{name}.png") as picture:
+        with Image.open(evaluate.GALLERIES / f"{name}.png") as picture:
             assert picture.format == "PNG"
 
 

@@ -33,7 +33,7 @@ def test_the_table_fits_eighty_columns_and_says_what_counts(written, capsys):
         "0.9561",
         "0.2512",
         "0.9999",
-        "metrics/plots/wrong.png",
+        "metrics/galleries/wrong.png",
     ):
         assert words in text
     assert "right on 12 images that the head gets wrong, and wrong on 5 that it gets right: p = 0.14" in " ".join(

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from headstart import dataset
 from headstart.errors import UserError
+from headstart.manifest import CLASSES, MANIFEST, SPLITS, read_manifest
 from stages import split
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def run(configure):
     def run(files, *args, **changes):
         configure(files, *args, **changes)
         split.main()
-        return dataset.read_manifest(), json.loads(split.REPORT.read_text())
+        return read_manifest(), json.loads(split.REPORT.read_text())
 
     return run
 
@@ -107,7 +107,7 @@ def test_kaggles_zip_of_prefixed_names(run):
         "train/7.jpg": "no class in its name, as in cat.17.jpg (dataset.labels: prefix)",
         "train/readme.txt": "not an image's file name",
     }
-    assert [len(manifest.rows(name)) for name in dataset.SPLITS] == [8, 4, 4]
+    assert [len(manifest.rows(name)) for name in SPLITS] == [8, 4, 4]
 
 
 def test_googles_zip_keeps_its_validation_folder(run, capsys):
@@ -246,7 +246,7 @@ def test_duplicates_of_a_class_stay_together_and_counts_are_met(run, seed):
     splits = splits_of(manifest)
     pairs = [[f"a/{number}.png", f"a/{number + 1}.png"] for number in range(0, 16, 2)]
     assert all(splits.get(one) == splits.get(other) for one, other in pairs)
-    assert report["counts"] == {name: {"a": COUNTS[name], "b": COUNTS[name]} for name in dataset.SPLITS}
+    assert report["counts"] == {name: {"a": COUNTS[name], "b": COUNTS[name]} for name in SPLITS}
     assert report["duplicates"] == sorted(sorted(pair) for pair in pairs)
     for number, sha256 in enumerate(manifest.sha256):
         assert sha256 not in manifest.sha256[:number] or manifest.labels[number] == 0
@@ -258,7 +258,7 @@ def test_counts_are_met_where_groups_only_just_fit(run):
     files = {f"a/{number}.png": photo(1000 + kind) for number, kind in enumerate(kinds)} | photos("b/{}.png", count=8)
     for seed in range(4):
         report = run(files, train=3, validation=3, test=2, seed=seed)[1]
-        assert [report["counts"][name]["a"] for name in dataset.SPLITS] == [3, 3, 2]
+        assert [report["counts"][name]["a"] for name in SPLITS] == [3, 3, 2]
 
 
 def test_equal_pixels_in_two_classes_are_left_out(run):
@@ -313,7 +313,7 @@ def test_when_short_validation_and_test_share_what_train_leaves(run, capsys):
 def test_what_cannot_be_split_is_told_and_nothing_is_written(run, files, changes, message):
     with pytest.raises(UserError, match=message):
         run(files, **changes)
-    assert not dataset.MANIFEST.exists()
+    assert not MANIFEST.exists()
 
 
 def test_the_command_ends_in_one_line_with_status_1(configure):
@@ -327,8 +327,8 @@ def test_the_command_ends_in_one_line_with_status_1(configure):
 
 def test_a_missing_or_foreign_manifest_is_told(run):
     with pytest.raises(UserError, match=r"no data/classes\.json here"):
-        dataset.read_manifest()
+        read_manifest()
     run(photos("a/{}.png", "b/{}.png"))
-    dataset.CLASSES.write_text('["a", "c"]')
+    CLASSES.write_text('["a", "c"]')
     with pytest.raises(UserError, match="do not match"):
-        dataset.read_manifest()
+        read_manifest()

@@ -1,0 +1,39 @@
+# make repro · make test · make lint — each makes .venv first, where it is missing or older than the requirements.
+
+PYTHON ?= python3
+# What a stage runs must be the environment's python, whatever is first in the user's PATH.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test lint requirements
+
+repro: .venv/ready
+	@dvc repro
+	@python -m headstart.report
+
+test: .venv/ready-for-tests
+	@python -m pytest
+
+lint: .venv/ready-for-tests
+	@ruff check .
+	@ruff format --check .
+
+requirements: .venv/ready-for-tests
+	@pip install --quiet uv
+	@for name in requirements requirements-dev; do \
+		uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+			--upgrade --custom-compile-command "make requirements" $$name.in --output-file $$name.txt; \
+	done
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "error: Python " + sys.version.split()[0] + "; Headstart needs 3.11 or newer: make PYTHON=python3.12")'
+	@echo "Making the virtual environment .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.txt | .venv/bin/python
+	@echo "Installing the pinned requirements into .venv (once; a few minutes)"
+	@pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+.venv/ready-for-tests: requirements-dev.txt .venv/ready
+	@pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,204 @@
+"""A scratch copy of the project that runs through the real `dvc repro` in seconds, and the real material."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+PARTS = ["dvc.yaml", "params.yaml", "stages", "headstart", "presets", ".dvc/config", ".dvcignore", ".gitignore"]
+PARTS += ["data/.gitignore"]
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 60, 40)}
+
+# Every parameter, whatever preset params.yaml is at: drawn images of 32 x 32 pixels and a small network, so that a run is
+# a matter of seconds.
+SMALL = {
+    "seed": 1,
+    "dataset.source": None,
+    "dataset.sha256": None,
+    "dataset.path": "data/my_images",
+    "dataset.labels": "folders",
+    "dataset.classes": None,
+    "dataset.table": {"file": "a.csv", "delimiter": ",", "header": False, "image": 0, "label": 1, "values": None},
+    "split.train": None,
+    "split.validation": 0.25,
+    "split.test": 0.25,
+    "split.when_short": "error",
+    "split.seed": 1,
+    "image.size": 32,
+    "backbone.name": "MobileNet",
+    "backbone.weights": "data/weights.h5",
+    "backbone.sha256": None,
+    "backbone.scaling": "native",
+    "extract.batch_size": 8,
+    "head.pooling": "average",
+    "head.hidden": [],
+    "head.dropout": 0.0,
+    "head.optimizer": "adam",
+    "head.learning_rate": 0.001,
+    "head.momentum": 0.0,
+    "head.weight_decay": 0.0,
+    "head.epochs": 5,
+    "head.batch_size": 8,
+    "head.class_weights": "none",
+    "head.early_stopping": None,
+    "augment.shear": 0.0,
+    "augment.zoom": 0.0,
+    "augment.shift": 0.0,
+    "augment.rotation": 0.0,
+    "augment.flip_horizontal": True,
+    "augment.flip_vertical": False,
+    "fine_tune.views": "live",
+    "fine_tune.cut": 0,
+    "fine_tune.optimizer": "sgd",
+    "fine_tune.learning_rate": 0.001,
+    "fine_tune.schedule": "constant",
+    "fine_tune.momentum": 0.0,
+    "fine_tune.weight_decay": 0.0,
+    "fine_tune.epochs": 1,
+    "fine_tune.batch_size": 8,
+    "fine_tune.class_weights": "none",
+    "fine_tune.early_stopping": None,
+}
+
+
+class Project:
+    """A copy of the project in `path`, with its own Git repository and its own DVC cache."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),
+            "DVC_NO_ANALYTICS": "1",
+        }
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True, text=True)
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+    def repro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.dvc("repro", *arguments, check=check)
+
+    def stage(self, name: str, check: bool = False) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", f"stages.{name}", check=check)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+
+    def set(self, values: dict[str, Any]) -> None:
+        """Set parameters in params.yaml by their dotted names."""
+        self.edit("params.yaml", values)
+
+    def edit(self, file: str, values: dict[str, Any]) -> None:
+        yaml, path = YAML(), self.path / file
+        document = yaml.load(path)
+        for name, value in values.items():
+            *sections, last = name.split(".")
+            node = document
+            for section in sections:
+                node = node[section]
+            assert last in node, f"{file} has no {name}"
+            node[last] = value
+        yaml.dump(document, path)
+
+    @staticmethod
+    def ran(done: subprocess.CompletedProcess) -> list[str]:
+        """The stages that a `dvc repro` ran, in their order; one that comes out of DVC's run cache is none."""
+        return re.findall(r"^Running stage '(\w+)':", done.stdout, re.MULTILINE)
+
+
+def draw(folder: Path, classes: list[str], count: int = 16, size: int = 32) -> None:
+    """`count` images a class, as folder/CLASS/N.png: noise around the class's colour."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            noise = rng.normal(0, 20, (size, size, 3))
+            pixels = np.clip(np.array(COLOURS[name]) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+
+
+def draw_weights(file: Path, folder: Path) -> None:
+    """Random weights of MobileNet, normalised on the images in `folder`: without that its features vanish."""
+    from headstart import backbones
+    from headstart.runtime import keras
+
+    backbone = backbones.build("MobileNet", 32, None)
+    pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))])
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    backbone(pixels / np.float32(127.5) - 1, training=True)
+    backbone.save(file)
+
+
+@pytest.fixture(scope="session")
+def _fresh(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("fresh") / "project"
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / part).exists():
+            (path / part).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / part, path / part)
+    draw(path / "data/my_images", ["blue", "red"])
+    draw_weights(path / "data/weights.h5", path / "data/my_images")
+    project = Project(path)
+    project.set(SMALL)
+    _p = path / "stages/fine_tune.py"  # TEMPORARY
+    _p.write_text(
+        _p.read_text().replace(
+            "keras.Model(classifier.inputs, classifier.outputs)", "keras.Model(classifier.input, classifier.output)"
+        )
+    )
+    project.run("git", "init", "-q")
+    project.run("git", "config", "user.name", "A Tester")
+    project.run("git", "config", "user.email", "tester@example.org")
+    project.commit("The project")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _reproduced(_fresh, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("reproduced") / "project"
+    shutil.copytree(_fresh, path)
+    project = Project(path)
+    project.repro()
+    project.commit("A first run")
+    return path
+
+
+@pytest.fixture
+def project(_fresh, tmp_path) -> Project:
+    """The project with small parameters and a drawn dataset of two classes; nothing has run."""
+    return Project(Path(shutil.copytree(_fresh, tmp_path / "project")))
+
+
+@pytest.fixture
+def reproduced(_reproduced, tmp_path) -> Project:
+    """The same after a `dvc repro`, committed."""
+    return Project(Path(shutil.copytree(_reproduced, tmp_path / "project")))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photographs and weights: HEADSTART_SHARED, or ../shared beside the project."""
+    path = Path(os.environ.get("HEADSTART_SHARED", ROOT.parent / "shared")).resolve()
+    if not (path / "data").is_dir() or not (path / "weights").is_dir():
+        pytest.skip(f"no real photographs and weights in {path} (set HEADSTART_SHARED to their folder)")
+    return path

@@ -1,0 +1,60 @@
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart import augment, batches, images, params
+from headstart.archive import open_source
+from headstart.runtime import deterministic
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(1)
+    for number in range(10):
+        pixels = rng.integers(0, 256, (12 + number, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_batches_are_the_images_in_the_order_given(folder):
+    paths = [f"{number}.png" for number in (7, 2, 9, 0, 5)]
+    expected = [images.read((folder / path).read_bytes(), 16) for path in paths]
+    with open_source(folder) as source:
+        got = [batch.numpy() for batch in batches.of_images(source, paths, 16, 2)]
+    assert [batch.shape for batch in got] == [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
+    assert got[0].dtype == np.uint8
+    np.testing.assert_array_equal(np.concatenate(got), expected)
+
+
+def test_each_image_is_seen_through_its_own_transform(folder):
+    paths = [f"{number}.png" for number in range(4)]
+    flips = params.Augment(
+        shear=0.0, zoom=0.0, shift=0.0, rotation=0.0, flip_horizontal=True, flip_vertical=True
+    )  # fmt: skip
+    transforms = np.stack([augment.transform(flips, 16, "0" * 64, view) for view in range(4)])
+    with open_source(folder) as source:
+        plain = np.concatenate(list(batches.of_images(source, paths, 16, 4)))
+        for batch_size in (1, 3):
+            seen = np.concatenate(list(batches.of_images(source, paths, 16, batch_size, transforms)))
+            for before, after, flip in zip(plain, seen, transforms, strict=True):
+                np.testing.assert_array_equal(after, before[:: int(flip[4]), :: int(flip[0])])
+
+
+def test_the_number_of_batches_is_known(folder):
+    with open_source(folder) as source:
+        assert len(batches.of_images(source, ["1.png"] * 5, 16, 2, np.tile(augment.IDENTITY, (5, 1)))) == 3
+
+
+def test_images_are_decoded_in_parallel_where_results_must_repeat(folder):
+    deterministic(1)
+    together = threading.Barrier(2)
+
+    class Meeting:
+        def read(self, name):
+            together.wait(timeout=20)
+            return (folder / name).read_bytes()
+
+    # Each read waits for another one: alone none would return.
+    assert sum(len(batch) for batch in batches.of_images(Meeting(), [f"{n}.png" for n in range(10)], 16, 4)) == 10

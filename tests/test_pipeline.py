@@ -1,0 +1,235 @@
+"""The whole pipeline through the real `dvc repro`, on drawn images: exactly what depends on a change runs again."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import COLOURS, SMALL, Project, draw
+from headstart import params
+
+ROOT = Path(__file__).parent.parent
+ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
+
+# Every parameter, another value than the tests' project has, and the stages that take it.
+PARAMETERS = [
+    ("seed", 2, "train_head fine_tune evaluate"),
+    ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
+    ("dataset.sha256", "0" * 64, "fetch"),
+    ("dataset.labels", "prefix", "split"),
+    ("dataset.classes", ["red", "blue"], "split"),
+    ("dataset.table.file", "b.csv", "split"),
+    ("dataset.table.delimiter", "whitespace", "split"),
+    ("dataset.table.header", True, "split"),
+    ("dataset.table.image", 1, "split"),
+    ("dataset.table.label", "label", "split"),
+    ("dataset.table.values", {"0": "blue"}, "split"),
+    ("split.train", 4, "split"),
+    ("split.validation", 2, "split"),
+    ("split.test", 2, "split"),
+    ("split.when_short", "share", "split"),
+    ("split.seed", 2, "split"),
+    ("image.size", 64, "fetch extract fine_tune"),
+    ("backbone.name", "MobileNetV2", "fetch extract fine_tune"),
+    ("backbone.weights", "random", "fetch extract fine_tune"),
+    ("backbone.sha256", "0" * 64, "fetch extract fine_tune"),
+    ("backbone.scaling", "unit", "extract fine_tune"),
+    ("extract.batch_size", 16, "extract"),
+    ("head.pooling", "flatten", "train_head"),
+    ("head.hidden", [4], "train_head"),
+    ("head.dropout", 0.5, "train_head"),
+    ("head.optimizer", "sgd", "train_head"),
+    ("head.learning_rate", 0.01, "train_head"),
+    ("head.momentum", 0.9, "train_head"),
+    ("head.weight_decay", 0.1, "train_head"),
+    ("head.epochs", 2, "train_head"),
+    ("head.batch_size", 4, "train_head"),
+    ("head.class_weights", "balanced", "train_head"),
+    ("head.early_stopping", 1, "train_head"),
+    ("augment.shear", 5.0, "extract fine_tune"),
+    ("augment.zoom", 0.2, "extract fine_tune"),
+    ("augment.shift", 0.2, "extract fine_tune"),
+    ("augment.rotation", 5.0, "extract fine_tune"),
+    ("augment.flip_horizontal", False, "extract fine_tune"),
+    ("augment.flip_vertical", True, "extract fine_tune"),
+    ("fine_tune.views", 2, "extract fine_tune"),
+    ("fine_tune.cut", "conv_pw_13_relu", "extract fine_tune"),
+    ("fine_tune.optimizer", "adam", "fine_tune"),
+    ("fine_tune.learning_rate", 0.01, "fine_tune"),
+    ("fine_tune.schedule", "cosine", "fine_tune"),
+    ("fine_tune.momentum", 0.9, "fine_tune"),
+    ("fine_tune.weight_decay", 0.1, "fine_tune"),
+    ("fine_tune.epochs", 2, "fine_tune"),
+    ("fine_tune.batch_size", 4, "fine_tune"),
+    ("fine_tune.class_weights", "balanced", "fine_tune"),
+    ("fine_tune.early_stopping", 1, "fine_tune"),
+    ("dataset.path", "data/other_images", "fetch split extract fine_tune evaluate"),
+]
+
+# Every module of headstart/, and the stages that run it.
+MODULES = {
+    "__init__": "fetch split extract train_head fine_tune evaluate",
+    "archive": "split extract fine_tune evaluate",
+    "augment": "extract fine_tune",
+    "backbones": "extract train_head fine_tune evaluate",
+    "batches": "extract fine_tune",
+    "checkpoint": "extract train_head fine_tune",
+    "dataset": "split",
+    "efficientnet_lite": "extract train_head fine_tune evaluate",
+    "errors": "fetch split extract train_head fine_tune evaluate",
+    "features": "extract train_head fine_tune evaluate",
+    "galleries": "evaluate",
+    "images": "split extract train_head fine_tune evaluate",
+    "manifest": "split extract train_head fine_tune evaluate",
+    "models": "train_head fine_tune evaluate",
+    "params": "fetch split extract train_head fine_tune evaluate",
+    "predict": "evaluate",
+    "preset": "",
+    "progress": "fetch split extract train_head fine_tune evaluate",
+    "report": "",
+    "runtime": "extract train_head fine_tune evaluate",
+    "scores": "evaluate",
+    "sources": "fetch extract fine_tune",
+    "splitting": "split",
+    "torch_pickle": "extract train_head fine_tune evaluate",
+    "training": "train_head fine_tune",
+}
+
+
+@pytest.fixture(scope="module")
+def settled(_reproduced, tmp_path_factory) -> Project:
+    """The project after its run; the tests that use it change one file, ask for the status, and put it back."""
+    project = Project(tmp_path_factory.mktemp("settled") / "project")
+    shutil.copytree(_reproduced, project.path)
+    shutil.copytree(project.path / "data/my_images", project.path / "data/other_images")
+    return project
+
+
+@pytest.fixture
+def changed(settled, monkeypatch):
+    """A function that gives the stages which DVC finds changed."""
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(settled.path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", settled.environment["DVC_SITE_CACHE_DIR"])
+    kept = {path: path.read_bytes() for room in (".", "headstart", "stages") for path in Path(room).glob("*.*")}
+
+    def stages() -> set[str]:
+        with Repo() as repo:
+            return set(repo.status())
+
+    assert stages() == set()
+    yield stages
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("name", "value", "stages"), PARAMETERS, ids=[row[0] for row in PARAMETERS])
+def test_a_parameter_changes_exactly_the_stages_that_take_it(settled, changed, name, value, stages):
+    settled.set({name: value})
+    params.load()
+    assert changed() == set(stages.split())
+
+
+@pytest.mark.parametrize(("module", "stages"), MODULES.items(), ids=MODULES)
+def test_a_module_changes_exactly_the_stages_that_run_it(settled, changed, module, stages):
+    comment(settled, f"headstart/{module}.py")
+    assert changed() == set(stages.split())
+
+
+@pytest.mark.parametrize("stage", ALL)
+def test_a_script_changes_exactly_its_stage(settled, changed, stage):
+    comment(settled, f"stages/{stage}.py")
+    assert changed() == {stage}
+
+
+def test_no_parameter_and_no_module_is_forgotten_above():
+    document = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    assert leaves(document, "") == set(SMALL)
+    assert {row[0] for row in PARAMETERS} == set(SMALL) - {"dataset.table"} | {
+        f"dataset.table.{name}" for name in params.Table.model_fields
+    }
+    assert set(MODULES) == {path.stem for path in (ROOT / "headstart").glob("*.py")}
+
+
+def leaves(section: dict[str, Any], prefix: str) -> set[str]:
+    names = set()
+    for key, value in section.items():
+        name = prefix + key
+        names |= leaves(value, name + ".") if isinstance(value, dict) and name != "dataset.table" else {name}
+    return names
+
+
+def comment(project: Project, file: str) -> None:
+    with (project.path / file).open("a") as code:
+        code.write("# A comment more.\n")
+
+
+def outputs(project: Project) -> dict[str, str]:
+    """The hashes of everything that the stages wrote, from dvc.lock."""
+    lock = YAML(typ="safe", pure=True).load(project.path / "dvc.lock")
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+
+
+def test_a_second_run_runs_nothing_and_a_head_parameter_runs_from_the_head_on(reproduced):
+    assert reproduced.ran(reproduced.repro()) == []
+    reproduced.set({"head.dropout": 0.5})
+    assert reproduced.ran(reproduced.repro()) == ["train_head", "fine_tune", "evaluate"]
+
+    changes = json.loads(reproduced.dvc("params", "diff", "--json").stdout)
+    assert changes["params.yaml"] == {"head.dropout": {"old": 0.0, "new": 0.5, "diff": 0.5}}
+    metrics = json.loads(reproduced.dvc("metrics", "diff", "--json").stdout)
+    assert "head.loss" in metrics["metrics/test.json"]
+    assert any("head" in file for file in metrics)
+    assert "split" not in json.dumps(metrics), "the metrics of a stage that did not run have not changed"
+
+    page = reproduced.dvc("plots", "show", "-o", "page").stdout.strip()
+    html = Path(page.removeprefix("file://")).read_text()
+    for title in ("Head, loss an epoch", "Test images, fine-tuned model", "ROC, test images", "wrong.png"):
+        assert title in html
+
+
+def test_a_fine_tuning_parameter_runs_fine_tuning_and_what_follows(reproduced):
+    reproduced.set({"fine_tune.learning_rate": 0.0005})
+    assert reproduced.ran(reproduced.repro()) == ["fine_tune", "evaluate"]
+
+
+def test_a_change_that_gives_the_same_outputs_goes_no_further(reproduced):
+    before = outputs(reproduced)
+    comment(reproduced, "headstart/splitting.py")
+    comment(reproduced, "headstart/scores.py")
+    assert reproduced.ran(reproduced.repro()) == ["split", "evaluate"]
+    assert outputs(reproduced) == before
+
+
+def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
+    before = outputs(reproduced)
+    folder = reproduced.path / "data/my_images"
+    with zipfile.ZipFile(reproduced.path / "data/images.zip", "w") as archive:
+        for file in sorted(folder.rglob("*.png"), reverse=True):
+            archive.write(file, file.relative_to(folder))
+    reproduced.set({"dataset.path": "data/images.zip"})
+    assert reproduced.ran(reproduced.repro()) == ["fetch", "split", "extract", "fine_tune", "evaluate"]
+    assert outputs(reproduced) == before
+
+
+def test_three_classes_go_through_and_the_model_tells_them_apart(reproduced):
+    draw(reproduced.path / "data/my_images", ["green"])
+    reproduced.set({"split.seed": 2})
+    assert reproduced.ran(reproduced.repro()) == ["split", "extract", "train_head", "fine_tune", "evaluate"]
+    facts = json.loads((reproduced.path / "metrics/dataset.json").read_text())
+    assert facts["classes"] == sorted(COLOURS)
+    assert facts["counts"]["test"] == {"blue": 4, "green": 4, "red": 4}
+    scores = json.loads((reproduced.path / "metrics/test.json").read_text())
+    assert [len(row) for row in scores["head"]["confusion_matrix"]] == [3, 3, 3]
+    assert scores["head"]["accuracy"] > 0.6
+    assert scores["fine_tuned"]["accuracy"] > 0.6
+    shown = reproduced.run(sys.executable, "-m", "headstart.predict", "data/my_images/green/00.png", "--json")
+    assert json.loads(shown.stdout)
