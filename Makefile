@@ -19,7 +19,7 @@ lint: .venv/ready-for-tests
 
 requirements: .venv/ready-for-tests
 	@pip install --quiet uv
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-openvino; do \
 		uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 			--upgrade --custom-compile-command "make requirements" $$name.in --output-file $$name.txt; \
 	done

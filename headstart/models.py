@@ -27,7 +27,7 @@ def build_head(shape: tuple[int, int, int], classes: int, head: params.Head) -> 
     pooling = (
         layers.Flatten(name="pooling") if head.pooling == "flatten" else layers.GlobalAveragePooling2D(name="pooling")
     )
-    x = pooling(inputs := keras.Input(shape))
+    x = pooling(inputs := keras.Input(shape, name="features"))
     for number, units in enumerate(head.hidden):
         x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
         x = layers.Dropout(head.dropout, name=f"dropout{number}")(x)
@@ -51,20 +51,20 @@ def probabilities(outputs: np.ndarray) -> np.ndarray:
 
 
 def save(model: keras.Model, path: Path, classes: list[str] | None = None) -> None:
-    """Write `model` to `path` (.keras), the same bytes for the same weights; whole or not at all.
+    """Write `model` to `path` (.keras) without its optimizer, the same bytes for the same weights; whole or not at all.
 
     classes: the names of the classes, which make the file a classifier that `load` reads.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         written = Path(folder, path.name)
-        model.save(written)
-        # Keras puts the time into the archive and its metadata.
+        keras.Model(model.input, model.output, name=model.name).save(written)
         with zipfile.ZipFile(written) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
-        metadata = json.loads(entries["metadata.json"])
-        metadata["date_saved"] = None
+        # Keras puts the time into the archive and its metadata, and addresses in memory into the configuration.
+        metadata = json.loads(entries["metadata.json"]) | {"date_saved": None}
         entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+        entries["config.json"] = json.dumps(_numbered(entries["config.json"])).encode()
         if classes is not None:
             details = {"classes": classes, "size": model.input.shape[1], "resizing": images.RESIZING}
             entries[DETAILS] = json.dumps(details, indent=2, ensure_ascii=False).encode()
@@ -87,3 +87,15 @@ def load(path: Path) -> tuple[keras.Model, dict]:
         return keras.saving.load_model(path, compile=False), details
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path} is not a classifier that Headstart wrote: {error}") from None
+
+
+def _numbered(config: bytes) -> dict:
+    """A model's configuration with its shared objects counted from 0, where Keras has their addresses."""
+    numbers = {}
+
+    def renamed(node: dict) -> dict:
+        if "shared_object_id" in node:
+            node["shared_object_id"] = numbers.setdefault(node["shared_object_id"], len(numbers))
+        return node
+
+    return json.loads(config, object_hook=renamed)

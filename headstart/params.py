@@ -152,6 +152,8 @@ class Backbone(_Section):
 
 
 class Extract(_Section):
+    engine: Literal["tensorflow", "openvino"]
+    precision: Literal["float32", "bfloat16"]
     batch_size: Count
 
 

@@ -107,7 +107,7 @@ def train(
         Live(f"metrics/{folder}", save_dvc_exp=False, dvcyaml=None, report=None) as live,
         progress.counter(stage, (settings.epochs - len(history) + 1) * steps, "batches") as advance,
     ):
-        for logs in history[1:]:
+        for logs in history:
             _log(live, logs)
         while len(history) <= settings.epochs and not _stalled(history, kept, settings.early_stopping, better):
             epoch = len(history)
@@ -125,6 +125,7 @@ def train(
                 said = time.monotonic()
                 numbers = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
                 print(f"{stage}: epoch {epoch}/{settings.epochs}  {numbers}  {said - start:.1f} s", flush=True)
+        live.step = len(history) - 1
         live.summary["kept_epoch"] = kept
         live.make_summary()
     model.set_weights(best)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import augment, backbones, batches, checkpoint, errors, features, params, progress, sources
+from headstart import augment, backbones, batches, checkpoint, engines, errors, features, params, progress, sources
 from headstart.archive import open_source
 from headstart.errors import UserError
 from headstart.manifest import Manifest, read_manifest
@@ -45,22 +45,21 @@ def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
             np.lib.format.open_memmap(path, "w+", np.float16, shape).flush()
 
 
-def fill(paths: list[Path], model: keras.Model, images: tf.data.Dataset, start: int, finished) -> None:
-    """Write the model's outputs on `images` to the arrays at `paths`, from row `start`; `finished(n)` after a block."""
+def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, start: float, finished) -> None:
+    """Write what `forward` gives for `images` to the arrays at `paths`, of which the share `start` is filled already.
 
-    @tf.function
-    def forward(batch):
-        return [tf.saturate_cast(output, tf.float16) for output in keras.tree.flatten(model(batch, training=False))]
-
+    finished: is told the number of images after each block of batches.
+    """
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(path.open("r+b")) for path in paths]
-        for path, file, output in zip(paths, files, model.outputs, strict=True):
+        for path, file in zip(paths, files, strict=True):
             # Plain writes, not the memory map: pages that were written there would count as memory in use.
-            file.seek(np.load(path, mmap_mode="r").offset + start * 2 * int(np.prod(output.shape[1:])))
+            array = np.load(path, mmap_mode="r")
+            file.seek(array.offset + round(start * array.nbytes))
         waiting = 0
         for number, batch in enumerate(images, 1):
             for file, output in zip(files, forward(batch), strict=True):
-                output.numpy().tofile(file)
+                output.tofile(file)
             waiting += len(batch)
             if number % BLOCK == 0 or number == len(images):
                 for file in files:
@@ -104,16 +103,15 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
             before += len(rows)
             if start == len(rows):
                 continue
-            rows = rows[start:]
             transforms = None
             if views is not None:
-                wanted = zip(rows, views[start:], strict=True)
+                wanted = zip(rows[start:], views[start:], strict=True)
                 drawn = [augment.transform(settings.augment, size, manifest.sha256[r], int(v)) for r, v in wanted]
                 transforms = np.stack(drawn)
-            images = batches.of_images(
-                source, [manifest.paths[row] for row in rows], size, settings.extract.batch_size, transforms
-            )
-            fill([folder / f"{name}.npy" for name in names], part, images, start, finished)
+            paths = [manifest.paths[row] for row in rows[start:]]
+            images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms)
+            forward = engines.forward(part, settings.extract.engine, settings.extract.precision)
+            fill([folder / f"{name}.npy" for name in names], forward, images, start / len(rows), finished)
     mark.unlink()
 
 

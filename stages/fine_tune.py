@@ -24,7 +24,7 @@ def live(settings: params.View, manifest: Manifest, source: Source, classifier: 
 
     train = manifest.rows("train")
     return (
-        keras.Model(classifier.inputs, classifier.outputs),
+        keras.Model(classifier.input, classifier.output),
         lambda epoch: images(training.shuffled(train, settings.seed, epoch), settings.fine_tune.class_weights, epoch),
         images(manifest.rows("validation"), "none", None),
     )

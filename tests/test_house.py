@@ -15,8 +15,10 @@ STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 
 # Modules whose tests stand in the file of the one stage or module that they serve.
 TESTED_IN = {
+    "charts": "pipeline",
     "dataset": "split",
     "manifest": "split",
+    "progress": "pipeline",
     "sources": "fetch",
     "splitting": "split",
 }

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -47,8 +48,15 @@ def small(name="ResNet50"):
     return models.join(backbone, models.build_head((6, 6, 4), 2, head_params()), backbone_params(name))
 
 
-@pytest.mark.parametrize(("name", "size"), [("InceptionV3", 75), ("EfficientNetLite0", 32), ("MobileNetV2", 32)])
-@pytest.mark.parametrize("weights", ["imagenet", "random"])
+@pytest.mark.parametrize(
+    ("name", "size", "weights"),
+    [
+        ("InceptionV3", 75, "imagenet"),
+        ("EfficientNetLite0", 32, "imagenet"),
+        ("MobileNetV2", 32, "imagenet"),
+        ("EfficientNetLite0", 32, "random"),
+    ],
+)
 def test_the_joined_network_predicts_what_the_head_predicts(name, size, weights):
     backbone = backbones.build(name, size, None)
     images = pictures(size)
@@ -105,6 +113,20 @@ def test_a_classifier_comes_back_as_it_was(name, tmp_path):
     assert details["classes"] == CLASSES and details["size"] == 8 and "bilinear" in details["resizing"]
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
     assert loaded.input.dtype == "uint8"
+
+
+def test_a_head_is_the_same_bytes_wherever_it_lies_in_memory(tmp_path):
+    kept = []
+    for name in ("a.keras", "b.keras"):
+        keras.utils.set_random_seed(1)
+        kept.append(models.build_head((2, 2, 3), 2, head_params(hidden=[4, 4])))
+        kept[-1].compile("adam", "binary_crossentropy")
+        models.save(kept[-1], tmp_path / name)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        config = archive.read("config.json").decode()
+    ids = {int(number) for number in re.findall(r'"shared_object_id": (\d+)', config)}
+    assert ids == set(range(len(ids))) and "optimizer" not in config
 
 
 def test_keras_alone_reads_a_classifier(tmp_path):

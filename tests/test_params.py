@@ -59,7 +59,7 @@ WRONG = [
     ("augment", ..., "augment is missing; add it"),
     # another type
     ("image", 224, "image: got 224; takes a section with image.size"),
-    ("extract", None, "extract: got null; takes a section with extract.batch_size"),
+    ("extract", None, "extract: got null; takes a section with extract."),
     ("head.dropout", "0.5", 'head.dropout: got "0.5"; takes a number from 0 to below 1'),
     ("head.dropout", True, "head.dropout: got true; takes a number from 0 to below 1"),
     ("head.epochs", 2.0, "head.epochs: got 2.0; takes a whole number from 1"),

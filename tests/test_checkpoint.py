@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from headstart import checkpoint
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("path: data/raw/elpv-dataset.zip", "path: photos"), encoding="utf-8")
+    stage = {"params": ["seed", "head"], "deps": ["${dataset.path}", "code.py", "inputs"]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"train_head": stage, "other": stage | {"params": ["seed"]}}}))
+    for file in ("photos/a.jpg", "inputs/deep/b.npy", "inputs/c.npy", "code.py"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(file)
+
+
+def change(file, old, new):
+    text = Path(file).read_text(encoding="utf-8")
+    assert old in text
+    Path(file).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_the_same_inputs_have_the_same_folder():
+    assert checkpoint.folder("train_head") == checkpoint.folder("train_head")
+    assert checkpoint.folder("train_head").is_dir()
+    assert checkpoint.folder("train_head") != checkpoint.folder("other")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("params.yaml", "seed: 1", "seed: 2"),
+        ("params.yaml", "dropout: 0.2", "dropout: 0.25"),
+        ("code.py", "code", "kode"),
+        ("inputs/c.npy", "inputs", "input"),
+        ("inputs/deep/b.npy", "deep", "Deep"),
+    ],
+)
+def test_other_inputs_have_another_folder(file, old, new):
+    before = checkpoint.folder("train_head")
+    change(file, old, new)
+    assert checkpoint.folder("train_head") != before
+    change(file, new, old)
+    assert checkpoint.folder("train_head") == before
+
+
+def test_a_file_more_or_under_another_name_is_another_input():
+    found = {checkpoint.folder("train_head")}
+    Path("inputs/d.npy").write_text("d")
+    found.add(checkpoint.folder("train_head"))
+    Path("inputs/d.npy").rename("inputs/e.npy")
+    found.add(checkpoint.folder("train_head"))
+    assert len(found) == 3
+
+
+def test_what_the_stage_does_not_depend_on_changes_nothing():
+    before = checkpoint.folder("other")
+    change("params.yaml", "dropout: 0.2", "dropout: 0.25")
+    Path("beside.txt").write_text("something else")
+    assert checkpoint.folder("other") == before
+
+
+def test_clearing_leaves_nothing_of_the_stage_and_everything_of_others():
+    (checkpoint.folder("train_head") / "epochs.npz").write_text("half done")
+    change("params.yaml", "dropout: 0.2", "dropout: 0.25")
+    checkpoint.folder("train_head")
+    other = checkpoint.folder("other")
+    checkpoint.clear("train_head")
+    assert list(checkpoint.CHECKPOINTS.iterdir()) == [other]
+    checkpoint.clear("other")
+    assert not checkpoint.CHECKPOINTS.exists()
+    checkpoint.clear("other")
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    checkpoint.write(tmp_path / "mark", b"1")
+    checkpoint.write(tmp_path / "mark", b"22")
+    assert (tmp_path / "mark").read_bytes() == b"22" and not list(tmp_path.glob("*.part"))

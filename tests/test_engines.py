@@ -1,0 +1,58 @@
+"""Both engines give the same numbers; one that is asked for and not installed is one line."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from headstart import engines
+from headstart.errors import UserError
+from headstart.runtime import keras
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    x = keras.layers.Rescaling(1 / 255)(inputs := keras.Input((16, 16, 3), dtype="uint8"))
+    middle = keras.layers.Conv2D(8, 3, activation="relu")(x)
+    return keras.Model(inputs, [keras.layers.Conv2D(4, 3, strides=2)(middle), middle])
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), "uint8")
+
+
+def test_tensorflow_gives_the_models_outputs_as_float16(model, images):
+    outputs = engines.forward(model, "tensorflow", "float32")(images)
+    for output, expected in zip(outputs, model(images), strict=True):
+        assert output.dtype == np.float16
+        np.testing.assert_array_equal(output, expected.numpy().astype("float16"))
+
+
+def test_values_beyond_float16_stay_finite(images):
+    scale = keras.layers.Rescaling(1e6)
+    model = keras.Model(inputs := keras.Input((16, 16, 3), dtype="uint8"), [scale(inputs)])
+    (output,) = engines.forward(model, "tensorflow", "float32")(images)
+    assert output.max() == np.finfo("float16").max
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 2e-3), ("bfloat16", 3e-2)])
+def test_openvino_agrees_with_tensorflow(model, images, precision, tolerance):
+    pytest.importorskip("openvino", reason="OpenVINO is optional: pip install -r requirements-openvino.txt")
+    outputs = engines.forward(model, "openvino", precision)(images)
+    expected = engines.forward(model, "tensorflow", "float32")(images)
+    for output, reference in zip(outputs, expected, strict=True):
+        assert output.dtype == np.float16
+        np.testing.assert_allclose(output, reference, atol=tolerance)
+
+
+def test_a_precision_that_the_engine_has_not(model):
+    with pytest.raises(UserError, match="got bfloat16; extract.engine: tensorflow takes float32"):
+        engines.forward(model, "tensorflow", "bfloat16")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is not None, reason="OpenVINO is installed here")
+def test_an_engine_that_is_not_installed(model):
+    with pytest.raises(UserError, match="pip install -r requirements-openvino.txt"):
+        engines.forward(model, "openvino", "float32")

@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart import archive, augment, backbones, features, images, models, params, sources
+from headstart.manifest import read_manifest
+from headstart.runtime import keras, tf
+from stages import extract, fetch, fine_tune, split, train_head
+
+CUT = "conv_pw_11_relu"
+SETTINGS = {
+    "fine_tune.cut": CUT,
+    "fine_tune.batch_size": 8,
+    "augment.rotation": 20.0,
+    "augment.flip_horizontal": True,
+}
+
+
+@pytest.fixture
+def prepared(project, monkeypatch):
+    """The project, as the working directory, up to `train_head`; with two fixed views if `views` says so."""
+    monkeypatch.chdir(project.path)
+
+    def prepare(**values):
+        project.set(SETTINGS | {name.replace("__", "."): value for name, value in values.items()})
+        for stage in (fetch, split, extract, train_head):
+            stage.main()
+        return project
+
+    return prepare
+
+
+def assembled():
+    """What `fine_tune` trains: on live images, and on cached activations, with layers that both share."""
+    settings, manifest = params.load_stage("fine_tune"), read_manifest()
+    backbone = backbones.build("MobileNet", 32, sources.weights_file())
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    classifier = models.join(backbone, head, settings.backbone)
+    backbones.freeze(backbone, CUT, settings.backbone.weights)
+    source = archive.open_source(settings.dataset.path)
+    return fine_tune.live(settings, manifest, source, classifier), fine_tune.cached(settings, manifest, backbone, head)
+
+
+def test_cached_and_live_give_the_same_loss_and_gradient_on_the_same_views(prepared):
+    prepared(fine_tune__views=2)
+    (whole, *_), (tail, *_) = assembled()
+    manifest, settings = read_manifest(), params.load()
+    train = manifest.rows("train")
+    pixels = np.stack([images.read(Path("data/my_images", manifest.paths[row]).read_bytes(), 32) for row in train])
+    drawn = [augment.transform(settings.augment, 32, manifest.sha256[row], 1) for row in train]
+    labels = (np.arange(len(train)) % 2)[:, None].astype("float32")  # half of them wrong, for a loss to speak of
+    plain = features.read_cut()[train].astype("float32")
+    view = features.read_views()[:, 0].astype("float32")
+    assert np.abs(plain - view).mean() > 0.1
+    assert len(whole.trainable_variables) == len(tail.trainable_variables) > 5
+
+    def step(model, inputs):
+        with tf.GradientTape() as tape:
+            # Dropout aside, as in training: pretrained batch normalisation must not take part in that.
+            loss = tf.reduce_mean(keras.losses.binary_crossentropy(labels, model(inputs, training=False)))
+        return float(loss), tape.gradient(loss, model.trainable_variables)
+
+    for seen, cached in ((pixels, plain), (np.asarray(augment.warp(pixels, np.stack(drawn))), view)):
+        (loss, gradient), (expected, expected_gradient) = step(tail, cached), step(whole, seen)
+        assert loss == pytest.approx(expected, rel=2e-3)
+        names = {variable.path for variable in whole.trainable_variables}
+        assert {variable.path for variable in tail.trainable_variables} == names
+        wanted = dict(zip([v.path for v in whole.trainable_variables], expected_gradient, strict=True))
+        for variable, got in zip(tail.trainable_variables, gradient, strict=True):
+            print(
+                variable.path,
+                float(np.linalg.norm(got - wanted[variable.path]) / np.linalg.norm(wanted[variable.path])),
+            )
+            difference = np.linalg.norm(got - wanted[variable.path])
+            assert difference <= 0.02 * np.linalg.norm(wanted[variable.path]) + 1e-6, variable.path
+
+
+def test_step_0_is_what_the_head_predicted(prepared):
+    prepared(fine_tune__views=2)
+    manifest = read_manifest()
+    rows = manifest.rows("validation")
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    expected = head.predict(features.read_bottleneck()[rows].astype("float32"), verbose=0)
+    assert expected.std() > 0.05
+    for model, _, validation in assembled():
+        np.testing.assert_allclose(model.predict(validation, verbose=0), expected, atol=3e-3)
+        np.testing.assert_array_equal(
+            np.concatenate([label for _, label, _ in validation])[:, 0], manifest.labels[rows]
+        )
+
+
+def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepared):
+    prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
+    marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
+    views = np.zeros_like(features.read_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
+    np.save(features.FEATURES / "cut.npy", marked)
+    np.save(features.FEATURES / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
+    manifest, settings = read_manifest(), params.load_stage("fine_tune")
+    backbone = backbones.build("MobileNet", 32, sources.weights_file())
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    _, epochs, validation = fine_tune.cached(settings, manifest, backbone, head)
+    train, orders, counts = manifest.rows("train"), set(), np.zeros(3, int)
+    for epoch in range(4):
+        taken = [(int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)]
+        # A plain view is marked by its row, an augmented one by its place among the training images.
+        rows = [value if value < 100 else int(train[value % 100]) for value, _ in taken]
+        assert sorted(rows) == train.tolist()
+        assert [label for _, label in taken] == manifest.labels[rows].tolist()
+        counts += np.bincount([value // 100 for value, _ in taken], minlength=3)
+        orders.add(tuple(taken))
+        assert taken == [
+            (int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)
+        ]
+    assert len(orders) == 4 and counts.min() > 8
+    seen = np.concatenate([xs for xs, _, _ in validation])
+    np.testing.assert_array_equal(seen, marked[manifest.rows("validation")].astype("float32"))
+
+
+@pytest.mark.parametrize("views", ["live", 2])
+def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared):
+    prepared(fine_tune__views=views, fine_tune__optimizer="adam", fine_tune__learning_rate=1e-4, fine_tune__epochs=4)
+    fine_tune.main()
+    found = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    classifier, details = models.load(models.CLASSIFIER)
+    assert details["classes"] == ["blue", "red"] and details["size"] == 32
+    manifest = read_manifest()
+    rows = manifest.rows("validation")
+    pixels = np.stack([images.read(Path("data/my_images", manifest.paths[row]).read_bytes(), 32) for row in rows])
+    right = (classifier.predict(pixels, verbose=0)[:, 0] > 0.5) == manifest.labels[rows]
+    accuracy = Path("metrics/fine_tune/plots/metrics/validation/accuracy.tsv").read_text().split()
+    assert right.mean() == float(accuracy[2 + 2 * found["kept_epoch"] + 1])
+
+    tuned = next(layer for layer in classifier.layers if layer.name.startswith("mobilenet"))
+    start = backbones.build("MobileNet", 32, Path("data/weights.h5"))
+    frozen = backbones.frozen_layers(start, CUT)
+    assert found["kept_epoch"] > 0
+    moved = set()
+    for number, (before, after) in enumerate(zip(start.layers, tuned.layers, strict=True)):
+        same = all(np.array_equal(a, b) for a, b in zip(before.get_weights(), after.get_weights(), strict=True))
+        assert same or (number >= frozen and not isinstance(before, keras.layers.BatchNormalization)), before.name
+        moved |= set() if same else {before.name}
+    assert {"conv_dw_12", "conv_pw_13"} <= moved
+    assert not Path(".headstart").exists()
+
+
+def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
+    prepared(fine_tune__views=2, fine_tune__learning_rate=1e6, head__epochs=30)
+    fine_tune.main()
+    assert "fine_tune: kept epoch 0, the head as it was" in capsys.readouterr().out
+    manifest = read_manifest()
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    classifier, _ = models.load(models.CLASSIFIER)
+    pixels = np.stack([images.read(Path("data/my_images", path).read_bytes(), 32) for path in manifest.paths])
+    expected = head.predict(features.read_bottleneck().astype("float32"), verbose=0)
+    np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)

@@ -1,0 +1,117 @@
+"""Each of the long stages, killed at several moments: what was done is not done again, and the bytes are the same."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+SETTINGS = {
+    "extract.batch_size": 1,
+    "fine_tune.views": 3,
+    "fine_tune.cut": "conv_pw_11_relu",
+    "fine_tune.epochs": 4,
+    "fine_tune.optimizer": "adamw",
+    "fine_tune.schedule": "cosine",
+    "augment.rotation": 10.0,
+    "head.epochs": 4,
+    "head.hidden": [8],
+    "head.dropout": 0.5,
+}
+# What a stage writes, and how far it has come.
+STAGES = {
+    "extract": (["data/features"], "done.json"),
+    "train_head": (["models/head.keras", "metrics/head"], "epochs.npz"),
+    "fine_tune": (["models/classifier.keras", "metrics/fine_tune"], "epochs.npz"),
+}
+IMAGES = 32 + 2 * 16  # plain, and two more views of those for training
+
+
+def contents(project, stage):
+    files = {}
+    for path in (project.path / name for name in STAGES[stage][0]):
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file():
+                files[str(file.relative_to(project.path))] = file.read_bytes()
+    return files
+
+
+@pytest.fixture(scope="module")
+def undisturbed(_fresh, tmp_path_factory):
+    project = Project(Path(shutil.copytree(_fresh, tmp_path_factory.mktemp("undisturbed") / "project")))
+    project.set(SETTINGS)
+    for stage in ("fetch", "split", *STAGES):
+        project.stage(stage, check=True)
+    return project
+
+
+def killed(project, stage, moment):
+    """Run `stage`, and kill it -9 when its checkpoint has changed for the `moment`-th time; what it had printed."""
+
+    def state():
+        found = list(project.path.glob(f".headstart/{stage}-*/{STAGES[stage][1]}"))
+        return [(path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in found]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}"],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        before, changes, start = state(), 0, time.monotonic()
+        while changes < moment:
+            assert process.poll() is None and time.monotonic() - start < 120
+            time.sleep(0.0005)
+            try:
+                now = state()
+            except FileNotFoundError:
+                continue  # replaced in this moment
+            changes, before = changes + (now != before), now
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(stage, undisturbed, tmp_path):
+    expected = contents(undisturbed, stage)
+    assert expected and not (undisturbed.path / ".headstart").exists()
+    project = Project(Path(shutil.copytree(undisturbed.path, tmp_path / "project")))
+    for name in STAGES[stage][0]:  # as DVC does before it runs a stage
+        path = project.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    outputs = [name for name in STAGES[stage][0] if not name.startswith("metrics")]
+    killed(project, stage, 2)
+    assert not [name for name in outputs if (project.path / name).exists()]
+    said = killed(project, stage, 2)
+    if stage != "extract":
+        assert int(re.search(r"going on after epoch (\d)", said)[1]) >= 1
+    assert not [name for name in outputs if (project.path / name).exists()]
+
+    done = project.stage(stage, check=True)
+    if stage == "extract":
+        left = int(re.search(r"extract: (\d+) images in", done.stderr)[1])
+        assert 0 < left <= IMAGES - 4 * 8  # four blocks of eight images were done
+    else:
+        assert int(re.search(r"going on after epoch (\d)", done.stdout)[1]) >= 3
+    assert contents(project, stage) == expected
+    assert not (project.path / ".headstart").exists()
+
+
+def test_half_done_work_on_other_inputs_is_not_taken(undisturbed, tmp_path):
+    project = Project(Path(shutil.copytree(undisturbed.path, tmp_path / "project")))
+    killed(project, "train_head", 3)
+    project.set({"head.dropout": 0.25})
+    done = project.stage("train_head", check=True)
+    assert "going on" not in done.stdout
+    assert (project.path / "models/head.keras").read_bytes() != contents(undisturbed, "train_head")["models/head.keras"]
+    assert not (project.path / ".headstart").exists()
