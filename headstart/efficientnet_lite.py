@@ -21,6 +21,7 @@ STAGES = (
     (3, 1, 320, 6, 1),
 )
 MINIMUM_SIZE = 32
+INITIAL = "he_normal"  # of random weights: with Keras's default the features vanish
 
 
 def EfficientNetLite0(input_shape: tuple[int, int, int]) -> keras.Model:
@@ -80,16 +81,20 @@ def _block(x, kernel: int, channels: int, expansion: int, stride: int, name: str
     inputs = x
     if expansion > 1:
         x = _convolution(x, inputs.shape[-1] * expansion, 1, 1, f"{name}_expand")
-    x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
+    x = layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=False, depthwise_initializer=INITIAL, name=f"{name}_depthwise_conv"
+    )(x)
     x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_normalization(x, f"{name}_depthwise"))
-    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
+    x = layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=INITIAL, name=f"{name}_project_conv")(x)
     if stride == 1 and inputs.shape[-1] == channels:
         return layers.Add(name=name)([inputs, _normalization(x, f"{name}_project")])
     return layers.Activation("linear", name=name)(_normalization(x, f"{name}_project"))
 
 
 def _convolution(x, channels: int, kernel: int, stride: int, name: str):
-    x = layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.Conv2D(
+        channels, kernel, stride, padding="same", use_bias=False, kernel_initializer=INITIAL, name=f"{name}_conv"
+    )(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(_normalization(x, name))
 
 

@@ -28,7 +28,9 @@ def run(main: Callable[[], int | None]) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             status = _fail(f"the disk is full ({error.filename or 'while writing'}): free some space and run it again")
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            status = _fail(f"no permission for {error.filename}: {error.strerror}; change its owner or its mode")
+            status = _fail(
+                f"no permission for {error.filename or 'a file'}: {error.strerror}; change its owner or its mode"
+            )
         else:
             raise
     raise SystemExit(status)

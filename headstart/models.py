@@ -37,10 +37,13 @@ def build_head(shape: tuple[int, int, int], classes: int, head: params.Head) -> 
     return keras.Model(inputs, layers.Dense(units, activation=activation, name="output")(x), name="head")
 
 
-def join(backbone: keras.Model, head: keras.Model, backbone_params: params.Backbone) -> keras.Model:
-    """The whole network: uint8 RGB (n, size, size, 3) to what `head` gives."""
+def join(backbone: keras.Model, head: keras.Model, name: str, scaling: str) -> keras.Model:
+    """The whole network: uint8 RGB (n, size, size, 3) to what `head` gives.
+
+    name, scaling: the parameters `backbone.name` and `backbone.scaling`.
+    """
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
-    scaled = backbones.scale(inputs, backbone_params.name, backbone_params.scaling)
+    scaled = backbones.scale(inputs, name, scaling)
     return keras.Model(inputs, head(backbone(scaled)), name="classifier")
 
 

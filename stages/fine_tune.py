@@ -64,7 +64,7 @@ def main() -> None:
     deterministic(settings.seed)
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
     head = keras.saving.load_model(models.HEAD, compile=False)
-    classifier = models.join(backbone, head, settings.backbone)
+    classifier = models.join(backbone, head, settings.backbone.name, settings.backbone.scaling)
     backbones.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
     with open_source(settings.dataset.path) as source:
         if settings.fine_tune.views == "live":

@@ -37,7 +37,7 @@ def assembled():
     settings, manifest = params.load_stage("fine_tune"), read_manifest()
     backbone = backbones.build("MobileNet", 32, sources.weights_file())
     head = keras.saving.load_model(models.HEAD, compile=False)
-    classifier = models.join(backbone, head, settings.backbone)
+    classifier = models.join(backbone, head, settings.backbone.name, settings.backbone.scaling)
     backbones.freeze(backbone, CUT, settings.backbone.weights)
     source = archive.open_source(settings.dataset.path)
     return fine_tune.live(settings, manifest, source, classifier), fine_tune.cached(settings, manifest, backbone, head)
@@ -53,7 +53,7 @@ def test_cached_and_live_give_the_same_loss_and_gradient_on_the_same_views(prepa
     labels = (np.arange(len(train)) % 2)[:, None].astype("float32")  # half of them wrong, for a loss to speak of
     plain = features.read_cut()[train].astype("float32")
     view = features.read_views()[:, 0].astype("float32")
-    assert np.abs(plain - view).mean() > 0.1
+    assert np.abs(plain - view).mean() > 0.01
     assert len(whole.trainable_variables) == len(tail.trainable_variables) > 5
 
     def step(model, inputs):

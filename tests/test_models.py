@@ -24,10 +24,6 @@ def head_params(**values):
     return params.Head(**(given | values))
 
 
-def backbone_params(name, weights="imagenet", scaling="native"):
-    return params.Backbone(name=name, weights=weights, sha256=None, scaling=scaling)
-
-
 def pictures(size, count=6):
     return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
 
@@ -45,7 +41,7 @@ def small(name="ResNet50"):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((8, 8, 3))
     backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs), name="backbone")
-    return models.join(backbone, models.build_head((6, 6, 4), 2, head_params()), backbone_params(name))
+    return models.join(backbone, models.build_head((6, 6, 4), 2, head_params()), name, "native")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +64,7 @@ def test_the_joined_network_predicts_what_the_head_predicts(name, size, weights)
     expected = np.asarray(head(features.astype("float32")))
     assert expected.std() > 0.05
 
-    joined = models.join(backbone, head, backbone_params(name, weights))
+    joined = models.join(backbone, head, name, "native")
     backbones.freeze(backbone, 0, weights)
     np.testing.assert_allclose(joined.predict(images, verbose=0), expected, atol=3e-3)
 
