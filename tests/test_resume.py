@@ -105,13 +105,3 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(stage, undisturbed, t
         assert int(re.search(r"going on after epoch (\d)", done.stdout)[1]) >= 3
     assert contents(project, stage) == expected
     assert not (project.path / ".headstart").exists()
-
-
-def test_half_done_work_on_other_inputs_is_not_taken(undisturbed, tmp_path):
-    project = Project(Path(shutil.copytree(undisturbed.path, tmp_path / "project")))
-    killed(project, "train_head", 3)
-    project.set({"head.dropout": 0.25})
-    done = project.stage("train_head", check=True)
-    assert "going on" not in done.stdout
-    assert (project.path / "models/head.keras").read_bytes() != contents(undisturbed, "train_head")["models/head.keras"]
-    assert not (project.path / ".headstart").exists()
