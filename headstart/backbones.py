@@ -131,9 +131,11 @@ def cut_in_two(backbone: keras.Model, cut: str | int) -> tuple[keras.Model, kera
 
 
 def folded(network: keras.Model) -> keras.Model:
-    """A copy for inference, in which convolutions take over the batch normalisation that follows them.
+    """A copy in which convolutions take over the pretrained batch normalisation that follows them.
 
-    It computes the same, up to the rounding of float32, with fewer passes over memory.
+    It computes the same, up to the rounding of float32, with fewer passes over memory, and in training the
+    normalisation's shift and scale learn on, as bias and kernel, while its statistics stay. Every layer keeps its name
+    and its place; a normalisation that was taken over becomes an identity.
     """
     layers = keras.layers
     made_by = {id(layer.output): layer for layer in network.layers}
@@ -149,11 +151,13 @@ def folded(network: keras.Model) -> keras.Model:
     gone = {normalization.name for normalization in folds.values()}
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name in gone:
+            return layers.Identity(name=layer.name)
         config = layer.get_config()
         return type(layer).from_config(config | {"use_bias": True} if layer.name in folds else config)
 
     def call(layer, *args, **kwargs):
-        return args[0] if layer.name in gone else layer(*args, **kwargs)
+        return layer(args[0]) if layer.name in gone else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(network, clone_function=clone, call_function=call)
     for layer in network.layers:

@@ -18,15 +18,15 @@ BLOCK = 8  # batches between two marks of how far the work is
 
 def network(settings: params.View) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
+    backbone = backbones.folded(backbones.build(settings.backbone.name, settings.image.size, sources.weights_file()))
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
     scaled = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
     if settings.fine_tune.views == "live":
         backbones.frozen_layers(backbone, settings.fine_tune.cut)  # a layer that is not there is told before the work
-        return keras.Model(inputs, [backbones.folded(backbone)(scaled)])
+        return keras.Model(inputs, [backbone(scaled)])
     frozen, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
-    cut = backbones.folded(frozen)(scaled)
-    return keras.Model(inputs, [backbones.folded(tail)(cut), cut])
+    cut = frozen(scaled)
+    return keras.Model(inputs, [tail(cut), cut])
 
 
 def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -42,7 +42,9 @@ def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
         )
     for path, (shape, _) in sizes.items():
         if not path.exists():
-            np.lib.format.open_memmap(path, "w+", np.float16, shape).flush()
+            part = path.with_suffix(".part")
+            np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
+            part.replace(path)
 
 
 def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, start: float, finished) -> None:
@@ -69,7 +71,7 @@ def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, s
 
 
 def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
-    """Fill the arrays in `folder`, going on after the last block that was finished there."""
+    """Fill the arrays in `folder`/features, going on after the last block that was finished there."""
     model = network(settings)
     bottleneck, *cut = (tuple(output.shape[1:]) for output in model.outputs)
     everything, train = np.arange(len(manifest.paths)), manifest.rows("train")
@@ -84,7 +86,9 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
         shapes["views"] = (len(train), extra, *cut[0])
         views = np.tile(np.arange(1, extra + 1), len(train))
         parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), np.repeat(train, extra), views))
-    make_arrays(folder, shapes)
+    arrays = folder / "features"
+    arrays.mkdir(exist_ok=True)
+    make_arrays(arrays, shapes)
 
     mark = folder / "done.json"
     done = json.loads(mark.read_text()) if mark.exists() else 0
@@ -111,8 +115,7 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
             paths = [manifest.paths[row] for row in rows[start:]]
             images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms)
             forward = engines.forward(part, settings.extract.engine, settings.extract.precision)
-            fill([folder / f"{name}.npy" for name in names], forward, images, start / len(rows), finished)
-    mark.unlink()
+            fill([arrays / f"{name}.npy" for name in names], forward, images, start / len(rows), finished)
 
 
 def main() -> None:
@@ -123,7 +126,7 @@ def main() -> None:
     if features.FEATURES.exists():
         shutil.rmtree(features.FEATURES)
     features.FEATURES.parent.mkdir(parents=True, exist_ok=True)
-    folder.replace(features.FEATURES)
+    (folder / "features").replace(features.FEATURES)
     checkpoint.clear("extract")
 
 

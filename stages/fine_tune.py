@@ -63,6 +63,8 @@ def main() -> None:
     manifest = read_manifest()
     deterministic(settings.seed)
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
+    if settings.backbone.weights != "random":
+        backbone = backbones.folded(backbone)
     head = keras.saving.load_model(models.HEAD, compile=False)
     classifier = models.join(backbone, head, settings.backbone.name, settings.backbone.scaling)
     backbones.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
