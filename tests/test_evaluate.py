@@ -122,7 +122,7 @@ def test_twice_gives_the_same_bytes(here):
 
     two()
     first = written()
-    assert len(first) == 10
+    assert len(first) == 11
     assert written() == first
 
 
