@@ -154,8 +154,6 @@ def _table_rows(source: Source, table: Table) -> tuple[list[str] | None, list[tu
 
 def _column(column: str | int, name: str, header: list[str] | None, table: Table) -> int:
     if isinstance(column, int):
-        if column < 0:
-            raise UserError(f"dataset.table.{name}: got {column}; columns are counted from 0")
         return column
     if header is None:
         raise UserError(

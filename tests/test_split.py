@@ -195,7 +195,6 @@ def test_a_table_with_a_header(run):
         ({"file": "elpv/data/label.csv"}, r"not in the source \(did you mean elpv/data/labels\.csv\?\)"),
         ({"values": {"a": "x", "c": "y"}}, r"line 2: the label 'b' is not in dataset\.table\.values \('a', 'c'\)"),
         ({"label": 7}, r"line 1: 2 columns, too few"),
-        ({"label": -1}, r"got -1; columns are counted from 0"),
         ({"label": "kind"}, r"header is false"),
         ({"label": "kinds", "header": True}, r"no column 'kinds' .*it has images/cell0\.png, kind$"),
         ({"delimiter": "::"}, r"takes one character"),
