@@ -4,6 +4,7 @@ import difflib
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from headstart import efficientnet_lite
@@ -197,6 +198,9 @@ def _load(backbone: keras.Model, name: str, weights: Path) -> None:
         if name == "EfficientNetLite0":
             efficientnet_lite.assign(backbone, load_tensors(weights))
         else:
+            with h5py.File(weights) as file:
+                if "layers" in file and "layer_names" not in file.attrs:
+                    raise ValueError("it is a .weights.h5 of Keras 3; takes an .h5 as keras.applications publishes it")
             backbone.load_weights(weights)
     except (ValueError, KeyError, OSError) as error:
         raise UserError(f"backbone.weights: {weights} does not fit {name}: {error}") from None

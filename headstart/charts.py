@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from headstart import scores
+from headstart import files, scores
 
 
 def result(path: Path, labels: np.ndarray, found: dict[str, np.ndarray], classes: Sequence[str]) -> None:
@@ -44,7 +44,5 @@ def result(path: Path, labels: np.ndarray, found: dict[str, np.ndarray], classes
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower center")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    figure.savefig(part, format="png", metadata={"Software": None})
-    part.replace(path)
+    with files.whole(path) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})

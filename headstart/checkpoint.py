@@ -28,13 +28,6 @@ def clear(stage: str) -> None:
         CHECKPOINTS.rmdir()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
 def _key(stage: str) -> str:
     declaration = params.declaration(stage)
     digest = hashlib.sha256(json.dumps(declaration.values, sort_keys=True).encode())

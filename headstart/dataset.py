@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from headstart import images
 from headstart.archive import Source
 from headstart.errors import UserError
 from headstart.manifest import SPLITS
@@ -15,8 +16,6 @@ from headstart.params import Table
 
 # What a folder may be called by which a publisher fixes the split of what lies under it.
 _SPLIT_FOLDERS = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
-_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2")
-_ENDINGS += (".pbm", ".pgm", ".pnm", ".ppm", ".tga")
 
 
 class Item(NamedTuple):
@@ -168,7 +167,7 @@ def _column(column: str | int, name: str, header: list[str] | None, table: Table
 
 
 def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _ENDINGS
+    return PurePosixPath(path).suffix.lower() in images.ENDINGS
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

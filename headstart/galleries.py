@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from headstart import scores
+from headstart import files, scores
 
 DPI = 100
 SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title
@@ -70,10 +70,8 @@ def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) 
         x, y = left + (SIDE - wide) / 2, top + WORDS + (SIDE - high) / 2
         axes.imshow(thumbnail, extent=(x, x + wide, y + high, y), aspect="auto")
     axes.set(xlim=(0, width), ylim=(height, 0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    figure.savefig(part, format="png", metadata={"Software": None})
-    part.replace(path)
+    with files.whole(path) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})
 
 
 def _thumbnail(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2")
+ENDINGS += (".pbm", ".pgm", ".pnm", ".ppm", ".tga")  # what an image's file name may end with, in lower case
 RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 
 # All formats now: Pillow loads them at the first unknown file, and a second thread would not wait for it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart import files
 from headstart.errors import UserError
 
 MANIFEST = Path("data/manifest.csv")
@@ -63,13 +64,5 @@ def write_manifest(manifest: Manifest) -> None:
         manifest.paths, manifest.labels, manifest.splits, manifest.sha256, strict=True
     ):
         writer.writerow([path, manifest.classes[label], split, sha256])
-    write_whole(CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")
-    write_whole(MANIFEST, text.getvalue())
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file (UTF-8, its folder made where it is missing) that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
+    files.write_text(CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")
+    files.write_text(MANIFEST, text.getvalue())

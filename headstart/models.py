@@ -77,6 +77,14 @@ def save(model: keras.Model, path: Path, classes: list[str] | None = None) -> No
         written.replace(path)
 
 
+def load_head() -> keras.Model:
+    """The head that `train_head` wrote. Raises UserError for a file that is missing or damaged."""
+    try:
+        return keras.saving.load_model(HEAD, compile=False)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{HEAD} is missing or damaged ({error}): run `dvc repro train_head`") from None
+
+
 def load(path: Path) -> tuple[keras.Model, dict]:
     """A classifier and its details: `classes` (list of str), `size` (int, pixels) and `resizing` (str).
 

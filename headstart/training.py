@@ -10,7 +10,7 @@ import numpy as np
 from dvclive import Live
 from sklearn.utils.class_weight import compute_class_weight
 
-from headstart import checkpoint, params, progress
+from headstart import checkpoint, files, params, progress
 from headstart.manifest import Manifest
 from headstart.runtime import keras, tf
 
@@ -161,7 +161,8 @@ def _save(file: Path, variables: list, history: list[Logs], kept: int, best: lis
     arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(variables)}
     arrays |= {f"best{number}": array for number, array in enumerate(best)}
     np.savez(content, record=np.array(json.dumps({"history": history, "kept": kept, "best": len(best)})), **arrays)
-    checkpoint.write(file, content.getbuffer())
+    with files.whole(file) as part:
+        part.write_bytes(content.getbuffer())
 
 
 def _restore(file: Path, variables: list) -> tuple[list[Logs], int, list[np.ndarray]]:

@@ -21,6 +21,7 @@ from headstart import (
     charts,
     errors,
     features,
+    files,
     galleries,
     images,
     manifest,
@@ -90,7 +91,7 @@ def write_plots(labels: np.ndarray, found: dict[str, np.ndarray], classes: list[
 def write_table(path: Path, rows: Iterable[Iterable]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    manifest.write_whole(path, text.getvalue())
+    files.write_text(path, text.getvalue())
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def main() -> None:
     table = manifest.read_manifest()
     classes, rows = table.classes, table.rows("test")
     labels, paths = table.labels[rows], [table.paths[row] for row in rows]
-    head = keras.saving.load_model(models.HEAD, compile=False)
+    head = models.load_head()
     with archive.open_source(Path(parameters.dataset.path)) as source:
         found = {
             "head": by_head(head, features.read_bottleneck(), rows),
@@ -119,7 +120,7 @@ def main() -> None:
     pair = scores.mcnemar(labels, *(scores.predicted(values) for values in found.values()))
     pair["only_head"], pair["only_fine_tuned"] = pair.pop("only_a"), pair.pop("only_b")
     result |= {"mcnemar": pair, "images": len(rows)}
-    manifest.write_whole(TEST, json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    files.write_text(TEST, json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import augment, backbones, batches, checkpoint, engines, errors, features, params, progress, sources
+from headstart import (
+    augment,
+    backbones,
+    batches,
+    checkpoint,
+    engines,
+    errors,
+    features,
+    files,
+    params,
+    progress,
+    sources,
+)
 from headstart.archive import open_source
 from headstart.errors import UserError
 from headstart.manifest import Manifest, read_manifest
@@ -42,9 +54,8 @@ def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
         )
     for path, (shape, _) in sizes.items():
         if not path.exists():
-            part = path.with_suffix(".part")
-            np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
-            part.replace(path)
+            with files.whole(path) as part:
+                np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
 
 
 def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, start: float, finished) -> None:
@@ -98,7 +109,7 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
         def finished(count: int) -> None:
             nonlocal done
             done += count
-            checkpoint.write(mark, json.dumps(done).encode())
+            files.write_text(mark, json.dumps(done))
             advance(count)
 
         before = 0

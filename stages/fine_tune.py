@@ -65,7 +65,7 @@ def main() -> None:
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
     if settings.backbone.weights != "random":
         backbone = backbones.folded(backbone)
-    head = keras.saving.load_model(models.HEAD, compile=False)
+    head = models.load_head()
     classifier = models.join(backbone, head, settings.backbone.name, settings.backbone.scaling)
     backbones.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
     with open_source(settings.dataset.path) as source:

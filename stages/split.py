@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from headstart import archive, errors, images, params
+from headstart import archive, errors, files, images, params
 from headstart.dataset import Item, LeftOut, find_images, order_classes
 from headstart.errors import UserError
-from headstart.manifest import SPLITS, Manifest, write_manifest, write_whole
+from headstart.manifest import SPLITS, Manifest, write_manifest
 from headstart.progress import track
 from headstart.splitting import deal, group_duplicates
 
@@ -76,8 +76,8 @@ def main() -> None:
         items, left_out = find_images(source, declared.dataset)
         if not items:
             why = f"; {left_out[0].path}: {left_out[0].reason}" if left_out else ""
-            files = f"{len(source.names())} files{why}"
-            raise UserError(f"no labelled images in {path} ({files}): check dataset.path and dataset.labels")
+            there = f"{len(source.names())} files{why}"
+            raise UserError(f"no labelled images in {path} ({there}): check dataset.path and dataset.labels")
         classes = order_classes((item.label for item in items), declared.dataset.classes)
         if len(classes) < 2:
             raise UserError(f"one class only in {path}, {classes[0]}: two or more are needed; check dataset.labels")
@@ -95,7 +95,7 @@ def main() -> None:
     unused = sum(map(len, groups)) - len(used)
     facts = report(len(items), manifest, groups, left_out + broken + conflicts, unused)
     write_manifest(manifest)
-    write_whole(REPORT, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    files.write_text(REPORT, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     show(facts)
 
 

@@ -109,6 +109,13 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
             backbones.build("MobileNetV2", 32, tmp_path / "damaged.h5")
 
 
+def test_weights_as_keras_3_saves_them_are_told(tmp_path):
+    backbone("MobileNetV2").save_weights(tmp_path / "new.weights.h5")
+    (tmp_path / "new.weights.h5").rename(tmp_path / "weights.h5")
+    with pytest.raises(UserError, match=r"it is a \.weights\.h5 of Keras 3; takes an \.h5 as keras\.applications"):
+        backbones.build("MobileNetV2", 32, tmp_path / "weights.h5")
+
+
 @pytest.mark.parametrize(
     ("name", "file", "takes"),
     [("MobileNetV2", "a.pth", ".h5"), ("EfficientNetLite0", "a.h5", ".pth")],

@@ -76,9 +76,3 @@ def test_clearing_leaves_nothing_of_the_stage_and_everything_of_others():
     checkpoint.clear("other")
     assert not checkpoint.CHECKPOINTS.exists()
     checkpoint.clear("other")
-
-
-def test_a_file_is_replaced_whole(tmp_path):
-    checkpoint.write(tmp_path / "mark", b"1")
-    checkpoint.write(tmp_path / "mark", b"22")
-    assert (tmp_path / "mark").read_bytes() == b"22" and not list(tmp_path.glob("*.part"))

@@ -162,3 +162,13 @@ def test_a_file_that_is_no_classifier_is_told_in_one_line(tmp_path):
         with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote") as error:
             models.load(path)
         assert "\n" not in str(error.value), what
+
+
+@pytest.mark.parametrize("content", [None, b"not a model"])
+def test_a_head_that_is_missing_or_damaged_is_told(content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        models.HEAD.parent.mkdir()
+        models.HEAD.write_bytes(content)
+    with pytest.raises(UserError, match=r"models/head\.keras is missing or damaged .*: run `dvc repro train_head`"):
+        models.load_head()

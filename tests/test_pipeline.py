@@ -89,6 +89,7 @@ MODULES = {
     "engines": "extract",
     "errors": "fetch split extract train_head fine_tune evaluate",
     "features": "extract train_head fine_tune evaluate",
+    "files": "fetch split extract train_head fine_tune evaluate",
     "galleries": "evaluate",
     "images": "split extract train_head fine_tune evaluate",
     "manifest": "split extract train_head fine_tune evaluate",

@@ -1,0 +1,23 @@
+"""Files that appear whole or not at all: written beside their place, then renamed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what is there takes its place when the block ends without an error.
+
+    The folder is made where it is missing. A block that fails leaves what was at `path` before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8 with plain line feeds, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
