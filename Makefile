@@ -1,10 +1,10 @@
-# make repro · make test · make lint — each makes .venv first, where it is missing or older than the requirements.
+# make repro · make test · make lint · make bench — each makes .venv first, where it is missing or older than the requirements.
 
 PYTHON ?= python3
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint requirements
+.PHONY: repro test lint bench requirements
 
 repro: .venv/ready
 	@dvc repro
@@ -16,6 +16,10 @@ test: .venv/ready-for-tests
 lint: .venv/ready-for-tests
 	@ruff check .
 	@ruff format --check .
+
+bench: .venv/ready
+	@pip install --quiet --disable-pip-version-check --requirement requirements-openvino.txt
+	@python -m benchmarks
 
 requirements: .venv/ready-for-tests
 	@pip install --quiet uv

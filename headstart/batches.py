@@ -10,11 +10,18 @@ from headstart.runtime import tf
 
 
 def of_images(
-    source: Source, paths: Sequence[str], size: int, batch_size: int, transforms: np.ndarray | None = None
+    source: Source,
+    paths: Sequence[str],
+    size: int,
+    batch_size: int,
+    transforms: np.ndarray | None = None,
+    skip: int = 0,
 ) -> tf.data.Dataset:
     """The images at `paths`, in that order: batches of uint8 (n, size, size, 3).
 
-    transforms: float32 (len(paths), 8), the view to take of each (`augment.transform`); None takes them as they are.
+    transforms: float32 (len(paths), v, 8), the v views to take of each (`augment.transform`), one after the other; an
+        image is decoded once for all of them. None takes the images as they are.
+    skip: how many views to leave out at the start.
     """
 
     def read(index: np.ndarray) -> np.ndarray:
@@ -24,8 +31,14 @@ def of_images(
         # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
         return tf.ensure_shape(tf.numpy_function(read, [index], tf.uint8, stateful=False), (size, size, 3))
 
-    decoded = tf.data.Dataset.range(len(paths)).map(decode, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    if transforms is not None:
-        views = tf.data.Dataset.from_tensor_slices(transforms).batch(batch_size)
-        decoded = tf.data.Dataset.zip(decoded, views).map(augment.warp)
-    return decoded.prefetch(2)
+    def views(index: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+        return augment.warp(tf.repeat(decode(index)[None], maps.shape[0], axis=0), maps)
+
+    every = tf.data.Dataset.range(len(paths))
+    if transforms is None:
+        seen = every.map(decode, tf.data.AUTOTUNE, deterministic=True)
+    else:
+        seen = tf.data.Dataset.zip(every, tf.data.Dataset.from_tensor_slices(transforms))
+        seen = seen.map(views, tf.data.AUTOTUNE, deterministic=True).unbatch()
+        seen = seen.apply(tf.data.experimental.assert_cardinality(len(paths) * transforms.shape[1]))
+    return seen.skip(skip).batch(batch_size).prefetch(2)

@@ -88,15 +88,14 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
     everything, train = np.arange(len(manifest.paths)), manifest.rows("train")
     extra = settings.fine_tune.views - 1 if cut else 0
     shapes = {"bottleneck": (len(everything), *bottleneck)}
-    # Parts of the work: the arrays, the network that fills them, and the image and the view of each row.
+    # Parts of the work: the arrays, the network that fills them, the images, and the views of each of them.
     parts = [(["bottleneck"], model, everything, None)]
     if cut:
         shapes["cut"] = (len(everything), *cut[0])
         parts = [(["bottleneck", "cut"], model, everything, None)]
     if extra:
         shapes["views"] = (len(train), extra, *cut[0])
-        views = np.tile(np.arange(1, extra + 1), len(train))
-        parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), np.repeat(train, extra), views))
+        parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), train, range(1, extra + 1)))
     arrays = folder / "features"
     arrays.mkdir(exist_ok=True)
     make_arrays(arrays, shapes)
@@ -114,19 +113,22 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
 
         before = 0
         for names, part, rows, views in parts:
-            start = min(max(done - before, 0), len(rows))
-            before += len(rows)
-            if start == len(rows):
+            each = len(views) if views else 1
+            count = len(rows) * each
+            start = min(max(done - before, 0), count)
+            before += count
+            if start == count:
                 continue
+            rows = rows[start // each :]
             transforms = None
-            if views is not None:
-                wanted = zip(rows[start:], views[start:], strict=True)
-                drawn = [augment.transform(settings.augment, size, manifest.sha256[r], int(v)) for r, v in wanted]
-                transforms = np.stack(drawn)
-            paths = [manifest.paths[row] for row in rows[start:]]
-            images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms)
+            if views:
+                hashes = [manifest.sha256[row] for row in rows]
+                drawn = [[augment.transform(settings.augment, size, one, v) for v in views] for one in hashes]
+                transforms = np.array(drawn)
+            paths = [manifest.paths[row] for row in rows]
+            images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms, start % each)
             forward = engines.forward(part, settings.extract.engine, settings.extract.precision)
-            fill([arrays / f"{name}.npy" for name in names], forward, images, start / len(rows), finished)
+            fill([arrays / f"{name}.npy" for name in names], forward, images, start / count, finished)
 
 
 def main() -> None:

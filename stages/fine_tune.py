@@ -18,7 +18,7 @@ def live(settings: params.View, manifest: Manifest, source: Source, classifier: 
             rng = np.random.default_rng([settings.seed, epoch])
             views = rng.integers(2**31, size=len(manifest.paths))
             drawn = [augment.transform(settings.augment, size, manifest.sha256[row], int(views[row])) for row in rows]
-            transforms = np.stack(drawn)
+            transforms = np.stack(drawn)[:, None]
         inputs = batches.of_images(source, [manifest.paths[row] for row in rows], size, batch_size, transforms)
         return training.with_targets(inputs, manifest, rows, batch_size, class_weights)
 

@@ -33,18 +33,31 @@ def test_each_image_is_seen_through_its_own_transform(folder):
     flips = params.Augment(
         shear=0.0, zoom=0.0, shift=0.0, rotation=0.0, flip_horizontal=True, flip_vertical=True
     )  # fmt: skip
-    transforms = np.stack([augment.transform(flips, 16, "0" * 64, view) for view in range(4)])
+    transforms = np.stack([augment.transform(flips, 16, "0" * 64, view) for view in range(4)])[:, None]
     with open_source(folder) as source:
         plain = np.concatenate(list(batches.of_images(source, paths, 16, 4)))
         for batch_size in (1, 3):
             seen = np.concatenate(list(batches.of_images(source, paths, 16, batch_size, transforms)))
-            for before, after, flip in zip(plain, seen, transforms, strict=True):
+            for before, after, flip in zip(plain, seen, transforms[:, 0], strict=True):
                 np.testing.assert_array_equal(after, before[:: int(flip[4]), :: int(flip[0])])
+
+
+def test_the_views_of_an_image_follow_each_other_and_some_can_be_skipped(folder):
+    maps = np.tile(augment.IDENTITY, (2, 3, 1))
+    maps[:, 1, 2] = 1  # a shift by one pixel
+    with open_source(folder) as source:
+        plain = np.concatenate(list(batches.of_images(source, ["4.png", "1.png"], 16, 4)))
+        all_views = np.concatenate(list(batches.of_images(source, ["4.png", "1.png"], 16, 4, maps)))
+        rest = batches.of_images(source, ["4.png", "1.png"], 16, 4, maps, skip=2)
+        assert len(rest) == 1
+        np.testing.assert_array_equal(np.concatenate(list(rest)), all_views[2:])
+    np.testing.assert_array_equal(all_views[[0, 2, 3, 5]], plain[[0, 0, 1, 1]])
+    np.testing.assert_array_equal(all_views[[1, 4], :, :-1], plain[:, :, 1:])
 
 
 def test_the_number_of_batches_is_known(folder):
     with open_source(folder) as source:
-        assert len(batches.of_images(source, ["1.png"] * 5, 16, 2, np.tile(augment.IDENTITY, (5, 1)))) == 3
+        assert len(batches.of_images(source, ["1.png"] * 5, 16, 2, np.tile(augment.IDENTITY, (5, 1, 1)))) == 3
 
 
 def test_images_are_decoded_in_parallel_where_results_must_repeat(folder):
