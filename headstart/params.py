@@ -194,6 +194,7 @@ class Params(_Section):
     """All of `params.yaml`. What each knob does, and its unit, stands there."""
 
     seed: Seed
+    train_images: Count | None
     dataset: Dataset
     split: Split
     image: Image

@@ -11,10 +11,34 @@ from dvclive import Live
 from sklearn.utils.class_weight import compute_class_weight
 
 from headstart import checkpoint, files, params, progress
+from headstart.errors import UserError
 from headstart.manifest import Manifest
 from headstart.runtime import keras, tf
 
 Logs = dict[str, float]
+
+
+def rows(manifest: Manifest, count: int | None, seed: int) -> np.ndarray:
+    """The rows of the training images that are trained on, ascending: int64 (k,).
+
+    count: images a class; None: the whole training split. Of one seed the smaller sets lie within the larger ones, so
+        that two sizes differ by the images that were added.
+
+    Raises UserError where a class has fewer.
+    """
+    train = manifest.rows("train")
+    if count is None:
+        return train
+    drawn = []
+    for label, name in enumerate(manifest.classes):
+        pool = train[manifest.labels[train] == label]
+        if len(pool) < count:
+            raise UserError(
+                f"train_images: got {count:,}, but class {name} has {len(pool):,} training images: "
+                f"take at most {len(pool):,}, or null for all"
+            )
+        drawn.append(np.random.default_rng([seed, label, 2]).permutation(pool)[:count])
+    return np.sort(np.concatenate(drawn))
 
 
 def feature_batches(
@@ -32,14 +56,13 @@ def feature_batches(
 def targets(manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights: str = "none") -> tf.data.Dataset:
     """Batches of labels of `rows`, float32 (n, 1), and their weights, float32 (n,).
 
-    class_weights: `none` (all 1), or `balanced`: as if each class had as many training images
+    class_weights: `none` (all 1), or `balanced`: as if each class had as many of these images
     (`sklearn.utils.class_weight.compute_class_weight`).
     """
+    labels = manifest.labels[rows]
     weights = np.ones(len(manifest.classes), "float32")
     if class_weights == "balanced":
-        labels = manifest.labels[manifest.rows("train")]
         weights = compute_class_weight("balanced", classes=np.arange(len(weights)), y=labels).astype("float32")
-    labels = manifest.labels[rows]
     return tf.data.Dataset.from_tensor_slices((labels[:, None].astype("float32"), weights[labels])).batch(batch_size)
 
 

@@ -22,7 +22,7 @@ def live(settings: params.View, manifest: Manifest, source: Source, classifier: 
         inputs = batches.of_images(source, [manifest.paths[row] for row in rows], size, batch_size, transforms)
         return training.with_targets(inputs, manifest, rows, batch_size, class_weights)
 
-    train = manifest.rows("train")
+    train = training.rows(manifest, settings.train_images, settings.seed)
     return (
         keras.Model(classifier.input, classifier.output),
         lambda epoch: images(training.shuffled(train, settings.seed, epoch), settings.fine_tune.class_weights, epoch),
@@ -32,9 +32,11 @@ def live(settings: params.View, manifest: Manifest, source: Source, classifier: 
 
 def cached(settings: params.View, manifest: Manifest, backbone: keras.Model, head: keras.Model):
     """The tail after the cut, trained on the fixed views that `extract` wrote: model, batches, validation."""
-    batch_size, train = settings.fine_tune.batch_size, manifest.rows("train")
+    batch_size = settings.fine_tune.batch_size
+    train = training.rows(manifest, settings.train_images, settings.seed)
     plain, views = features.read_cut(), features.read_views() if settings.fine_tune.views > 1 else None
-    position = {row: number for number, row in enumerate(train)}
+    # The views are of all training images, whether they are trained on or not.
+    position = {row: number for number, row in enumerate(manifest.rows("train"))}
 
     def activations(rows: np.ndarray, class_weights: str, epoch: int | None) -> tf.data.Dataset:
         drawn = np.zeros(len(manifest.paths), int)
@@ -73,7 +75,8 @@ def main() -> None:
             model, epochs, validation = live(settings, manifest, source, classifier)
         else:
             model, epochs, validation = cached(settings, manifest, backbone, head)
-        steps = -(-len(manifest.rows("train")) // settings.fine_tune.batch_size)
+        images = len(training.rows(manifest, settings.train_images, settings.seed))
+        steps = -(-images // settings.fine_tune.batch_size)
         training.compiled(model, settings.fine_tune, steps)
         kept = training.train(model, epochs, validation, settings.fine_tune, "fine_tune", training.by_accuracy)
     print(f"fine_tune: kept epoch {kept}" + (", the head as it was" if kept == 0 else ""))

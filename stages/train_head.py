@@ -9,7 +9,7 @@ def main() -> None:
     settings = params.load_stage("train_head")
     head, seed = settings.head, settings.seed
     manifest, bottleneck = read_manifest(), features.read_bottleneck()
-    train, validation = manifest.rows("train"), manifest.rows("validation")
+    train, validation = training.rows(manifest, settings.train_images, seed), manifest.rows("validation")
     deterministic(seed)
 
     def batches(rows, class_weights="none"):

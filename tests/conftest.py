@@ -23,6 +23,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 60, 40)}
 # seconds.
 SMALL = {
     "seed": 1,
+    "train_images": None,
     "dataset.source": None,
     "dataset.sha256": None,
     "dataset.path": "data/my_images",

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart import archive, augment, backbones, features, images, models, params, sources
+from headstart import archive, augment, backbones, features, images, models, params, sources, training
 from headstart.manifest import read_manifest
 from headstart.runtime import keras, tf
 from stages import extract, fetch, fine_tune, split, train_head
@@ -89,7 +89,7 @@ def test_step_0_is_what_the_head_predicted(prepared):
 
 
 def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepared):
-    prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
+    project = prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
     marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
     views = np.zeros_like(features.read_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
     np.save(features.FEATURES / "cut.npy", marked)
@@ -111,6 +111,11 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
             (int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)
         ]
     assert len(orders) == 4 and counts.min() > 8
+    project.set({"train_images": 3})
+    _, epochs, _ = fine_tune.cached(params.load_stage("fine_tune"), manifest, backbone, head)
+    taken = [int(x[0, 0, 0]) for epoch in range(4) for xs, _, _ in epochs(epoch) for x in xs]
+    rows = [value if value < 100 else int(train[value % 100]) for value in taken]
+    assert sorted(rows) == sorted(4 * training.rows(manifest, 3, 1).tolist()) and max(taken) >= 100
     seen = np.concatenate([xs for xs, _, _ in validation])
     np.testing.assert_array_equal(seen, marked[manifest.rows("validation")].astype("float32"))
 

@@ -53,7 +53,7 @@ WRONG = [
     ("image.sise", 64, "no parameter is named image.sise; did you mean image.size?"),
     ("dataset.table.lable", 1, "no parameter is named dataset.table.lable; did you mean dataset.table.label?"),
     ("image.qqqqqqqqq", 1, "no parameter is named image.qqqqqqqqq; known here: image.size"),
-    ("zzz", 1, "no parameter is named zzz; known here: seed, dataset, split, "),
+    ("zzz", 1, "no parameter is named zzz; known here: seed, train_images, dataset, split, "),
     # missing
     ("head.momentum", ..., "head.momentum is missing; add it"),
     ("augment", ..., "augment is missing; add it"),
@@ -67,6 +67,7 @@ WRONG = [
     ("head.hidden", 64, f"head.hidden: got 64; takes {HIDDEN}"),
     ("head.hidden", [64, "a"], f'head.hidden: got [64, "a"]; takes {HIDDEN}'),
     ("head.hidden", [64, True], f"head.hidden: got [64, true]; takes {HIDDEN}"),
+    ("train_images", 0, "train_images: got 0; takes a whole number from 1 or null"),
     ("seed", True, "seed: got true; takes a whole number from 0 to 2147483647"),
     ("image.size", "224", 'image.size: got "224"; takes a whole number from 16 to 2048'),
     ("dataset.path", None, "dataset.path: got null; takes a text"),
@@ -125,8 +126,8 @@ def test_a_wrong_value_is_told_in_one_line(name, value, message):
         ("seed: 1\nseed: 2\n", 'params.yaml is not valid YAML, line 2: found duplicate key "seed"'),
         ("\tseed: 1\n", "params.yaml is not valid YAML, line 1: "),
         ("seed: \x00\n", "params.yaml is not valid YAML: "),
-        ("", "params.yaml: the file: got null; takes a section with seed, dataset"),
-        ("- 1\n", "params.yaml: the file: got [1]; takes a section with seed, dataset"),
+        ("", "params.yaml: the file: got null; takes a section with seed, train_images, dataset"),
+        ("- 1\n", "params.yaml: the file: got [1]; takes a section with seed, train_images, dataset"),
     ],
 )
 def test_a_file_that_is_no_yaml_of_sections_is_told_in_one_line(text, message):

@@ -21,6 +21,7 @@ ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
 # Every parameter, another value than the tests' project has, and the stages that take it.
 PARAMETERS = [
     ("seed", 2, "train_head fine_tune evaluate"),
+    ("train_images", 4, "train_head fine_tune"),
     ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),

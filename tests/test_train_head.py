@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart import features, models
+from headstart import features, models, training
 from headstart.manifest import Manifest, read_manifest, write_manifest
 from headstart.runtime import keras
 from stages import train_head
@@ -56,6 +56,20 @@ def test_another_seed_is_another_head(prepared):
         train_head.main()
         heads.add(models.HEAD.read_bytes())
     assert len(heads) == 2
+
+
+def test_fewer_training_images_are_all_that_is_looked_at(prepared):
+    prepared.set({"train_images": 4})
+    train_head.main()
+    before = models.HEAD.read_bytes()
+    manifest, array = read_manifest(), np.array(features.read_bottleneck())
+    array[np.setdiff1d(manifest.rows("train"), training.rows(manifest, 4, 1))] = np.nan
+    np.save(features.FEATURES / "bottleneck.npy", array)
+    train_head.main()
+    assert models.HEAD.read_bytes() == before
+    prepared.set({"train_images": None})
+    train_head.main()
+    assert models.HEAD.read_bytes() != before
 
 
 def test_early_stopping_stops(prepared):

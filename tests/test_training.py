@@ -1,11 +1,13 @@
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from headstart import checkpoint, models, params, training
+from headstart.errors import UserError
 from headstart.manifest import Manifest
 from headstart.runtime import deterministic, keras
 
@@ -88,11 +90,24 @@ def test_batches_are_float32_in_the_order_given():
     np.testing.assert_array_equal(np.concatenate(weights), 1)
 
 
-def test_balanced_weights_count_the_classes_of_training_alone():
-    listed = manifest([0] * 6 + [1] * 2 + [1] * 5, ["train"] * 8 + ["validation"] * 5)
-    (labels, weights), *_ = training.targets(listed, np.array([0, 7, 12]), 8, "balanced")
-    assert labels.shape == (3, 1) and labels.dtype == "float32"
-    np.testing.assert_allclose(weights, [8 / (2 * 6), 8 / (2 * 2), 8 / (2 * 2)])
+def test_balanced_weights_count_the_classes_of_what_is_trained_on():
+    listed = manifest([0] * 6 + [1] * 7, ["train"] * 13)
+    (labels, weights), *_ = training.targets(listed, np.array([0, 7, 3, 1]), 8, "balanced")
+    assert labels.shape == (4, 1) and labels.dtype == "float32"
+    np.testing.assert_allclose(weights, [4 / (2 * 3), 4 / (2 * 1), 4 / (2 * 3), 4 / (2 * 3)])
+
+
+def test_a_count_a_class_is_drawn_from_the_training_images():
+    listed = manifest([0] * 10 + [1] * 14, ["test"] * 2 + ["train"] * 22)
+    np.testing.assert_array_equal(training.rows(listed, None, 1), np.arange(2, 24))
+    drawn = {seed: [training.rows(listed, count, seed).tolist() for count in (2, 4, 8)] for seed in (1, 2)}
+    assert drawn[1] != drawn[2]
+    for small, middle, large in drawn.values():
+        assert set(small) < set(middle) < set(large) < set(range(2, 24)) and large[:8] == list(range(2, 10))
+        assert [(listed.labels[rows] == label).sum() for rows in (small, large) for label in (0, 1)] == [2, 2, 8, 8]
+        assert middle == sorted(middle)
+    with pytest.raises(UserError, match=re.escape("train_images: got 9, but class a has 8 training images: take at")):
+        training.rows(listed, 9, 1)
 
 
 def test_an_epochs_order_hangs_on_seed_and_epoch_alone():
