@@ -1,10 +1,14 @@
-# make repro · make test · make lint — each makes .venv first, where it is missing or older than the requirements.
+# make repro · make test · make lint · make remote · make push · make pull — each makes .venv first, where it is missing
+# or older than the requirements.
 
 PYTHON ?= python3
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint requirements
+# What speaks to the team's remote: `s3` for an s3:// address, and so on; nothing for a folder.
+speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav)s?://' | sed -e 's/s*:.*//' | sort -u)
+
+.PHONY: repro test lint remote push pull requirements
 
 repro: .venv/ready
 	@dvc repro
@@ -17,9 +21,17 @@ lint: .venv/ready-for-tests
 	@ruff check .
 	@ruff format --check .
 
+# make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
+remote: .venv/ready $(speaks:%=.venv/ready-for-%)
+	@python -m headstart.remote $(if $(URL),'$(URL)') $(if $(LOGIN),--user '$(LOGIN)') $(if $(KEY),--keyfile '$(KEY)') \
+		$(if $(ENDPOINT),--endpoint '$(ENDPOINT)') $(if $(REPLACE),--replace)
+
+push pull: .venv/ready $(speaks:%=.venv/ready-for-%)
+	@python -m headstart.sharing $@
+
 requirements: .venv/ready-for-tests
 	@pip install --quiet uv
-	@for name in requirements requirements-dev requirements-openvino; do \
+	@for name in requirements $(basename $(filter-out requirements.in,$(wildcard requirements*.in))); do \
 		uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 			--upgrade --custom-compile-command "make requirements" $$name.in --output-file $$name.txt; \
 	done
@@ -36,4 +48,9 @@ requirements: .venv/ready-for-tests
 
 .venv/ready-for-tests: requirements-dev.txt .venv/ready
 	@pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.venv/ready-for-%: requirements-%.txt .venv/ready
+	@echo "Installing what speaks $* into .venv (once)"
+	@pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
