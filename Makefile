@@ -1,14 +1,26 @@
-# make repro · make test · make lint · make bench — each makes .venv first, where it is missing or older than the requirements.
+# make repro · experiments · learning-curve · test · lint · bench — each makes .venv first, where it is missing or older
+# than the requirements.
 
 PYTHON ?= python3
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint lint-workflows bench requirements
+.PHONY: repro experiments learning-curve test lint lint-workflows bench requirements
 
 repro: .venv/ready
 	@dvc repro
 	@python -m headstart.report
+
+experiments: .venv/ready
+	@python -m headstart.experiments
+
+# make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
+# DVC's cache.
+learning-curve: .venv/ready
+	@dvc repro extract
+	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
+	@dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@python -m headstart.learning_curve
 
 test: .venv/ready-for-tests
 	@python -m pytest
