@@ -111,7 +111,7 @@ def plain(value: Any) -> str:
 
 def table(runs: list[Run]) -> Table:
     """One row a run: what differs, training images, and the test accuracy of both models with its 95 % interval."""
-    names = differing(runs)
+    names = [name for name in differing(runs) if name != "train_images"]  # it has its own column
     same = [plain(runs[0].params[name]) for name in ("backbone.name", "fine_tune.cut") if name not in names]
     tests = sorted({run.test["images"] for run in runs})
     drawn = Table(

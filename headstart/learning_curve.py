@@ -27,7 +27,6 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
-from scipy.stats import binomtest
 
 from headstart import errors, experiments, files, params
 from headstart.errors import UserError
@@ -135,7 +134,7 @@ def table(found: Points) -> Table:
         cells = []
         for model in MODELS:
             mean, low, high = _mean(runs, model)
-            cells.append(f"{mean:.2%} ({low:.2%}–{high:.2%})")
+            cells.append(f"{mean:.1%} ({low:.1%}–{high:.1%})")
         drawn.add_row(f"{size:,}", ", ".join(str(run.params["seed"]) for run in runs), *cells)
     return drawn
 
@@ -150,7 +149,7 @@ def in_words(name: str, fit: PowerLaw | None, size: int) -> str:
         return f"{law}; more images have brought nothing that these runs can show."
     return (
         f"{law}; {fit.at(size):.2%} at {size:,} a class, so twice the images would bring it to {fit.at(2 * size):.2%} "
-        f"({low:.2%}–{high:.2%}) at best."
+        f"at best (95 %: {low:.2%}–{high:.2%})."
     )
 
 
@@ -161,8 +160,10 @@ def _power(sizes: np.ndarray, log_a: float, b: float) -> np.ndarray:
 def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
     """The mean error over the seeds, and its interval."""
     mean, images = 1 - np.mean([run.test[model]["accuracy"] for run in runs]), runs[0].test["images"]
-    interval = binomtest(round(mean * images), images).proportion_ci(method="wilson")
-    return mean, min(interval.low, mean), max(interval.high, mean)
+    # scipy's binomtest takes whole images; the mean over seeds is rarely one.
+    extra = 1.96**2 / images
+    middle, half = mean + extra / 2, np.sqrt(extra * (mean * (1 - mean) + extra / 4))
+    return mean, (middle - half) / (1 + extra), (middle + half) / (1 + extra)
 
 
 def _draw(axes: Axes, found: Points, model: str, colour: str) -> PowerLaw | None:

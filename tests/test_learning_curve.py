@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
+from scipy.stats import binomtest
 
 from headstart import learning_curve
 from headstart.errors import UserError
@@ -70,6 +72,14 @@ def test_the_plot_and_the_words(tmp_path):
     assert learning_curve.in_words("head alone", None, 1000).startswith("head alone: no power law")
     flat = learning_curve.PowerLaw(np.array(SIZES), np.array([0.1, 0.11, 0.12, 0.13, 0.14]), 1000)
     assert "brought nothing" in learning_curve.in_words("head alone", flat, 1000)
+
+
+def test_an_interval_is_wilsons(capsys):
+    Console(width=120).print(
+        learning_curve.table({50: [run(50, error, seed) for seed, error in ((1, 0.1), (2, 0.12))]})
+    )
+    interval = binomtest(110, 1000).proportion_ci(method="wilson")
+    assert f"11.0% ({interval.low:.1%}–{interval.high:.1%})" in capsys.readouterr().out
 
 
 def test_no_error_at_all_is_drawn(tmp_path):
