@@ -1,7 +1,8 @@
 """`python -m headstart.experiments`: the experiments that DVC keeps, with the numbers that a person wants first.
 
-How long a run took is not among them: most stages of an experiment come out of DVC's cache, so the time says what had
-run before, not what was tried; and a time in the metrics would make every run differ. `dvc queue logs NAME` has it.
+How long a run took is not among them: it takes what it can out of DVC's cache, so the time says what had run before,
+not what was tried; and a time in the metrics would make every run differ. `dvc queue logs NAME` has it, and
+`dvc exp show` says when a run was made.
 """
 
 import argparse
@@ -9,7 +10,6 @@ import fnmatch
 import json
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import dvc.api
@@ -31,13 +31,12 @@ MODELS = {"head": "head alone", "fine_tuned": "fine-tuned"}
 class Run:
     """A finished run: an experiment, or the commit that experiments start from.
 
-    `name`: the experiment's, or the branch's; `rev`: its Git commit; `created`: when it was committed; `params`: all
-    parameters by their dotted names; `test`: the numbers in metrics/test.json; `counts`: images by split and class.
+    `name`: the experiment's, or the branch's; `rev`: its Git commit; `params`: all parameters by their
+    dotted names; `test`: the numbers in metrics/test.json; `counts`: images by split and class.
     """
 
     name: str
     rev: str
-    created: datetime
     params: dict[str, Any]
     test: dict[str, Any]
     counts: dict[str, dict[str, int]]
@@ -58,7 +57,9 @@ class Run:
 def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run]:
     """The runs that have a result: the commit `rev` (default: HEAD), then the experiments that start from it.
 
-    names: names or patterns (`rate-*`) of those to take; default: all. Raises UserError where there is none.
+    names: names or patterns (`rate-*`) of those to take, in this order; default: all.
+
+    Raises UserError where there is none.
     """
     try:
         with Repo() as repo:
@@ -68,7 +69,7 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     states = []
     for baseline in baselines:
         if stale := _stale(baseline):
-            print(f"left out {baseline.name}: {stale} in its params.yaml is not what was run", file=sys.stderr)
+            print(f"left out {baseline.name}: {stale}", file=sys.stderr)
         else:
             states.append(baseline)
         states += [one.revs[0] for one in baseline.experiments or []]
@@ -79,14 +80,15 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
         if test and dataset:
             values = flat(state.data.params["params.yaml"]["data"])
             name = state.name or state.rev[:7]
-            runs.append(Run(name, state.rev, state.data.timestamp, values, test, dataset["counts"]))
+            runs.append(Run(name, state.rev, values, test, dataset["counts"]))
     if not runs:
         raise UserError("no run has a result yet: `dvc exp run`, or `dvc repro` and `git commit`, makes one")
     if names:
         unknown = [name for name in names if not fnmatch.filter([run.name for run in runs], name)]
         if unknown:
             raise UserError(f"no finished experiment is named {unknown[0]}; there are: {_listed(runs)}")
-        runs = [run for run in runs if any(fnmatch.fnmatch(run.name, name) for name in names)]
+        named = [run for name in names for run in runs if fnmatch.fnmatch(run.name, name)]
+        runs = list({run.rev: run for run in named}.values())
     return runs
 
 
@@ -120,15 +122,16 @@ def table(runs: list[Run]) -> Table:
     drawn.add_column("experiment")
     for name in names:
         drawn.add_column(name.replace(".", ".\n"), justify="right")
-    for heading in ("training\nimages", *(f"{name}\naccuracy" for name in MODELS.values()), "created"):
-        drawn.add_column(heading, justify="right")
+    drawn.add_column("training\nimages", justify="right")
+    for name in MODELS.values():
+        drawn.add_column(f"{name}\naccuracy", justify="right", min_width=13)  # an interval is never cut short
     for run in runs:
         accuracies = [
             f"{score['accuracy']:.4f} ({score['accuracy_low']:.3f}–{score['accuracy_high']:.3f})"
             for score in (run.test[key] for key in MODELS)
         ]
         values = [plain(run.params.get(name)) for name in names]
-        drawn.add_row(run.name, *values, f"{run.training_images():,}", *accuracies, f"{run.created:%d %b %H:%M}")
+        drawn.add_row(run.name, *values, f"{run.training_images():,}", *accuracies)
     return drawn
 
 
@@ -151,15 +154,18 @@ def _data(state: Any, path: str) -> dict | None:
 
 
 def _stale(state: Any) -> str | None:
-    """The first parameter of a commit that was changed after its last run; an experiment is always what was run."""
+    """Why the metrics of a commit are not of its parameters; an experiment's always are."""
     if not _data(state, TEST):
         return None
-    lock = YAML(typ="safe", pure=True).load(dvc.api.read("dvc.lock", rev=state.rev, encoding="utf-8"))
+    try:
+        lock = YAML(typ="safe", pure=True).load(dvc.api.read("dvc.lock", rev=state.rev, encoding="utf-8"))
+    except (DvcException, OSError):
+        return "it has metrics, but no dvc.lock that says of what"
     values = flat(state.data.params["params.yaml"]["data"])
     for stage in lock["stages"].values():
         for name, value in flat(stage.get("params", {}).get("params.yaml", {})).items():
             if values.get(name) != value:
-                return name
+                return f"{name} in its params.yaml is not what was run"
     return None
 
 

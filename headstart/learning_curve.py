@@ -76,8 +76,9 @@ def points(runs: list[Run], current: dict) -> Points:
     found: dict[int, dict[int, Run]] = {}
     for run in runs:
         names = {name for name in {*run.params, *current} if run.params.get(name) != current.get(name)}
-        if names <= set(free) and run.params["train_images"] is not None:
-            found.setdefault(run.params["train_images"], {}).setdefault(run.params["seed"], run)
+        size = run.params.get("train_images")
+        if names <= set(free) and size is not None:
+            found.setdefault(size, {}).setdefault(run.params["seed"], run)
     return {size: [found[size][seed] for seed in sorted(found[size])] for size in sorted(found)}
 
 

@@ -1,7 +1,6 @@
 """Is B better than A? On predictions made up for it."""
 
 import json
-from datetime import datetime
 
 import dvc.api
 import numpy as np
@@ -30,7 +29,7 @@ def made(monkeypatch):
         files[rev, "metrics/dataset.json"] = json.dumps({"classes": classes})
         accuracy = {"accuracy": float(np.mean(right))}
         test = {"head": accuracy, "fine_tuned": accuracy, "images": len(right)}
-        return Run(rev, rev, datetime(2026, 1, 1), {"seed": seed, **params}, test, {})
+        return Run(rev, rev, {"seed": seed, **params}, test, {})
 
     return run
 

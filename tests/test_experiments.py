@@ -65,6 +65,9 @@ def test_the_table_has_what_a_person_wants_first(queued):
     assert "8 test images, MobileNet, 0" in done.stdout
     only = module(queued, "experiments", "*-2").stdout
     assert "size-2" in only and "size-1" not in only
+    queued.environment["COLUMNS"] = "80"
+    narrow = queued.run(sys.executable, "-m", "headstart.experiments").stdout
+    assert max(map(len, narrow.splitlines())) <= 80 and len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", narrow)) == 4
     unknown = module(queued, "experiments", "seize-1", check=False)
     assert unknown.returncode == 1
     assert unknown.stderr.splitlines()[-1].startswith("error: no finished experiment is named seize-1; there are: size")

@@ -1,7 +1,6 @@
 """How many images do I need? On errors made up for it."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from headstart.experiments import Run
 
 def run(size, error, seed=1, images=1000, **params):
     test = {"head": {"accuracy": 1 - error}, "fine_tuned": {"accuracy": 1 - error / 2}, "images": images}
-    return Run("", "", datetime(2026, 1, 1), {"seed": seed, "train_images": size, **params}, test, {})
+    return Run("", "", {"seed": seed, "train_images": size, **params}, test, {})
 
 
 def law(sizes):
