@@ -1,0 +1,174 @@
+"""Experiments through the real DVC: a queue, the table, the diffs, the comparison and the learning curve."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from PIL import Image
+from ruamel.yaml import YAML
+
+# Another batch size makes extraction run again: once, and not for each size.
+COMMON = {"extract.batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def queued(_reproduced, tmp_path_factory) -> Project:
+    """The project after a queue of two experiments, size-1 and size-2, of two and four training images a class."""
+    project = Project(tmp_path_factory.mktemp("queued") / "project")
+    shutil.copytree(_reproduced, project.path)
+    project.set(COMMON)
+    project.commit("Larger batches")
+    # The images are in no repository: what is queued gets a copy.
+    project.dvc("exp", "run", "--queue", "-C", "data/my_images", "-n", "size", "-S", "train_images=2,4")
+    project.dvc("exp", "run", "--run-all")
+    return project
+
+
+@pytest.fixture
+def tried(queued, tmp_path) -> Project:
+    """A copy of it to change. A worker of the queue may still be writing its marks when the runs are done."""
+    ignore = shutil.ignore_patterns("celery")
+    return Project(Path(shutil.copytree(queued.path, tmp_path / "project", ignore=ignore)))
+
+
+def module(project, name, *arguments, check=True):
+    project.environment["COLUMNS"] = "160"
+    return project.run(sys.executable, "-m", f"headstart.{name}", *arguments, check=check)
+
+
+def test_two_queued_runs_extract_once(queued):
+    logs = [queued.dvc("queue", "logs", name).stdout for name in ("size-1", "size-2")]
+    assert [log.count("Running stage 'train_head'") for log in logs] == [1, 1]
+    assert [log.count("Running stage 'extract'") for log in logs] == [1, 0]
+    assert [log.count("Running stage 'split'") for log in logs] == [0, 0]
+
+
+def test_the_table_has_what_a_person_wants_first(queued):
+    shown = list(csv.DictReader(io.StringIO(queued.dvc("exp", "show", "--csv").stdout)))
+    accuracy = {row["Experiment"]: row["fine_tuned.accuracy"] for row in shown}
+    assert {"size-1", "size-2"} <= accuracy.keys()
+    done = module(queued, "experiments")
+    for name, images in (("size-1", 4), ("size-2", 8)):
+        row = next(line for line in done.stdout.splitlines() if name in line)
+        assert re.search(rf"│ +{images} │", row)
+        assert f"{float(accuracy[name]):.4f} (" in row
+    assert "8 test images, MobileNet, 0" in done.stdout
+    only = module(queued, "experiments", "*-2").stdout
+    assert "size-2" in only and "size-1" not in only
+    queued.environment["COLUMNS"] = "80"
+    narrow = queued.run(sys.executable, "-m", "headstart.experiments").stdout
+    assert max(map(len, narrow.splitlines())) <= 80 and len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", narrow)) == 4
+    unknown = module(queued, "experiments", "seize-1", check=False)
+    assert unknown.returncode == 1
+    assert unknown.stderr.splitlines()[-1].startswith("error: no finished experiment is named seize-1; there are: size")
+
+
+def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):
+    # Its metrics are of batches of 8, its params.yaml says 16.
+    done = module(queued, "experiments")
+    assert re.search(r"^left out \w+: extract\.batch_size in its params\.yaml is not what was run$", done.stderr, re.M)
+    before = module(queued, "experiments", "--rev", "HEAD~1")
+    assert before.stderr == "" and "size-1" not in before.stdout and "16 │" in before.stdout
+
+
+def test_metrics_and_plots_of_two_experiments_are_held_against_each_other(queued):
+    changes = json.loads(queued.dvc("metrics", "diff", "size-1", "size-2", "--json").stdout)
+    assert {"old", "new", "diff"} <= changes["metrics/test.json"]["fine_tuned.loss"].keys()
+    page = queued.dvc("plots", "diff", "size-1", "size-2", "-o", "page").stdout.strip()
+    html = Path(page.removeprefix("file://")).read_text()
+    assert "size-1" in html and "size-2" in html and "ROC, test images" in html
+
+
+def test_an_experiment_is_applied_or_becomes_a_branch(tried):
+    classifier = tried.path / "models/classifier.keras"
+    before = classifier.read_bytes()
+    tried.dvc("exp", "apply", "size-2")
+    assert YAML(typ="safe").load(tried.path / "params.yaml")["train_images"] == 4
+    assert classifier.read_bytes() != before
+    assert tried.ran(tried.repro()) == []
+    tried.dvc("exp", "branch", "size-1", "two-images")
+    assert "\ntrain_images: 2 " in tried.run("git", "show", "two-images:params.yaml").stdout
+
+
+def test_a_run_in_the_workspace_takes_the_features_of_the_queue(tried):
+    done = tried.dvc("exp", "run", "-n", "here", "-S", "train_images=3", "train_head")
+    assert tried.ran(done) == ["train_head"]
+    listed = csv.DictReader(io.StringIO(tried.dvc("exp", "show", "--csv").stdout))
+    assert {row["Experiment"]: row["train_images"] for row in listed}["here"] == "3"
+
+
+def test_two_experiments_are_compared_without_checking_them_out(queued):
+    before = queued.run("git", "status", "--porcelain").stdout
+    done = module(queued, "compare")
+    assert queued.run("git", "status", "--porcelain").stdout == before
+    assert done.stdout.count(" ± ") == 0
+    last = done.stdout.splitlines()[-1]
+    assert re.match(
+        r"B against A, fine-tuned, 8 test images: [+-]\d+\.\d\d points, p = .*(luck|others|difference)", last
+    )
+    alone = module(queued, "compare", "size-1", check=False)
+    assert alone.returncode == 1
+    assert alone.stderr.splitlines()[-1].startswith("error: nothing to compare: all runs have the same parameters")
+
+
+def test_the_learning_curve_is_drawn_and_only_what_is_missing_is_queued(tried):
+    done = module(tried, "learning_curve")
+    assert done.stdout.count("no power law, which takes three sizes") == 2
+    assert re.search(r"│ 4 +│ 1 ", done.stdout)
+    with Image.open(tried.path / "metrics/learning_curve.png") as image:
+        image.load()
+        assert min(image.size) > 300
+
+    done = module(tried, "learning_curve", "--queue", "--sizes", "2,4,8,100,1000", "--seeds", "1")
+    assert "left out: 100, 1,000 a class, since class blue has 8 training images" in done.stdout
+    commands = [line for line in done.stdout.splitlines() if line.startswith("$")]
+    assert commands == ["$ dvc exp run --queue --copy-paths data/my_images -S train_images=8 -S seed=1"]
+    assert tried.dvc("queue", "status").stdout.count("Queued") == 1
+
+    tried.set({"head.dropout": 0.5})
+    other = module(tried, "learning_curve", check=False)
+    assert other.returncode == 1
+    assert "error: no experiment with train_images and these parameters yet" in other.stderr
+
+
+def test_live_metrics_grow_while_a_stage_trains(reproduced):
+    reproduced.set({"head.epochs": 100_000})
+    curve = reproduced.path / "metrics/head/plots/metrics/validation/loss.tsv"
+    before = curve.read_text().count("\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "train_head"],
+        cwd=reproduced.path,
+        env=reproduced.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            first = grown(curve, before, process)
+            page = reproduced.dvc("plots", "show", "-o", "page").stdout.strip()
+            assert '"step": "' + str(first - 2) in Path(page.removeprefix("file://")).read_text()
+            assert grown(curve, first, process) > first
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def grown(curve: Path, lines: int, process: subprocess.Popen) -> int:
+    """The lines of the file once they are more than `lines`, written by a stage that is still at work."""
+    start = time.monotonic()
+    while time.monotonic() - start < 120:
+        assert process.poll() is None
+        found = curve.read_text().count("\n") if curve.exists() else 0
+        if found > lines:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{curve} does not grow")

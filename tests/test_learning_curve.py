@@ -1,0 +1,108 @@
+"""How many images do I need? On errors made up for it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from scipy.stats import binomtest
+
+from headstart import learning_curve
+from headstart.errors import UserError
+from headstart.experiments import Run
+
+
+def run(size, error, seed=1, images=1000, **params):
+    test = {"head": {"accuracy": 1 - error}, "fine_tuned": {"accuracy": 1 - error / 2}, "images": images}
+    return Run("", "", {"seed": seed, "train_images": size, **params}, test, {})
+
+
+def law(sizes):
+    return 0.5 * np.asarray(sizes, float) ** -0.4
+
+
+SIZES = [50, 100, 250, 500, 1000]
+
+
+def test_the_power_law_that_made_the_errors_is_found():
+    fit = learning_curve.PowerLaw(np.array(SIZES), law(SIZES), 1000)
+    assert np.exp(fit.log_a) == pytest.approx(0.5, rel=1e-3) and fit.b == pytest.approx(0.4, rel=1e-3)
+    assert fit.at(2000) == pytest.approx(law(2000), rel=1e-3)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    rng, sizes, hits = np.random.default_rng(1), np.array(SIZES), 0
+    for _ in range(200):
+        low, high = learning_curve.PowerLaw(sizes, rng.binomial(1000, law(sizes)) / 1000, 1000).interval(2000)
+        hits += low <= law(2000) <= high
+    assert 180 <= hits <= 198
+
+
+@pytest.mark.parametrize(
+    ("sizes", "errors"), [([50, 100], [0.2, 0.1]), ([100], [0.2]), ([50, 100, 250], [0.0, 0.0, 0.0])]
+)
+def test_too_little_to_fit_is_no_power_law(sizes, errors):
+    with pytest.raises(ValueError):
+        learning_curve.PowerLaw(np.array(sizes), np.array(errors), 1000)
+
+
+def test_runs_of_other_parameters_and_of_all_images_are_no_points():
+    current = {"seed": 1, "train_images": None, "rate": 0.1}
+    wanted = [run(size, 0.1, seed, rate=0.1) for size in (100, 50) for seed in (2, 1)]
+    found = learning_curve.points([*wanted, run(50, 0.1, 3, rate=0.2), run(None, 0.1, rate=0.1)], current)
+    assert {size: [one.params["seed"] for one in runs] for size, runs in found.items()} == {50: [1, 2], 100: [1, 2]}
+    assert list(found) == [50, 100]
+
+
+def test_the_plot_and_the_words(tmp_path):
+    found = {
+        size: [run(size, error, seed) for seed, error in enumerate(law(size) * np.array([0.9, 1, 1.1]))]
+        for size in SIZES
+    }
+    fits = learning_curve.draw(tmp_path / "new/curve.png", found)
+    with Image.open(tmp_path / "new/curve.png") as image:
+        image.load()
+        assert np.asarray(image.convert("L")).std() > 10
+    assert fits["fine_tuned"].at(2000) == pytest.approx(fits["head"].at(2000) / 2, rel=0.02)
+    words = learning_curve.in_words("head alone", fits["head"], 1000)
+    assert words.startswith("head alone: error = 0.5·n^-0.400; 3.15% at 1,000 a class, so twice the images would bring")
+    assert learning_curve.in_words("head alone", None, 1000).startswith("head alone: no power law")
+    flat = learning_curve.PowerLaw(np.array(SIZES), np.array([0.1, 0.11, 0.12, 0.13, 0.14]), 1000)
+    assert "brought nothing" in learning_curve.in_words("head alone", flat, 1000)
+
+
+def test_an_interval_is_wilsons(capsys):
+    Console(width=120).print(
+        learning_curve.table({50: [run(50, error, seed) for seed, error in ((1, 0.1), (2, 0.12))]})
+    )
+    interval = binomtest(110, 1000).proportion_ci(method="wilson")
+    assert f"11.0% ({interval.low:.1%}–{interval.high:.1%})" in capsys.readouterr().out
+
+
+def test_no_error_at_all_is_drawn(tmp_path):
+    found = {size: [run(size, 0.0)] for size in SIZES}
+    assert learning_curve.draw(tmp_path / "curve.png", found) == {"head": None, "fine_tuned": None}
+
+
+@pytest.mark.parametrize("arguments", [["--sizes", "50,many"], ["--sizes", "0"], ["--seeds", ""]])
+def test_what_is_no_number_is_told(arguments, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["learning_curve", *arguments])
+    with pytest.raises(
+        UserError, match=f"{arguments[0]}: got '{arguments[1]}'; takes whole numbers from [01] with commas between"
+    ):
+        learning_curve.main()
+
+
+def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch):
+    root = Path(__file__).parent.parent
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no metrics/dataset\.json here: run `dvc repro extract` first"):
+        learning_curve.queue([50], [1])
+    (tmp_path / "metrics").mkdir()
+    counts = {"train": {"cat": 40, "dog": 49}}
+    (tmp_path / "metrics/dataset.json").write_text(json.dumps({"counts": counts}))
+    monkeypatch.setattr(learning_curve.subprocess, "run", lambda *_: pytest.fail("something was queued"))
+    learning_curve.queue([50, 1000], [1])
