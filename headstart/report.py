@@ -12,7 +12,7 @@ from headstart.errors import UserError
 TEST = Path("metrics/test.json")
 NAMES = {"head": "head alone", "fine_tuned": "fine-tuned"}
 WHERE = {
-    "the result in a picture": Path("metrics/plots/result.png"),
+    "the result in a picture": Path("metrics/result.png"),
     "what it got wrong": Path("metrics/galleries/wrong.png"),
     "what it got right": Path("metrics/galleries/right.png"),
     "predictions": Path("metrics/predictions.csv"),

@@ -1,6 +1,6 @@
 """`python -m headstart.sharing push|pull`: what ran here to the team's remote, and what ran elsewhere from there.
 
-`dvc push --run-cache` does not send all that another machine needs to skip a stage: it leaves out the metrics and plots
+`dvc push --run-cache` does not send all that another machine needs to skip a stage: it leaves out the metrics
 that Git keeps. `dvc pull` does not say which file was damaged.
 """
 
@@ -32,7 +32,6 @@ def push() -> str:
     again. Raises UserError.
     """
     with _opened() as (repo, odb, url, _):
-        _remember(repo)
         cache = repo.cache.local
         named = _named(repo)
         objects = {oid for oid in named if cache.exists(oid)}
@@ -110,18 +109,6 @@ def _listening() -> Iterator[list[BaseException]]:
     finally:
         for logger, handlers in zip(loggers, before, strict=True):
             logger.handlers = handlers
-
-
-def _remember(repo: Repo) -> None:
-    """Put into the cache what the last run of each stage wrote for Git to keep, so that its record is whole.
-
-    DVC does so when the stage has run, but for a folder with `cache: false` it fails without a word.
-    """
-    for stage in repo.index.stages:
-        if all(one.hash_info and one.exists for one in [*stage.deps, *stage.outs]):
-            kept = [out for out in stage.outs if not out.use_cache]
-            if kept and not any(out.status() for out in kept):
-                repo.stage_cache.save(stage)
 
 
 def _named(repo: Repo) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Score the head and the fine-tuned model on the test split, which no earlier stage has looked at.
 
-Writes metrics/test.json (scores of both, and McNemar's test between them), metrics/plots/ (data of the curves, and the
-result in one picture), metrics/galleries/ (what was wrong, what was right) and metrics/predictions.csv: image, label,
-and for each model
+Writes metrics/test.json (scores of both, and McNemar's test between them), metrics/result.png (that in one picture),
+metrics/plots/ (data of the curves), metrics/galleries/ (what was wrong, what was right) and metrics/predictions.csv:
+image, label, and for each model
 
 - of two classes: `head`, `fine_tuned`, the probability of class 1;
 - of more: `head`, `fine_tuned`, the predicted class, and `head_probability`, `fine_tuned_probability`, its probability.
@@ -36,6 +36,7 @@ from headstart.runtime import deterministic, keras
 
 TEST = Path("metrics/test.json")
 PREDICTIONS = Path("metrics/predictions.csv")
+RESULT = Path("metrics/result.png")
 PLOTS = Path("metrics/plots")
 # They show the images, which are not ours to publish: DVC keeps them, not Git.
 GALLERIES = Path("metrics/galleries")
@@ -114,7 +115,7 @@ def main() -> None:
         galleries.right(GALLERIES / "right.png", labels, found["fine_tuned"], classes, picture)
     write_plots(labels, found, classes)
     named = {"head alone": found["head"], "fine-tuned": found["fine_tuned"]}
-    charts.result(PLOTS / "result.png", labels, named, classes)
+    charts.result(RESULT, labels, named, classes)
     write_table(PREDICTIONS, predictions(paths, labels, found, classes))
     result = {name: scores.score(labels, values, classes) for name, values in found.items()}
     pair = scores.mcnemar(labels, *(scores.predicted(values) for values in found.values()))

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 PARTS = ["dvc.yaml", "params.yaml", "stages", "headstart", "presets", ".dvc/config", ".dvcignore", ".gitignore"]
-PARTS += ["data/.gitignore"]
+PARTS += ["data/.gitignore", "metrics/.gitignore"]
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 60, 40)}
 
 # Every parameter, whatever preset params.yaml is at. Images of 32 x 32 pixels and a small network make a run take
