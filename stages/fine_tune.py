@@ -65,8 +65,6 @@ def main() -> None:
     manifest = read_manifest()
     deterministic(settings.seed)
     backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
-    if settings.backbone.weights != "random":
-        backbone = backbones.folded(backbone)
     head = models.load_head()
     classifier = models.join(backbone, head, settings.backbone.name, settings.backbone.scaling)
     backbones.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
