@@ -179,6 +179,7 @@ class FineTune(_Training):
     views: Literal["live"] | Count
     cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
+    warmup: NotNegative
 
 
 class Augment(_Section):

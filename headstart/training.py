@@ -82,11 +82,17 @@ def shuffled(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int) -> keras.Model:
     """`model`, compiled for its output: binary cross-entropy for one unit, sparse categorical for more.
 
-    steps: batches an epoch; with `schedule: cosine` the learning rate falls to 0 over all of them.
+    steps: batches an epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
+        would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
+        with `schedule: cosine` falls to 0 over the rest.
     """
     rate = settings.learning_rate
-    if getattr(settings, "schedule", "constant") == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, steps * settings.epochs))
+    cosine, rising = getattr(settings, "schedule", None) == "cosine", round(steps * getattr(settings, "warmup", 0))
+    if cosine or rising:
+        rise = {"warmup_target": rate, "warmup_steps": rising} if rising else {}
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else rate, max(1, steps * settings.epochs - rising), alpha=0.0 if cosine else 1.0, **rise
+        )
     make, extra = {
         "sgd": (keras.optimizers.SGD, {"momentum": settings.momentum}),
         "rmsprop": (keras.optimizers.RMSprop, {"momentum": settings.momentum}),

@@ -19,6 +19,7 @@ SETTINGS = {
     "fine_tune.epochs": 4,
     "fine_tune.optimizer": "adamw",
     "fine_tune.schedule": "cosine",
+    "fine_tune.warmup": 1,
     "augment.rotation": 10.0,
     "head.epochs": 4,
     "head.hidden": [8],

@@ -17,7 +17,7 @@ SETTINGS = {
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
-TUNING |= {"views": "live", "cut": 0, "schedule": "constant"}
+TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +138,15 @@ def test_the_cosine_falls_to_0_over_all_epochs_and_constant_does_not():
     for schedule, rates in (("cosine", [0.01, 0.005, 0.0]), ("constant", [0.01] * 3)):
         model = training.compiled(models.build_head((2, 2, 3), 2, head()), tuning(schedule=schedule), steps=3)
         for step, rate in zip((0, 6, 12), rates, strict=True):
+            model.optimizer.iterations.assign(step)
+            assert float(model.optimizer.learning_rate) == pytest.approx(rate, abs=1e-9)
+
+
+def test_the_learning_rate_rises_in_the_warmup_and_the_schedule_follows():
+    for schedule, last in (("cosine", 0.0), ("constant", 0.01)):
+        settings = tuning(schedule=schedule, warmup=2)
+        model = training.compiled(models.build_head((2, 2, 3), 2, head()), settings, steps=3)
+        for step, rate in ((0, 0.0), (3, 0.005), (6, 0.01), (3 * settings.epochs, last)):
             model.optimizer.iterations.assign(step)
             assert float(model.optimizer.learning_rate) == pytest.approx(rate, abs=1e-9)
 
