@@ -70,6 +70,6 @@ requirements: .venv/ready-for-tests
 	@touch $@
 
 .venv/ready-for-%: requirements-%.txt .venv/ready
-	@echo "Installing what speaks $* into .venv (once)"
+	@echo "Installing $< into .venv (once)"
 	@pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
