@@ -16,7 +16,7 @@ from conftest import Project
 
 ROOT = Path(__file__).parent.parent
 
-# Like the project's: something fetched that stays, a folder, a file, and a metric and plots that Git keeps.
+# Like the project's: something fetched that stays, folders, a file, and a metric and a plot that Git keeps.
 PIPELINE = """
 stages:
   fetch:
@@ -27,13 +27,16 @@ stages:
   train:
     cmd: >
       sleep $(cat slow) && mkdir -p features plots/more && cp raw/big features/all &&
-      cp params.yaml model && cp params.yaml m.yaml && cp params.yaml plots/more/p.yaml
+      cp params.yaml model && cp params.yaml m.yaml && cp params.yaml plots/more/p.yaml &&
+      cp params.yaml result.yaml
     params: [rate]
     deps: [raw]
     outs:
       - features
       - model
-      - plots: {cache: false}
+      - plots
+    plots:
+      - result.yaml: {cache: false}
     metrics:
       - m.yaml: {cache: false}
 """
@@ -152,7 +155,7 @@ def test_what_was_pushed_runs_nowhere_again(team, tmp_path):
     (second.path / "params.yaml").write_text("rate: 2\n")
     done = second.repro("--pull")
     assert second.ran(done) == []
-    for name in ("model", "m.yaml", "plots/more/p.yaml"):
+    for name in ("model", "m.yaml", "result.yaml", "plots/more/p.yaml"):
         assert (second.path / name).read_text() == "rate: 2\n"
     team.first.run("git", "checkout", "-q", ".")
     team.first.dvc("checkout", "-q")
