@@ -245,7 +245,7 @@ def _from_s3(source: str, part: Path) -> None:
 
         filesystem = fsspec.filesystem("s3")
     except ImportError:
-        raise UserError(f"{source}: s3:// needs s3fs: run `{sys.executable} -m pip install s3fs`") from None
+        raise UserError(f"{source}: s3:// needs s3fs: pip install -r requirements-s3.txt") from None
     try:
         size = filesystem.size(source)
     # s3fs, botocore and aiohttp raise errors of many families, with no common base.

@@ -13,7 +13,7 @@ from stages import evaluate
 
 ROOT = Path(__file__).parent.parent
 SIZE = 16
-OUTPUTS = (evaluate.TEST, evaluate.PREDICTIONS, evaluate.PLOTS, evaluate.GALLERIES)
+OUTPUTS = (evaluate.TEST, evaluate.PREDICTIONS, evaluate.RESULT, evaluate.PLOTS, evaluate.GALLERIES)
 
 
 def dense(inputs, outputs, kernel):

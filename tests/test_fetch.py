@@ -10,7 +10,10 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
+import fsspec
 import pytest
+import servers
 
 from headstart import sources
 from headstart.errors import UserError
@@ -242,15 +245,24 @@ def test_pips_failures_are_one_line(wheels, monkeypatch):
     assert left() == []
 
 
-def test_s3_without_its_library_is_one_line():
-    pytest.importorskip("fsspec")
-    try:
-        import s3fs  # noqa: F401
-    except ImportError:
-        with pytest.raises(UserError, match="pip install s3fs"):
-            sources.bring("s3://bucket/images.zip", None, PATH, "dataset.sha256")
-    else:
-        pytest.skip("s3fs is installed")
+def test_s3_without_its_library_is_one_line(monkeypatch):
+    def absent(_):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "filesystem", absent)
+    with pytest.raises(UserError, match="pip install -r requirements-s3.txt"):
+        sources.bring("s3://bucket/images.zip", None, PATH, "dataset.sha256")
+
+
+def test_s3(tmp_path, monkeypatch, capsys):
+    with servers.s3(tmp_path) as server:
+        for name, value in (server.secrets | {"AWS_ENDPOINT_URL": server.arguments[-1]}).items():
+            monkeypatch.setenv(name, value)
+        boto3.client("s3", region_name="us-east-1").put_object(Bucket="team", Key="images.zip", Body=CONTENT)
+        assert sources.bring("s3://team/images.zip", None, PATH, "dataset.sha256") == sha256(CONTENT)
+        assert PATH.read_bytes() == CONTENT
+        with pytest.raises(UserError, match="s3://team/other.zip: cannot be read: .*other.zip"):
+            sources.bring("s3://team/other.zip", None, PATH, "dataset.sha256")
 
 
 def test_what_is_there_is_not_fetched_again_until_something_changes(server, capsys):

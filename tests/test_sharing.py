@@ -336,9 +336,9 @@ def test_what_is_nowhere_is_named(local, tmp_path):
     assert "already" in module(second, "sharing", "push").stdout
     shutil.rmtree(local.server.folder / "files")
     line = told(module(second, "sharing", "push", check=False))
-    assert "features, model, raw: neither in the cache nor on" in line
+    assert "features, model, plots, raw: neither in the cache nor on" in line
     line = told(module(second, "sharing", "pull", check=False))
-    assert "features, model, raw: not on" in line
+    assert "features, model, plots, raw: not on" in line
     assert "make push where it was made" in line
 
 
