@@ -10,7 +10,9 @@ speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav
 
 .PHONY: repro experiments learning-curve test lint lint-workflows bench remote push pull requirements
 
+# The parameters first: before a stage starts, DVC removes what it wrote last time.
 repro: .venv/ready
+	@python -m headstart.params
 	@dvc repro
 	@python -m headstart.report
 

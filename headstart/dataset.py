@@ -16,6 +16,7 @@ from headstart.params import Table
 
 # What a folder may be called by which a publisher fixes the split of what lies under it.
 _SPLIT_FOLDERS = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
+_SPLIT_FOLDERS |= {"training": "train", "testing": "test"}
 
 
 class Item(NamedTuple):
@@ -38,12 +39,13 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
 
     `dataset` holds `labels` and `table` of params.yaml. The label is, where `labels` is
 
-    - `folders`: the name of the folder that the image lies in,
+    - `folders`: the name of the folder that the image lies in; folders above it are those of a split, or of all images,
     - `prefix`: what stands before the first full stop in a name such as cat.17.jpg,
     - `table`: what a table in the source says of it.
 
-    Folders named train, validation (val, valid) and test, above the image, are its publisher's split; a single one of
-    them divides nothing and says nothing. Raises `UserError` for a table that is not as described.
+    Folders named train (training), validation (val, valid) and test (testing), above the image, are its publisher's
+    split; a single one of them divides nothing and says nothing. Raises `UserError` for a table that is not as
+    described, and where an image lies so deep that two folders could be its class.
     """
     if dataset.labels == "table":
         labels, left_out = _by_table(source, dataset.table)
@@ -82,6 +84,24 @@ def _published_split(path: str) -> str | None:
     return next((name for name in reversed(names) if name), None)
 
 
+def _folders(path: str) -> list[str]:
+    """The folders above a file but for those that are named after a split."""
+    return [part for part in PurePosixPath(path).parts[:-1] if part.lower() not in _SPLIT_FOLDERS]
+
+
+def _refuse_nested(labels: dict[str, str]) -> None:
+    folders = {path: _folders(path) for path in labels}
+    root = posixpath.commonprefix(list(folders.values()))
+    if root in folders.values():  # images lie in it, so it is a class and not what holds them
+        root = root[:-1]
+    for path, above in folders.items():
+        if len(inside := above[len(root) :]) > 1:
+            raise UserError(
+                f"{path} lies {len(inside)} folders deep, so that its class could be {' or '.join(inside)} "
+                "(dataset.labels: folders): put the images of each class directly into one folder of its name"
+            )
+
+
 def _by_name(paths: list[str], layout: str) -> tuple[dict[str, str], list[LeftOut]]:
     labels, left_out = {}, []
     for path in paths:
@@ -95,6 +115,8 @@ def _by_name(paths: list[str], layout: str) -> tuple[dict[str, str], list[LeftOu
             left_out.append(LeftOut(path, "no class in its name, as in cat.17.jpg (dataset.labels: prefix)"))
         else:
             labels[path] = place.parent.name if layout == "folders" else before
+    if layout == "folders":
+        _refuse_nested(labels)
     return labels, left_out
 
 
@@ -161,7 +183,7 @@ def _column(column: str | int, name: str, header: list[str] | None, table: Table
     if column not in header:
         raise UserError(
             f"dataset.table.{name}: {table.file} has no column {column!r}{_did_you_mean(column, header)}; "
-            f"it has {', '.join(header)}"
+            f"it has {', '.join(header) or 'no columns'}"
         )
     return header.index(column)
 

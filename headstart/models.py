@@ -91,7 +91,7 @@ def load(path: Path) -> tuple[keras.Model, dict]:
     The model takes uint8 RGB (n, size, size, 3). Raises UserError for a file that is missing or no classifier.
     """
     if not path.exists():
-        raise UserError(f"no {path}: run `dvc repro` (or `dvc pull`), or name another file")
+        raise UserError(f"no {path}: run `dvc repro`, `dvc checkout` (brings back the last one) or `dvc pull`")
     try:
         with zipfile.ZipFile(path) as archive:
             details = json.load(io.TextIOWrapper(archive.open(DETAILS), "utf-8"))

@@ -1,4 +1,7 @@
-"""`params.yaml`, checked and typed; a stage gets just the parameters that `dvc.yaml` declares for it."""
+"""`params.yaml`, checked and typed; a stage gets just the parameters that `dvc.yaml` declares for it.
+
+`python -m headstart.params` checks the file alone: DVC itself neither knows the names nor looks at what no stage takes.
+"""
 
 import difflib
 import json
@@ -22,6 +25,7 @@ from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from headstart import errors
 from headstart.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -180,6 +184,7 @@ class FineTune(_Training):
     cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
     warmup: NotNegative
+    averaging: Fraction
 
 
 class Augment(_Section):
@@ -325,3 +330,11 @@ def _fields(section: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
 
 def _children(section: str) -> str:
     return ", ".join(name for name in _fields(Params) if name.rpartition(".")[0] == section)
+
+
+def main() -> None:
+    load()
+
+
+if __name__ == "__main__":
+    errors.run(main)

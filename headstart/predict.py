@@ -55,15 +55,16 @@ def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Itera
 def find(arguments: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
     """The images that `arguments` name: the path to show, and a function that reads the file.
 
-    A file is itself, whatever its ending; a folder or a zip is all images in it, sorted (`stack` closes it). What is
-    missing or holds no image stands in the list too: reading it raises one of `UNREADABLE`.
+    A file is itself, whatever its ending; a folder or a zip is all images in it, sorted (`stack` closes it); how many
+    files of another ending it has is said on standard error. What is missing or holds no image stands in the list
+    too: reading it raises one of `UNREADABLE`.
     """
     found = []
     for path in map(Path, arguments):
         if path.is_dir() or (path.suffix.lower() == ".zip" and path.exists()):
             found += _inside(path, stack)
         else:
-            found.append((str(path), path.read_bytes))
+            found.append((str(path), partial(_file, path)))
     return found
 
 
@@ -176,14 +177,35 @@ def _outcome(future: Future) -> np.ndarray | Exception:
 
 
 def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:
-    try:
-        source = stack.enter_context(archive.open_source(path))
-    except UNREADABLE as error:
-        return [(str(path), partial(_fail, error))]
-    names = [name for name in source.names() if name.lower().endswith(images.ENDINGS)]
-    if not names:
+    if path.is_dir():
+        # Unlike a source of training images, a folder may hold links: nothing is learnt from what they lead to.
+        below = (one.relative_to(path) for one in path.rglob("*") if not one.is_dir())
+        names = sorted(str(one) for one in below if not any(part.startswith(".") for part in one.parts))
+        reads = [partial(_file, path / name) for name in names]
+    else:
+        try:
+            source = stack.enter_context(archive.open_source(path))
+        except UNREADABLE as error:
+            return [(str(path), partial(_fail, error))]
+        names = source.names()
+        reads = [partial(source.read, name) for name in names]
+    found = [
+        (str(path / name), read)
+        for name, read in zip(names, reads, strict=True)
+        if name.lower().endswith(images.ENDINGS)
+    ]
+    if not found:
         return [(str(path), partial(_fail, images.Broken(f"no images in it ({', '.join(images.ENDINGS)})")))]
-    return [(str(path / name), partial(source.read, name)) for name in names]
+    if other := len(names) - len(found):
+        print(f"{path}: left out {other:,} of another ending than {', '.join(images.ENDINGS)}", file=sys.stderr)
+    return found
+
+
+def _file(path: Path) -> bytes:
+    # Of a pipe, which may never end, nothing is read.
+    if path.exists() and not path.is_file():
+        raise images.Broken("not a file")
+    return path.read_bytes()
 
 
 def _fail(error: Exception) -> bytes:

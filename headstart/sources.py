@@ -60,6 +60,12 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
         )
     if _is_there(RAW, source, source, sha256, path.name):
         return
+    earlier = (_origin(RAW) or {}).get("file")
+    if path.exists() and earlier != path.name and _sha256(path) != sha256:
+        raise UserError(
+            f"dataset.path: {path} is there and did not come from fetch, which would write over it: move it, as to "
+            "data/my_images, or give dataset.path another name"
+        )
     _record(RAW, source, path, bring(source, sha256, path, "dataset.sha256"))
 
 

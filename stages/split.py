@@ -82,6 +82,12 @@ def main() -> None:
         if len(classes) < 2:
             raise UserError(f"one class only in {path}, {classes[0]}: two or more are needed; check dataset.labels")
         hashes, broken = hash_images(source, items)
+    for name in classes:
+        paths = [item.path for item in items if item.label == name]
+        if not any(path in hashes for path in paths):
+            reason = next(entry.reason for entry in broken if entry.path == paths[0])
+            which = f"{len(paths):,} images can be read ({paths[0]}: {reason})"
+            raise UserError(f"class {name}: none of its {which}: mend or replace them")
     groups, conflicts = group_duplicates([item for item in items if item.path in hashes], hashes)
     splits = deal(groups, classes, {item.split for item in items}, declared.split)
     used = [item for item in items if item.path in splits]

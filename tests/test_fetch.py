@@ -305,6 +305,18 @@ def test_a_fetched_file_that_becomes_the_users_own_is_kept(server):
     assert left() == ["images.zip", "origin.json"]
 
 
+def test_the_users_own_file_is_not_written_over(server):
+    PATH.parent.mkdir(parents=True)
+    PATH.write_bytes(b"mine")
+    for pin in (None, sha256(CONTENT)):
+        with pytest.raises(UserError, match=r"data/raw/images\.zip is there and did not come from fetch.*: move it"):
+            sources.fetch_dataset(server.url, pin, PATH)
+    assert (server.asked, PATH.read_bytes()) == ([], b"mine")
+    PATH.write_bytes(CONTENT)  # with the content that is pinned nothing is lost
+    sources.fetch_dataset(server.url, sha256(CONTENT), PATH)
+    assert left() == ["images.zip", "origin.json"]
+
+
 def test_unfinished_downloads_are_removed_and_foreign_files_are_not():
     Path("data/raw/weights/tmp.part").mkdir(parents=True)
     Path("data/raw/old.zip.part").write_bytes(b"")

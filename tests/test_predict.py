@@ -94,6 +94,25 @@ def test_broken_and_missing_images_are_reported_and_the_rest_goes_on(here, capsy
     assert lines[5].split() == ["good.png", "red", "0.9820"]
 
 
+def test_links_pipes_and_other_endings_in_a_folder(here, capsys):
+    photo(Path("photos/a.png"), "red")
+    Path("photos/b.png").symlink_to("a.png")
+    Path("photos/c.png").symlink_to("gone.png")
+    os.mkfifo("photos/d.png")
+    for name in ("e.heic", "notes.txt", ".hidden.png"):
+        Path("photos", name).write_bytes(b"")
+    status = predict.main(["photos"])
+    found = capsys.readouterr()
+    assert status == 1
+    assert [line.split()[:2] for line in found.out.splitlines()] == [
+        ["photos/a.png", "red"],
+        ["photos/b.png", "red"],
+        ["photos/c.png", "error:"],
+        ["photos/d.png", "error:"],
+    ]
+    assert "photos: left out 2 of another ending than .jpg" in found.err
+
+
 def test_json_is_a_list_with_all_probabilities(here, capsys):
     photo(Path("käfer.png"), "blue")
     Path("broken.png").write_bytes(b"\x89PNG")

@@ -306,7 +306,13 @@ def test_when_short_validation_and_test_share_what_train_leaves(run, capsys):
             r"cat, dogs, but .* cats, dogs \(did you mean",
         ),
         (photos("val/a/{}.png", "test/a/{}.png"), {}, r"none is named train"),
-        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b has 0 images, but 8 are asked for"),
+        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its 1 images can be read \(b/1\.png: zero"),
+        (
+            photos("cats/{}.png", "dogs/{}.png") | {"cats/sub/1.png": photo(77)},
+            {},
+            r"cats/sub/1\.png lies 2 folders deep, so that its class could be cats or sub",
+        ),
+        (photos("x/a/in/{}.png", "x/a/out/{}.png", "x/b/in/{}.png"), {}, r"x/a/in/0\.png lies 2 folders deep.*a or in"),
     ],
 )
 def test_what_cannot_be_split_is_told_and_nothing_is_written(run, files, changes, message):
