@@ -104,6 +104,11 @@ def settle(
             raise
         own |= _asked(url, own)
         note = check(shared | own)
+    # DVC, which writes them down, empties the file over any other letter.
+    for key, value in (shared | own).items():
+        if not value.isascii():
+            shown = "one" if any(key in names for names in SECRETS.values()) else value
+            raise UserError(f"{key}: got {shown} with letters that are not ASCII, which DVC cannot keep: take another")
     _write(config, name, shared, own)
     said = [f"the remote was {before}: what was pushed there stays there"] if other else []
     said.append(f"{url} answers; its address is in .dvc/config: commit that file for the others")

@@ -14,10 +14,12 @@ from dvc.exceptions import DvcException
 from dvc.fs.callbacks import TqdmCallback
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
+from dvc.stage.cache import _get_cache_hash
 from dvc.utils.serialize import load_yaml
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs import generic
 
 from headstart import errors, remote
@@ -36,7 +38,7 @@ def push() -> str:
         named = _named(repo)
         objects = {oid for oid in named if cache.exists(oid)}
         runs = []
-        for record in sorted(Path(repo.stage_cache.cache_dir).glob("*/*/*")):
+        for record in filter(_whole, _records(repo)):
             outs = load_yaml(record).get("outs", [])
             made = {oid for out in outs for oid, _ in _parts(cache, out["md5"], out["path"])}
             # Of an old run, `dvc gc` may have removed what it made.
@@ -64,13 +66,23 @@ def pull() -> str:
     """
     with _opened() as (repo, odb, url, told):
         repo.stage_cache.pull(None)
+        broken = [record for record in _records(repo) if not _whole(record)]
+        for record in broken:
+            record.unlink()
         try:
             # What no stage has made yet is not missing.
             done = repo.pull(allow_missing=True)["stats"]
+        except ObjectFormatError as error:
+            # A folder's list, without which nothing of the folder can be asked for.
+            oid = next(oid for oid in _named(repo) if oid in str(error))
+            raise _damaged([_place(odb, oid, _named(repo)[oid])]) from None
         except DvcException as error:
             raise _why_not(repo, odb, url, told) or UserError(str(error)) from None
         if why := _why_not(repo, odb, url, told):
             raise why
+        if broken:
+            folder = _runs(repo)
+            raise _damaged([f"the record of a run ({'/'.join([folder[1], *one.parts[-3:]])})" for one in broken])
     return f"{_count(done.get('fetched', 0), 'file')} fetched from {url}"
 
 
@@ -84,6 +96,7 @@ def _opened() -> Iterator[tuple[Repo, HashFileDB, str, list[BaseException]]]:
     with Repo(remote=name, remote_config={"verify": True}) as repo, _listening() as told:
         try:
             odb = repo.cloud.get_remote_odb()
+            _reach(odb, url)
             with lock_repo(repo):
                 yield repo, odb, url, told
         except UserError:
@@ -92,6 +105,18 @@ def _opened() -> Iterator[tuple[Repo, HashFileDB, str, list[BaseException]]]:
             raise UserError("another dvc command is at work in this folder: wait for it, then run it again") from None
         except Exception as error:
             raise remote.explain(url, error) from None
+
+
+def _reach(odb: HashFileDB, url: str) -> None:
+    """See that the remote is there: DVC takes one that does not answer for an empty one, or makes a folder anew."""
+    if remote.kind(url) == "folder":
+        if not Path(url).is_dir():
+            raise UserError(f"{url} is not there: mount it, or make remote URL=… REPLACE=1 with where it is now")
+        return
+    try:
+        odb.fs.ls(odb.fs.parent(odb.fs.parent(odb.path)))
+    except FileNotFoundError:
+        pass  # nothing was pushed yet
 
 
 @contextmanager
@@ -166,11 +191,34 @@ def _send(cache: HashFileDB, odb: HashFileDB, objects: set[str], url: str) -> in
     return len(left)
 
 
-def _send_records(repo: Repo, runs: list[Path], url: str) -> int:
+def _records(repo: Repo) -> list[Path]:
+    """The records of all runs that are here."""
+    return sorted(Path(repo.stage_cache.cache_dir).glob("*/*/*"))
+
+
+def _whole(record: Path) -> bool:
+    """Whether the record of a run is what DVC wrote, which is named after the hash of its content."""
+    try:
+        return _get_cache_hash(load_yaml(record)) == record.name
+    except DvcException:
+        return False
+
+
+def _runs(repo: Repo) -> tuple[HashFileDB, str]:
+    """Where the remote keeps the records of runs."""
     odb = repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
-    folder = odb.fs.join(odb.path, "runs")
+    return odb, odb.fs.join(odb.path, "runs")
+
+
+def _send_records(repo: Repo, runs: list[Path], url: str) -> int:
+    odb, folder = _runs(repo)
     targets = [odb.fs.join(folder, *record.parts[-3:]) for record in runs]
-    left = [pair for pair in zip(runs, targets, strict=True) if not odb.fs.exists(pair[1])]
+    infos = odb.fs.info(targets, return_exceptions=True) if targets else []
+    left = [
+        (record, target)
+        for record, target, info in zip(runs, targets, infos, strict=True)
+        if isinstance(info, Exception) or info["size"] != record.stat().st_size
+    ]
     for record, target in left:
         generic.copy(repo.cache.legacy.fs, str(record), odb.fs, target)
     return len(left)
@@ -182,18 +230,24 @@ def _why_not(repo: Repo, odb: HashFileDB, url: str, told: list[BaseException]) -
         return remote.explain(url, told[0])
     missing = {oid: name for oid, name in _named(repo).items() if not repo.cache.local.exists(oid)}
     sizes = dict(zip(missing, _there(odb, list(missing), url), strict=True))
-    damaged = [
-        f"{missing[oid]} ({odb.fs.unstrip_protocol(odb.oid_to_path(oid))})" for oid in missing if sizes[oid] is not None
-    ]
+    damaged = [_place(odb, oid, missing[oid]) for oid in missing if sizes[oid] is not None]
     if damaged:
-        return UserError(
-            f"not what was pushed, and not used: {', '.join(damaged)}; delete it there, run make push where it is "
-            "whole, then make pull again"
-        )
+        return _damaged(damaged)
     if missing:
         names = ", ".join(sorted(set(missing.values())))
         return UserError(f"{names}: not on {url}: run make push where it was made, or `dvc repro` here")
     return None
+
+
+def _place(odb: HashFileDB, oid: str, name: str) -> str:
+    return f"{name} ({odb.fs.unstrip_protocol(odb.oid_to_path(oid))})"
+
+
+def _damaged(places: list[str]) -> UserError:
+    return UserError(
+        f"not what was pushed, and not used: {', '.join(places)}; delete it there, run make push where it is "
+        "whole, then make pull again"
+    )
 
 
 def _count(number: int, what: str) -> str:

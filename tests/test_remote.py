@@ -113,6 +113,14 @@ def test_another_address_than_before_has_to_be_meant(webdav, tmp_path, monkeypat
     assert "anna" not in config() + config("config.local")
 
 
+def test_letters_that_dvc_cannot_keep_change_nothing(webdav, tmp_path, monkeypatch):
+    remote.settle("../results")
+    before = config()
+    (tmp_path / "команда").mkdir()
+    assert "url: got " in (told := line("../команда/results", replace=True)) and "not ASCII" in told
+    assert config() == before
+
+
 def test_what_the_team_set_by_hand_stays(tmp_path):
     remote.settle("../results")
     Path(".dvc/config").write_text(config() + "    jobs = 2\n")

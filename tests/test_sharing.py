@@ -184,6 +184,13 @@ def test_wrong_credentials_are_one_line_and_change_nothing(team, tmp_path):
     line = told(module(other, "remote", *strange, check=False))
     assert team.server.url in line
     assert "lets you not in" in line
+    if "HEADSTART_REMOTE_PASSWORD" in team.server.wrong:
+        # What is here already must not hide that nobody was asked.
+        config = team.first.path / ".dvc/config.local"
+        right = config.read_text()
+        config.write_text(right.replace("opensesame", "opensezame"))
+        assert "lets you not in" in told(module(team.first, "sharing", "pull", check=False))
+        config.write_text(right)
     assert not any(value in line for value in team.server.wrong.values())
     assert (other.path / ".dvc/config.local").read_bytes() == before
 
@@ -246,12 +253,34 @@ def test_a_damaged_file_on_the_remote_is_named_and_not_used(local, tmp_path):
     assert outs(second) == outs(local.first)
 
 
-def test_a_file_that_arrived_short_is_sent_again(local, tmp_path):
-    path = kept(local, "features/all")
+def test_a_damaged_list_of_a_folder_is_named(local, tmp_path):
+    (path,) = [path for path in local.server.folder.glob("files/md5/??/*.dir") if b"p.yaml" in path.read_bytes()]
     path.chmod(0o600)
-    os.truncate(path, 1000)
-    assert "1 file and 0 runs pushed" in module(local.first, "sharing", "push").stdout
+    os.truncate(path, 20)
+    path.chmod(0o444)
+    second = local.join(tmp_path / "second", pulled=False)
+    line = told(module(second, "sharing", "pull", check=False))
+    assert f"not what was pushed, and not used: plots ({path}); delete it there" in line
+
+
+def test_what_arrived_short_is_sent_again(local, tmp_path):
+    for path in (kept(local, "features/all"), *local.server.folder.glob("runs/*/*/*")):
+        path.chmod(0o600)
+        os.truncate(path, 60)
+    second = local.join(tmp_path / "second", pulled=False)
+    line = told(module(second, "sharing", "pull", check=False))
+    assert "not what was pushed, and not used" in line
+    assert "1 file and 1 run pushed" in module(local.first, "sharing", "push").stdout
     assert damaged(local.server.folder) == []
+    module(second, "sharing", "pull")
+    assert second.ran(second.repro()) == []
+
+
+def test_a_folder_that_is_not_mounted_is_not_made_anew(local):
+    local.server.folder.rename(local.server.folder.with_name("away"))
+    for what in ("pull", "push"):
+        assert f"{local.server.url} is not there: mount it" in told(module(local.first, "sharing", what, check=False))
+    assert not local.server.folder.exists()
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_file(local):
