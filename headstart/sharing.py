@@ -7,7 +7,7 @@ that Git keeps. `dvc pull` does not say which file was damaged.
 import argparse
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -113,10 +113,8 @@ def _reach(odb: HashFileDB, url: str) -> None:
         if not Path(url).is_dir():
             raise UserError(f"{url} is not there: mount it, or make remote URL=… REPLACE=1 with where it is now")
         return
-    try:
+    with suppress(FileNotFoundError):  # nothing was pushed yet
         odb.fs.ls(odb.fs.parent(odb.fs.parent(odb.path)))
-    except FileNotFoundError:
-        pass  # nothing was pushed yet
 
 
 @contextmanager
