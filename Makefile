@@ -27,8 +27,9 @@ learning-curve: .venv/ready
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
 
+# Two tests at a time: most of their seconds go into starting python.
 test: .venv/ready-for-tests
-	@python -m pytest
+	@python -m pytest --numprocesses 2
 
 lint: .venv/ready-for-tests
 	@ruff check .

@@ -86,7 +86,10 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     if names:
         unknown = [name for name in names if not fnmatch.filter([run.name for run in runs], name)]
         if unknown:
-            raise UserError(f"no finished experiment is named {unknown[0]}; there are: {_listed(runs)}")
+            raise UserError(
+                f"no finished experiment of this commit is named {unknown[0]}; there are: {_listed(runs)} "
+                "(--rev COMMIT takes those that start from another)"
+            )
         named = [run for name in names for run in runs if fnmatch.fnmatch(run.name, name)]
         runs = list({run.rev: run for run in named}.values())
     return runs

@@ -5,6 +5,7 @@ The address goes into `.dvc/config`, which Git keeps for everyone; your name, yo
 """
 
 import argparse
+import errno
 import getpass
 import io
 import os
@@ -41,7 +42,17 @@ MEND = {
 }
 # Names of exceptions and words in messages of asyncssh, botocore and httpx, none of which need be installed.
 REFUSED = ("PermissionDenied", "PermissionError", "NoCredentialsError", "HTTP 401", "HTTP 403")
-REFUSED += ("401 ", "403 ", "Unauthorized", "Forbidden", "Access Key", "AccessDenied", "InvalidAccessKeyId")
+REFUSED += (
+    "authentication failures",
+    "Partial credentials",
+    "401 ",
+    "403 ",
+    "Unauthorized",
+    "Forbidden",
+    "Access Key",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+)
 UNREACHABLE = ("ConnectError", "ConnectionError", "ConnectionRefused", "ConnectTimeout", "EndpointConnection")
 UNREACHABLE += (
     "ConnectionLost",
@@ -95,6 +106,10 @@ def settle(
         )
     shared = {"url": url} | ({} if other else _section(config, "repo", name)) | {"verify": "true"}
     shared |= _given(endpointurl=endpoint)
+    if endpoint and kind(url) != "s3":
+        raise UserError(f"endpoint: got {endpoint}, which goes with an s3:// address; the address is {url}")
+    if keyfile and not Path(keyfile).expanduser().is_file():
+        raise UserError(f"keyfile: no file {keyfile}: name your private key, or leave it to the agent and ~/.ssh")
     own = {} if other else _section(config, "local", name)
     own |= _given(user=user, keyfile=keyfile and str(Path(keyfile).expanduser().resolve())) | _from_environment(url)
     try:
@@ -142,6 +157,8 @@ def check(section: Mapping[str, Any]) -> str | None:
     url = section["url"]
     if kind(url) == "folder" and not Path(url).parent.is_dir():
         raise UserError(f"got {url}: there is no folder {Path(url).parent}: make it, or mount what belongs there")
+    if kind(url) == "folder" and Path(url).is_file():
+        raise UserError(f"got {url}, which is a file: takes {TAKEN}")
     try:
         cls, arguments, path = get_cloud_fs({"remote": {NAME: dict(section)}}, name=NAME)
         fs = cls(**arguments)
@@ -180,6 +197,8 @@ def explain(url: str, error: BaseException) -> UserError:
         )
     if isinstance(error, FileNotFoundError):
         return UserError(f"{url} is not there ({said}): make the bucket or the folder first, or correct the address")
+    if any(isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT) for one in _chain(error)):
+        return UserError(f"{url} is full ({said}): free some space there and run it again: it goes on from there")
     if isinstance(error, DvcException):
         return UserError(said)
     return UserError(f"{url}: {said}: check the address")

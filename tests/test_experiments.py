@@ -70,7 +70,9 @@ def test_the_table_has_what_a_person_wants_first(queued):
     assert max(map(len, narrow.splitlines())) <= 80 and len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", narrow)) == 4
     unknown = module(queued, "experiments", "seize-1", check=False)
     assert unknown.returncode == 1
-    assert unknown.stderr.splitlines()[-1].startswith("error: no finished experiment is named seize-1; there are: size")
+    assert unknown.stderr.splitlines()[-1].startswith(
+        "error: no finished experiment of this commit is named seize-1; there are: size"
+    )
 
 
 def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):

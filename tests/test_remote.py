@@ -113,6 +113,13 @@ def test_another_address_than_before_has_to_be_meant(webdav, tmp_path, monkeypat
     assert "anna" not in config() + config("config.local")
 
 
+def test_what_does_not_go_with_the_address(tmp_path):
+    (tmp_path / "file").touch()
+    assert "which is a file" in line("../file")
+    assert "goes with an s3:// address" in line("../results", endpoint="http://127.0.0.1:1")
+    assert "no file ../key" in line("ssh://127.0.0.1/srv", keyfile="../key")
+
+
 def test_letters_that_dvc_cannot_keep_change_nothing(webdav, tmp_path, monkeypatch):
     remote.settle("../results")
     before = config()
