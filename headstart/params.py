@@ -184,7 +184,6 @@ class FineTune(_Training):
     cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
     warmup: NotNegative
-    averaging: Fraction
 
 
 class Augment(_Section):

@@ -84,9 +84,7 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
 
     steps: batches an epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
-        with `schedule: cosine` falls to 0 over the rest. With `averaging` the weights are replaced by their moving
-        average when an epoch ends, which evens out the noise of its steps (Polyak and Juditsky, SIAM Journal on
-        Control and Optimization 30, 1992): Keras does that at the end of every `fit`.
+        with `schedule: cosine` falls to 0 over the rest.
     """
     rate = settings.learning_rate
     cosine, rising = getattr(settings, "schedule", None) == "cosine", round(steps * getattr(settings, "warmup", 0))
@@ -101,8 +99,6 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         "adam": (keras.optimizers.Adam, {}),
         "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
-    if averaging := getattr(settings, "averaging", 0.0):
-        extra |= {"use_ema": True, "ema_momentum": averaging}
     loss = "binary_crossentropy" if model.output.shape[-1] == 1 else "sparse_categorical_crossentropy"
     model.compile(make(rate, **extra), loss, weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)

@@ -66,7 +66,6 @@ SMALL = {
     "fine_tune.learning_rate": 0.0001,
     "fine_tune.schedule": "constant",
     "fine_tune.warmup": 0,
-    "fine_tune.averaging": 0.0,
     "fine_tune.momentum": 0.0,
     "fine_tune.weight_decay": 0.0,
     "fine_tune.epochs": 1,

@@ -68,7 +68,6 @@ PARAMETERS = [
     ("fine_tune.learning_rate", 0.01, "fine_tune"),
     ("fine_tune.schedule", "cosine", "fine_tune"),
     ("fine_tune.warmup", 0.5, "fine_tune"),
-    ("fine_tune.averaging", 0.9, "fine_tune"),
     ("fine_tune.momentum", 0.9, "fine_tune"),
     ("fine_tune.weight_decay", 0.1, "fine_tune"),
     ("fine_tune.epochs", 2, "fine_tune"),

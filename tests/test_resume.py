@@ -20,7 +20,6 @@ SETTINGS = {
     "fine_tune.optimizer": "adamw",
     "fine_tune.schedule": "cosine",
     "fine_tune.warmup": 1,
-    "fine_tune.averaging": 0.9,
     "augment.rotation": 10.0,
     "head.epochs": 4,
     "head.hidden": [8],

@@ -17,7 +17,7 @@ SETTINGS = {
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
-TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "averaging": 0.0}
+TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -151,19 +151,6 @@ def test_the_learning_rate_rises_in_the_warmup_and_the_schedule_follows():
             assert float(model.optimizer.learning_rate) == pytest.approx(rate, abs=1e-9)
 
 
-def test_with_averaging_an_epoch_ends_in_the_moving_average_of_its_weights():
-    def after(steps, averaging):
-        deterministic(7)
-        data, settings = Data(), tuning(learning_rate=0.5, epochs=1, averaging=averaging)
-        model, *_ = data.train(settings, "fine_tune", epoch=lambda number: data.epoch(number).take(steps))
-        checkpoint.clear("fine_tune")
-        return model.get_weights()
-
-    for a, b, c, averaged in zip(*(after(steps, 0.0) for steps in (1, 2, 3)), after(3, 0.5), strict=True):
-        assert np.abs(a - c).max() > 1e-3
-        np.testing.assert_allclose(averaged, 0.25 * a + 0.25 * b + 0.5 * c, rtol=1e-4, atol=1e-6)
-
-
 def test_the_loss_is_the_cross_entropy_of_the_output():
     data = Data()
     data.manifest = manifest(np.arange(20) % 3, ["train"] * 12 + ["validation"] * 8)
@@ -233,7 +220,7 @@ def test_without_an_epoch_the_head_is_kept_and_dvc_finds_its_files():
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
 def test_after_a_break_the_same_weights_come_out(optimizer, capsys):
-    data, settings = Data(), tuning(optimizer=optimizer, momentum=0.5, schedule="cosine", averaging=0.9, epochs=4)
+    data, settings = Data(), tuning(optimizer=optimizer, momentum=0.5, schedule="cosine", epochs=4)
     deterministic(7)
     whole, _, kept = data.train(settings, "fine_tune", training.by_accuracy)
     logs = Path("metrics/fine_tune/plots/metrics/validation/loss.tsv").read_bytes()
