@@ -36,7 +36,7 @@ def test_the_same_inputs_have_the_same_folder():
     ("file", "old", "new"),
     [
         ("params.yaml", "seed: 1", "seed: 2"),
-        ("params.yaml", "dropout: 0.2", "dropout: 0.25"),
+        ("params.yaml", "hidden: []", "hidden: [9]"),
         ("code.py", "code", "kode"),
         ("inputs/c.npy", "inputs", "input"),
         ("inputs/deep/b.npy", "deep", "Deep"),
@@ -61,14 +61,14 @@ def test_a_file_more_or_under_another_name_is_another_input():
 
 def test_what_the_stage_does_not_depend_on_changes_nothing():
     before = checkpoint.folder("other")
-    change("params.yaml", "dropout: 0.2", "dropout: 0.25")
+    change("params.yaml", "hidden: []", "hidden: [9]")
     Path("beside.txt").write_text("something else")
     assert checkpoint.folder("other") == before
 
 
 def test_clearing_leaves_nothing_of_the_stage_and_everything_of_others():
     (checkpoint.folder("train_head") / "epochs.npz").write_text("half done")
-    change("params.yaml", "dropout: 0.2", "dropout: 0.25")
+    change("params.yaml", "hidden: []", "hidden: [9]")
     checkpoint.folder("train_head")
     other = checkpoint.folder("other")
     checkpoint.clear("train_head")

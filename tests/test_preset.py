@@ -41,16 +41,16 @@ def leaves(section: dict, prefix: str = "") -> dict:
 
 def test_values_change_and_comments_stay():
     before = params.PARAMS.read_text()
-    write("mine", "head:\n  dropout: 0.5\n  hidden: [64, 32]\n  early_stopping: 3\nbackbone:\n  sha256: null\n")
-    old = values()["backbone"]["sha256"]
+    write("mine", "head:\n  dropout: 0.75\n  hidden: [64, 32]\n  early_stopping: 3\nbackbone:\n  sha256: null\n")
+    dropout, old = values()["head"]["dropout"], values()["backbone"]["sha256"]
     assert preset.apply("mine") == [
-        "head.dropout: 0.2 -> 0.5",
+        f"head.dropout: {dropout} -> 0.75",
         "head.hidden: [] -> [64, 32]",
         "head.early_stopping: null -> 3",
         f"backbone.sha256: {old} -> null",
     ]
     expected = leaves(YAML(typ="safe", pure=True).load(before))
-    expected |= {"head.dropout": 0.5, "head.hidden": [64, 32], "head.early_stopping": 3, "backbone.sha256": None}
+    expected |= {"head.dropout": 0.75, "head.hidden": [64, 32], "head.early_stopping": 3, "backbone.sha256": None}
     assert leaves(values()) == expected
     comments = re.compile(r"#.*")
     assert comments.findall(params.PARAMS.read_text()) == comments.findall(before)
