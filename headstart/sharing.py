@@ -81,8 +81,8 @@ def pull() -> str:
         if why := _why_not(repo, odb, url, told):
             raise why
         if broken:
-            folder = _runs(repo)
-            raise _damaged([f"the record of a run ({'/'.join([folder[1], *one.parts[-3:]])})" for one in broken])
+            _, folder = _runs(repo)
+            raise _damaged([f"the record of a run ({'/'.join([folder, *one.parts[-3:]])})" for one in broken])
     return f"{_count(done.get('fetched', 0), 'file')} fetched from {url}"
 
 
