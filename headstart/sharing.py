@@ -157,7 +157,12 @@ def _there(odb: HashFileDB, oids: list[str], url: str) -> list[int | None]:
 
     Asked anew: DVC's own list of what is there takes a folder's files for sent when the folder's list is.
     """
-    infos = odb.fs.info([odb.oid_to_path(oid) for oid in oids], return_exceptions=True) if oids else []
+    return _sizes(odb, [odb.oid_to_path(oid) for oid in oids], url)
+
+
+def _sizes(odb: HashFileDB, paths: list[str], url: str) -> list[int | None]:
+    """The size in bytes of each file at the remote, None where it is not there."""
+    infos = odb.fs.info(paths, return_exceptions=True) if paths else []
     for info in infos:
         if isinstance(info, Exception) and not isinstance(info, FileNotFoundError):
             raise remote.explain(url, info)
@@ -211,11 +216,11 @@ def _runs(repo: Repo) -> tuple[HashFileDB, str]:
 def _send_records(repo: Repo, runs: list[Path], url: str) -> int:
     odb, folder = _runs(repo)
     targets = [odb.fs.join(folder, *record.parts[-3:]) for record in runs]
-    infos = odb.fs.info(targets, return_exceptions=True) if targets else []
+    sizes = _sizes(odb, targets, url)
     left = [
         (record, target)
-        for record, target, info in zip(runs, targets, infos, strict=True)
-        if isinstance(info, Exception) or info["size"] != record.stat().st_size
+        for record, target, size in zip(runs, targets, sizes, strict=True)
+        if size != record.stat().st_size
     ]
     for record, target in left:
         generic.copy(repo.cache.legacy.fs, str(record), odb.fs, target)
