@@ -4,6 +4,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,22 @@ def join(backbone: keras.Model, head: keras.Model, name: str, scaling: str) -> k
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
     scaled = backbones.scale(inputs, name, scaling)
     return keras.Model(inputs, head(backbone(scaled)), name="classifier")
+
+
+def averaged(classifier: keras.Model, axes: Sequence[int]) -> keras.Model:
+    """A classifier whose answer is the mean of what `classifier` gives for an image and for its mirror images.
+
+    axes: those that images are mirrored along, in every combination: 1 is up and down, 2 left and right; none gives
+        `classifier` itself. A mean over n views takes n times as long (test-time augmentation: Krizhevsky et al.,
+        ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012, section 4.1).
+    """
+    if not axes:
+        return classifier
+    seen = [keras.Input(classifier.input.shape[1:], dtype="uint8", name="image")]
+    for axis in axes:
+        seen += [keras.ops.flip(images, axis) for images in seen]
+    mean = keras.layers.Average(name="mean")([classifier(images) for images in seen])
+    return keras.Model(seen[0], mean, name="mean_classifier")
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:

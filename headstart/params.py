@@ -184,6 +184,8 @@ class FineTune(_Training):
     cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
     warmup: NotNegative
+    label_smoothing: Fraction
+    average_flips: StrictBool
 
 
 class Augment(_Section):

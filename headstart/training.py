@@ -80,7 +80,10 @@ def shuffled(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 
 def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int) -> keras.Model:
-    """`model`, compiled for its output: binary cross-entropy for one unit, sparse categorical for more.
+    """`model`, compiled for its output: cross-entropy, binary for one unit, sparse categorical for more.
+
+    `label_smoothing`: the share of the target that all classes get in equal parts (Szegedy et al., arXiv:1512.00567,
+        2015, section 7).
 
     steps: batches an epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
@@ -99,10 +102,24 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         "adam": (keras.optimizers.Adam, {}),
         "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
-    loss = "binary_crossentropy" if model.output.shape[-1] == 1 else "sparse_categorical_crossentropy"
+    loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
     model.compile(make(rate, **extra), loss, weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _loss(units: int, smoothing: float) -> str | Callable:
+    if not smoothing:
+        return "binary_crossentropy" if units == 1 else "sparse_categorical_crossentropy"
+    if units == 1:
+        return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+
+    # Keras's sparse cross-entropy knows no smoothing.
+    def smoothed(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        classes = keras.ops.one_hot(keras.ops.cast(labels[:, 0], "int32"), units)
+        return keras.losses.categorical_crossentropy(classes, outputs, label_smoothing=smoothing)
+
+    return smoothed
 
 
 def train(
@@ -124,12 +141,15 @@ def train(
     """
     folder = stage.removeprefix("train_")
     file = checkpoint.folder(stage) / "epochs.npz"
+    # Validation is against the labels as they are, whatever smoothing training has.
+    judge = keras.Model(model.input, model.output)
+    judge.compile(loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
     variables = [*model.variables, *model.optimizer.variables]
     if file.exists():
         history, kept, best = _restore(file, variables)
         print(f"{stage}: going on after epoch {len(history) - 1}")
     else:
-        history, kept, best = [_named(model.evaluate(validation, verbose=0, return_dict=True), "validation")], 0, None
+        history, kept, best = [_named(judge.evaluate(validation, verbose=0, return_dict=True), "validation")], 0, None
         _save(file, variables, history, kept, best := model.get_weights())
     steps, said = len(batches(0)), 0.0
     with (
@@ -144,7 +164,7 @@ def train(
             bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(1))
             fitted = model.fit(batches(epoch - 1), shuffle=False, verbose=0, callbacks=[bar])
             logs = _named({name: values[0] for name, values in fitted.history.items()}, "train")
-            logs |= _named(model.evaluate(validation, verbose=0, return_dict=True), "validation")
+            logs |= _named(judge.evaluate(validation, verbose=0, return_dict=True), "validation")
             history.append(logs)
             if better is None or better(logs) > better(history[kept]):
                 kept, best = epoch, model.get_weights()

@@ -78,7 +78,10 @@ def main() -> None:
         training.compiled(model, settings.fine_tune, steps)
         kept = training.train(model, epochs, validation, settings.fine_tune, "fine_tune", training.by_accuracy)
     print(f"fine_tune: kept epoch {kept}" + (", the head as it was" if kept == 0 else ""))
-    models.save(classifier, models.CLASSIFIER, manifest.classes)
+    # Rows of an image are its axis 1, columns its axis 2.
+    flips = {1: settings.augment.flip_vertical, 2: settings.augment.flip_horizontal}
+    axes = [axis for axis, allowed in flips.items() if allowed and settings.fine_tune.average_flips]
+    models.save(models.averaged(classifier, axes), models.CLASSIFIER, manifest.classes)
     checkpoint.clear("fine_tune")
 
 

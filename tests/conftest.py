@@ -72,6 +72,8 @@ SMALL = {
     "fine_tune.batch_size": 8,
     "fine_tune.class_weights": "none",
     "fine_tune.early_stopping": None,
+    "fine_tune.label_smoothing": 0.0,
+    "fine_tune.average_flips": False,
 }
 
 

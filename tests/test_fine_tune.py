@@ -148,6 +148,21 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     assert not Path(".headstart").exists()
 
 
+def test_a_classifier_is_the_mean_over_the_flips_that_are_allowed(prepared):
+    project = prepared(fine_tune__views=2, augment__flip_vertical=True, fine_tune__epochs=0)
+    fine_tune.main()
+    plain, _ = models.load(models.CLASSIFIER)
+    paths = read_manifest().paths
+    pixels = np.stack([images.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
+    for both in (True, False):
+        project.set({"augment.flip_vertical": both, "fine_tune.average_flips": True})
+        fine_tune.main()
+        mean, _ = models.load(models.CLASSIFIER)
+        seen = [pixels, pixels[:, :, ::-1], *((pixels[:, ::-1], pixels[:, ::-1, ::-1]) if both else ())]
+        expected = np.mean([plain.predict(view, verbose=0) for view in seen], axis=0)
+        np.testing.assert_allclose(mean.predict(pixels, verbose=0), expected, atol=1e-5)
+
+
 def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     prepared(fine_tune__views=2, fine_tune__learning_rate=1e6, head__epochs=30)
     fine_tune.main()

@@ -125,6 +125,22 @@ def test_a_head_is_the_same_bytes_wherever_it_lies_in_memory(tmp_path):
     assert ids == set(range(len(ids))) and "optimizer" not in config
 
 
+@pytest.mark.parametrize(("axes", "views"), [([], 1), ([2], 2), ([1, 2], 4)])
+def test_a_mean_over_flips_does_not_see_them(axes, views, tmp_path):
+    model, images = small("DenseNet121"), pictures(8)
+    mean = models.averaged(model, axes)
+    flipped = images if not axes else np.flip(images, axes)
+    seen = [images, *(np.flip(images, axis) for axis in axes), *([flipped] if views == 4 else [])]
+    expected = np.mean([model.predict(view, verbose=0) for view in seen], axis=0)
+    models.save(mean, tmp_path / "c.keras", CLASSES)
+    loaded, details = models.load(tmp_path / "c.keras")
+    assert len(seen) == views and details["size"] == 8
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(flipped, verbose=0), expected, atol=1e-6)
+    if axes:
+        assert np.abs(model.predict(images, verbose=0) - expected).max() > 1e-3
+
+
 def test_keras_alone_reads_a_classifier(tmp_path):
     model, images = small(), pictures(8)
     models.save(model, tmp_path / "c.keras", CLASSES)

@@ -101,6 +101,8 @@ WRONG = [
     ("head.pooling", "max", 'head.pooling: got "max"; takes average or flatten'),
     ("dataset.labels", "folder", 'dataset.labels: got "folder"; takes folders, prefix or table'),
     ("fine_tune.views", "dead", 'fine_tune.views: got "dead"; takes a whole number from 1 or live'),
+    ("fine_tune.label_smoothing", 1, "fine_tune.label_smoothing: got 1; takes a number from 0 to below 1"),
+    ("fine_tune.average_flips", "yes", 'fine_tune.average_flips: got "yes"; takes true or false'),
     ("fine_tune.warmup", -1, "fine_tune.warmup: got -1; takes a number from 0"),
     ("fine_tune.schedule", None, "fine_tune.schedule: got null; takes constant or cosine"),
     # what belongs together

@@ -74,6 +74,8 @@ PARAMETERS = [
     ("fine_tune.batch_size", 4, "fine_tune"),
     ("fine_tune.class_weights", "balanced", "fine_tune"),
     ("fine_tune.early_stopping", 1, "fine_tune"),
+    ("fine_tune.label_smoothing", 0.1, "fine_tune"),
+    ("fine_tune.average_flips", True, "fine_tune"),
     ("dataset.path", "data/other_images", "fetch split extract fine_tune evaluate"),
 ]
 

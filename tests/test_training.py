@@ -17,7 +17,8 @@ SETTINGS = {
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
-TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0}
+TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "label_smoothing": 0.0}
+TUNING |= {"average_flips": False}
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +162,23 @@ def test_the_loss_is_the_cross_entropy_of_the_output():
     truth = data.manifest.labels[rows]
     assert found["loss"] == pytest.approx(-np.log(given[np.arange(8), truth]).mean(), rel=1e-4)
     assert found["accuracy"] == pytest.approx((given.argmax(1) == truth).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_smoothed_labels_are_trained_on_and_true_ones_validated_against(classes):
+    data = Data()
+    data.manifest = manifest(np.arange(20) % classes, ["train"] * 12 + ["validation"] * 8)
+    settings = tuning(label_smoothing=0.2, epochs=1, optimizer="sgd", learning_rate=1e-9)
+    model = training.compiled(models.build_head((2, 2, 3), classes, head(dropout=0.0)), settings, 3)
+    training.train(model, data.epoch, data.validation(), settings, "fine_tune", None)
+    for split, smoothing in (("train", 0.2), ("validation", 0.0)):
+        rows = data.manifest.rows(split)
+        given = models.probabilities(model.predict(data.features[rows].astype("float32"), verbose=0))
+        targets = np.eye(classes)[data.manifest.labels[rows]] * (1 - smoothing) + smoothing / classes
+        loss = curve(f"metrics/fine_tune/plots/metrics/{split}/loss.tsv")[1]
+        assert loss == pytest.approx(-(targets * np.log(given)).sum(1).mean(), rel=1e-4)
+        accuracy = curve(f"metrics/fine_tune/plots/metrics/{split}/accuracy.tsv")[1]
+        assert accuracy == pytest.approx((given.argmax(1) == data.manifest.labels[rows]).mean())
 
 
 def test_without_a_ranking_the_last_epoch_is_kept():
