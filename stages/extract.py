@@ -98,9 +98,11 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
         parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), train, range(1, extra + 1)))
     arrays = folder / "features"
     arrays.mkdir(exist_ok=True)
-    make_arrays(arrays, shapes)
-
     mark = folder / "done.json"
+    # A run that was killed after its arrays had moved to their place left the mark without them.
+    if not all((arrays / f"{name}.npy").exists() for name in shapes):
+        mark.unlink(missing_ok=True)
+    make_arrays(arrays, shapes)
     done = json.loads(mark.read_text()) if mark.exists() else 0
     total, size = len(everything) + extra * len(train), settings.image.size
     with open_source(settings.dataset.path) as source, progress.counter("extract", total - done, "images") as advance:

@@ -122,3 +122,16 @@ def test_a_wrong_cut_is_told_before_the_work(prepared, views, cut, message):
     with pytest.raises(UserError, match=message):
         extract.main()
     assert not features.FEATURES.exists()
+
+
+def test_a_run_killed_after_its_arrays_moved_leaves_none_of_zeros(prepared, monkeypatch):
+    prepared.set({"fine_tune.views": 3})
+    with monkeypatch.context() as killed:
+        killed.setattr(extract.checkpoint, "clear", lambda stage: None)
+        extract.main()
+    expected = {path.name: path.read_bytes() for path in features.FEATURES.iterdir()}
+    assert list(Path(".headstart").rglob("done.json"))
+    shutil.rmtree(features.FEATURES)  # as DVC does before it runs the stage again
+    extract.main()
+    assert {path.name: path.read_bytes() for path in features.FEATURES.iterdir()} == expected
+    assert not Path(".headstart").exists()
