@@ -1,6 +1,5 @@
 """Training epoch by epoch: logged by DVCLive, checkpointed after each epoch, the same bytes after a break."""
 
-import io
 import json
 import time
 from collections.abc import Callable
@@ -206,12 +205,11 @@ def _stalled(history: list[Logs], kept: int, patience: int | None, better) -> bo
 
 
 def _save(file: Path, variables: list, history: list[Logs], kept: int, best: list[np.ndarray]) -> None:
-    content = io.BytesIO()
     arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(variables)}
     arrays |= {f"best{number}": array for number, array in enumerate(best)}
-    np.savez(content, record=np.array(json.dumps({"history": history, "kept": kept, "best": len(best)})), **arrays)
-    with files.whole(file) as part:
-        part.write_bytes(content.getbuffer())
+    record = np.array(json.dumps({"history": history, "kept": kept, "best": len(best)}))
+    with files.whole(file) as part, part.open("wb") as content:
+        np.savez(content, record=record, **arrays)
 
 
 def _restore(file: Path, variables: list) -> tuple[list[Logs], int, list[np.ndarray]]:

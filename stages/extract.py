@@ -70,10 +70,10 @@ def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, s
             array = np.load(path, mmap_mode="r")
             file.seek(array.offset + round(start * array.nbytes))
         waiting = 0
-        for number, batch in enumerate(images, 1):
-            for file, output in zip(files, forward(batch), strict=True):
+        for number, outputs in enumerate(engines.in_turn(forward, images), 1):
+            for file, output in zip(files, outputs, strict=True):
                 output.tofile(file)
-            waiting += len(batch)
+            waiting += len(outputs[0])
             if number % BLOCK == 0 or number == len(images):
                 for file in files:
                     file.flush()

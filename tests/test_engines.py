@@ -46,6 +46,26 @@ def test_openvino_agrees_with_tensorflow(model, images, precision, tolerance):
         np.testing.assert_allclose(output, reference, atol=tolerance)
 
 
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_two_batches_at_a_time_are_the_same_numbers_in_the_same_order(engine, model):
+    batches = np.random.default_rng(1).integers(0, 256, (30, 5, 16, 16, 3), "uint8")
+    forward = engines.forward(model, engine, "float32")
+    expected = [forward(batch) for batch in batches]
+    found = list(engines.in_turn(forward, iter(batches)))
+    assert len(found) == 30
+    for outputs, references in zip(found, expected, strict=True):
+        for output, reference in zip(outputs, references, strict=True):
+            np.testing.assert_array_equal(output, reference)
+
+
+def test_only_the_next_batches_are_taken_ahead(model):
+    taken = iter(range(100))
+    turns = engines.in_turn(lambda batch: [batch], taken)
+    assert [next(turns), next(turns)] == [[0], [1]]
+    assert next(taken) == 4
+    turns.close()
+
+
 def test_a_precision_that_the_engine_has_not(model):
     with pytest.raises(UserError, match="got bfloat16; extract.engine: tensorflow takes float32"):
         engines.forward(model, "tensorflow", "bfloat16")
