@@ -60,7 +60,7 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
         )
     if _is_there(RAW, source, source, sha256, path.name):
         return
-    earlier = (_origin(RAW) or {}).get("file")
+    earlier = _origin(RAW).get("file")
     if path.exists() and earlier != path.name and _sha256(path) != sha256:
         raise UserError(
             f"dataset.path: {path} is there and did not come from fetch, which would write over it: move it, as to "
@@ -105,7 +105,7 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
 def weights_file() -> Path | None:
     """The weights that fetch brought; None for random ones. Raises UserError where fetch has not run."""
     origin = _origin(WEIGHTS)
-    if origin is None or (origin["file"] and not (WEIGHTS / origin["file"]).is_file()):
+    if not origin or (origin["file"] and not (WEIGHTS / origin["file"]).is_file()):
         raise UserError(f"no weights in {WEIGHTS}: run `dvc repro fetch` first")
     return WEIGHTS / origin["file"] if origin["file"] else None
 
@@ -113,7 +113,7 @@ def weights_file() -> Path | None:
 def tidy(*mine: Path) -> None:
     """Remove downloads that were left unfinished. Raises UserError for a file that is neither fetch's nor in `mine`."""
     for folder in (RAW, WEIGHTS):
-        known = {folder / "origin.json", folder / ((_origin(folder) or {}).get("file") or "origin.json"), WEIGHTS}
+        known = {folder / "origin.json", folder / (_origin(folder).get("file") or "origin.json"), WEIGHTS}
         known.update(parent for path in mine for parent in (path, *path.parents))
         for path in sorted(set(folder.glob("*")) - known):
             if not path.name.endswith((".part", ".part.json")):
@@ -169,7 +169,7 @@ def _sha256(path: Path) -> str:
 def _is_there(folder: Path, origin: str, source: str, sha256: str | None, name: str | None = None) -> bool:
     """Whether an earlier run brought just this, and nobody changed it since; name: what it has to be called."""
     known = _origin(folder)
-    if known is None or known["origin"] != origin or known["file"] is None or name not in (None, known["file"]):
+    if known.get("origin") != origin or known["file"] is None or name not in (None, known["file"]):
         return False
     path = folder / known["file"]
     if sha256 not in (None, known["sha256"]) or not path.is_file() or _sha256(path) != known["file_sha256"]:
@@ -181,16 +181,17 @@ def _is_there(folder: Path, origin: str, source: str, sha256: str | None, name: 
     return True
 
 
-def _origin(folder: Path) -> dict[str, str | None] | None:
+def _origin(folder: Path) -> dict[str, str | None]:
+    """What `_record` wrote of `folder`; empty where it did not, or somebody damaged it."""
     try:
         return json.loads((folder / "origin.json").read_text())
     except (FileNotFoundError, ValueError):
-        return None
+        return {}
 
 
 def _record(folder: Path, origin: str, path: Path | None, sha256: str | None, keep: Path | None = None) -> None:
     """Write down what `folder` holds, and remove what an earlier run brought, except `keep` (now the user's)."""
-    earlier = (_origin(folder) or {}).get("file")
+    earlier = _origin(folder).get("file")
     if earlier and folder / earlier not in (path, keep):
         (folder / Path(earlier).name).unlink(missing_ok=True)
     facts = {
