@@ -24,21 +24,21 @@ def of_images(
     skip: how many views to leave out at the start.
     """
 
-    def read(index: np.ndarray) -> np.ndarray:
-        return images.read(source.read(paths[int(index)]), size)
+    def read(indices: np.ndarray) -> np.ndarray:
+        return np.stack([images.read(source.read(paths[index]), size) for index in indices])
 
-    def decode(index: tf.Tensor) -> tf.Tensor:
+    def decode(indices: tf.Tensor) -> tf.Tensor:
         # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
-        return tf.ensure_shape(tf.numpy_function(read, [index], tf.uint8, stateful=False), (size, size, 3))
+        pixels = tf.numpy_function(read, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (None, size, size, 3))
 
     def views(index: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-        return augment.warp(tf.repeat(decode(index)[None], maps.shape[0], axis=0), maps)
+        return augment.warp(tf.repeat(decode(index[None]), maps.shape[0], axis=0), maps)
 
     every = tf.data.Dataset.range(len(paths))
     if transforms is None:
-        seen = every.map(decode, tf.data.AUTOTUNE, deterministic=True)
-    else:
-        seen = tf.data.Dataset.zip(every, tf.data.Dataset.from_tensor_slices(transforms))
-        seen = seen.map(views, tf.data.AUTOTUNE, deterministic=True).unbatch()
-        seen = seen.apply(tf.data.experimental.assert_cardinality(len(paths) * transforms.shape[1]))
+        return every.skip(skip).batch(batch_size).map(decode, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    seen = tf.data.Dataset.zip(every, tf.data.Dataset.from_tensor_slices(transforms))
+    seen = seen.map(views, tf.data.AUTOTUNE, deterministic=True).unbatch()
+    seen = seen.apply(tf.data.experimental.assert_cardinality(len(paths) * transforms.shape[1]))
     return seen.skip(skip).batch(batch_size).prefetch(2)

@@ -1,6 +1,7 @@
 """Run every image through the frozen backbone once: bottleneck features, and activations at the cut."""
 
 import contextlib
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -88,14 +89,14 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
     everything, train = np.arange(len(manifest.paths)), manifest.rows("train")
     extra = settings.fine_tune.views - 1 if cut else 0
     shapes = {"bottleneck": (len(everything), *bottleneck)}
-    # Parts of the work: the arrays, the network that fills them, the images, and the views of each of them.
-    parts = [(["bottleneck"], model, everything, None)]
     if cut:
         shapes["cut"] = (len(everything), *cut[0])
-        parts = [(["bottleneck", "cut"], model, everything, None)]
+    # Parts of the work: the arrays, the network that fills them, the images, and the views of each of them.
+    engine = functools.partial(engines.forward, engine=settings.extract.engine, precision=settings.extract.precision)
+    parts = [(list(shapes), engine(model), everything, None)]
     if extra:
         shapes["views"] = (len(train), extra, *cut[0])
-        parts.append((["views"], keras.Model(model.input, [model.outputs[1]]), train, range(1, extra + 1)))
+        parts.append((["views"], engine(keras.Model(model.input, [model.outputs[1]])), train, range(1, extra + 1)))
     arrays = folder / "features"
     arrays.mkdir(exist_ok=True)
     mark = folder / "done.json"
@@ -114,7 +115,7 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
             advance(count)
 
         before = 0
-        for names, part, rows, views in parts:
+        for names, forward, rows, views in parts:
             each = len(views) if views else 1
             count = len(rows) * each
             start = min(max(done - before, 0), count)
@@ -129,7 +130,6 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
                 transforms = np.array(drawn)
             paths = [manifest.paths[row] for row in rows]
             images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms, start % each)
-            forward = engines.forward(part, settings.extract.engine, settings.extract.precision)
             fill([arrays / f"{name}.npy" for name in names], forward, images, start / count, finished)
 
 
