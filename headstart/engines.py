@@ -1,5 +1,6 @@
 """What runs the frozen network: TensorFlow, or OpenVINO, which is optional."""
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ import numpy as np
 from headstart.errors import UserError
 from headstart.runtime import keras, tf
 
+AT_A_TIME = 2  # batches that are computed side by side
 Forward = Callable[[np.ndarray], list[np.ndarray]]
 
 
@@ -26,15 +28,20 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
     def run(images):
         return keras.tree.flatten(model(images, training=False))
 
+    traced = run.get_concrete_function()
     if engine == "tensorflow":
         if precision != "float32":
             raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32")
 
-        @tf.function
+        @tf.function(input_signature=run.input_signature)
         def rounded(images):
-            return [tf.saturate_cast(output, tf.float16) for output in run(images)]
+            return [tf.saturate_cast(output, tf.float16) for output in traced(images)]
 
+        # The first call makes the graph ready: not in the midst of the work, which tells how fast it is.
+        rounded(np.zeros((1, *model.input.shape[1:]), np.uint8))
         return lambda images: [output.numpy() for output in rounded(images)]
+    # Where this can be imported, OpenVINO tells Intel and Google of each conversion, without having asked anybody.
+    sys.modules["openvino_telemetry"] = None
     try:
         import openvino
     except ModuleNotFoundError:
@@ -43,25 +50,27 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
             "or take tensorflow"
         ) from None
     hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-    network = openvino.convert_model(run.get_concrete_function())
-    compiled = openvino.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-    largest, alone = np.finfo(np.float16).max, threading.Lock()
+    # A stream for each of the two batches that `in_turn` has under way: neither waits for the threads of the other.
+    options = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": AT_A_TIME}
+    compiled = openvino.Core().compile_model(openvino.convert_model(traced), "CPU", options)
+    largest, own = np.finfo(np.float16).max, threading.local()
 
     def outputs(images: np.ndarray) -> list[np.ndarray]:
-        with alone:  # the results lie in memory that the next call writes to
-            results = compiled(np.asarray(images))
-            return [np.clip(results[i], -largest, largest).astype(np.float16) for i in range(len(model.outputs))]
+        if not hasattr(own, "request"):  # its results lie in memory that its next call writes to
+            own.request = compiled.create_infer_request()
+        results = own.request.infer([np.asarray(images)])
+        return [np.clip(results[i], -largest, largest).astype(np.float16) for i in range(len(model.outputs))]
 
     return outputs
 
 
 def in_turn(forward: Forward, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
     """What `forward` gives for each batch, in their order, two at a time: one computes where the other has to wait."""
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
         waiting: deque[Future] = deque()
         for batch in batches:
             waiting.append(pool.submit(forward, batch))
-            if len(waiting) > 2:
+            if len(waiting) > AT_A_TIME:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

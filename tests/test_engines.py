@@ -1,6 +1,9 @@
 """Both engines give the same numbers; one that is asked for and not installed is one line."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,3 +78,17 @@ def test_an_engine_that_is_not_installed(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UserError, match="pip install -r requirements-openvino.txt"):
         engines.forward(model, "openvino", "float32")
+
+
+def test_openvino_reports_to_nobody(tmp_path):
+    """Its telemetry, without having asked, would keep a number for this user in the home folder and send it along."""
+    script = """if True:
+        from headstart import engines
+        from headstart.runtime import keras
+        model = keras.Model(inputs := keras.Input((16, 16, 3), dtype="uint8"), [keras.layers.Rescaling(2.0)(inputs)])
+        engines.forward(model, "openvino", "float32")
+    """
+    # It holds its tongue in CI, which must not make this pass.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parent.parent, env=environment, check=True)
+    assert not (tmp_path / "intel").exists()
