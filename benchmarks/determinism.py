@@ -5,7 +5,7 @@ from statistics import median
 from benchmarks.workspace import photographs, workspace
 from headstart import errors
 
-EPOCHS = 3
+EPOCHS = 2
 SWITCH = "    tf.config.experimental.enable_op_determinism()\n"
 
 
