@@ -62,15 +62,12 @@ def test_the_number_of_batches_is_known(folder):
 
 def test_images_are_decoded_in_parallel_where_results_must_repeat(folder):
     deterministic(1)
-    begun, together = threading.Semaphore(1), threading.Event()
+    together = threading.Barrier(2)
 
     class Meeting:
         def read(self, name):
-            # Whoever finds another one at work lets all go on; alone none would return.
-            if begun.acquire(blocking=False):
-                assert together.wait(timeout=20)
-            else:
-                together.set()
+            together.wait(timeout=20)
             return (folder / name).read_bytes()
 
-    assert sum(len(batch) for batch in batches.of_images(Meeting(), [f"{n}.png" for n in range(10)], 16, 4)) == 10
+    # Two batches: each read waits for one of the other batch, and alone none would return.
+    assert sum(len(batch) for batch in batches.of_images(Meeting(), [f"{n}.png" for n in range(10)], 16, 5)) == 10
