@@ -6,7 +6,7 @@ import numpy as np
 
 from headstart import augment, images
 from headstart.archive import Source
-from headstart.runtime import tf
+from headstart.runtime import UNTUNED, tf
 
 
 def of_images(
@@ -37,8 +37,9 @@ def of_images(
 
     every = tf.data.Dataset.range(len(paths))
     if transforms is None:
-        return every.skip(skip).batch(batch_size).map(decode, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+        seen = every.skip(skip).batch(batch_size).map(decode, tf.data.AUTOTUNE, deterministic=True)
+        return seen.prefetch(2).with_options(UNTUNED)
     seen = tf.data.Dataset.zip(every, tf.data.Dataset.from_tensor_slices(transforms))
     seen = seen.map(views, tf.data.AUTOTUNE, deterministic=True).unbatch()
     seen = seen.apply(tf.data.experimental.assert_cardinality(len(paths) * transforms.shape[1]))
-    return seen.skip(skip).batch(batch_size).prefetch(2)
+    return seen.skip(skip).batch(batch_size).prefetch(2).with_options(UNTUNED)

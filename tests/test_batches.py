@@ -6,7 +6,7 @@ from PIL import Image
 
 from headstart import augment, batches, images, params
 from headstart.archive import open_source
-from headstart.runtime import deterministic
+from headstart.runtime import deterministic, tf
 
 
 @pytest.fixture
@@ -53,6 +53,15 @@ def test_the_views_of_an_image_follow_each_other_and_some_can_be_skipped(folder)
         np.testing.assert_array_equal(np.concatenate(list(rest)), all_views[2:])
     np.testing.assert_array_equal(all_views[[0, 2, 3, 5]], plain[[0, 0, 1, 1]])
     np.testing.assert_array_equal(all_views[[1, 4], :, :-1], plain[:, :, 1:])
+
+
+@pytest.mark.parametrize("transforms", [None, augment.IDENTITY[None, None]])
+def test_nothing_is_tuned_whose_thread_the_end_would_wait_for(folder, transforms):
+    with open_source(folder) as source:
+        images = batches.of_images(source, ["1.png"], 16, 2, transforms)
+    # As fine-tuning takes it.
+    paired = tf.data.Dataset.zip(images, tf.data.Dataset.range(1)).map(lambda image, number: (image, number))
+    assert paired.options().autotune.enabled is False
 
 
 def test_the_number_of_batches_is_known(folder):

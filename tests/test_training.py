@@ -81,6 +81,10 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+def test_no_dataset_is_tuned_by_a_thread_that_its_end_would_wait_for():
+    assert Data().epoch(0).options().autotune.enabled is False
+
+
 def test_batches_are_float32_in_the_order_given():
     data, rows = Data(), np.array([7, 3, 11, 0, 5, 2])
     inputs, labels, weights = zip(*data.batches(rows), strict=True)
