@@ -96,7 +96,10 @@ def frozen_layers(backbone: keras.Model, cut: str | int) -> int:
 
 
 def single_paths(backbone: keras.Model) -> list[str]:
-    """The layers whose output is the only path through the backbone, from input to output: where it can be cut."""
+    """The layers whose output is the only path through the backbone, from input to output: where it can be cut.
+
+    The last one is among them: after it the head alone is trained.
+    """
     made_by = {id(operation.output): operation.name for operation in backbone.operations}
     last_use = {}
     for position, operation in enumerate(backbone.operations):
@@ -104,10 +107,10 @@ def single_paths(backbone: keras.Model) -> list[str]:
             last_use[made_by[id(tensor)]] = position
     # The order is topological, so at a single path nothing that was made before is used after it.
     reach, paths = 0, []
-    for position, operation in enumerate(backbone.operations[:-1]):
+    for position, operation in enumerate(backbone.operations):
         if reach <= position and isinstance(operation, keras.layers.Layer):
             paths.append(operation.name)
-        reach = max(reach, last_use[operation.name])
+        reach = max(reach, last_use.get(operation.name, position))
     return paths[1:]
 
 
@@ -128,7 +131,9 @@ def cut_in_two(backbone: keras.Model, cut: str | int) -> tuple[keras.Model, kera
         )
     output = backbone.layers[position].output
     frozen = keras.Model(backbone.input, output, name="frozen")
-    return frozen, keras.Model(output, backbone.output, name="tail")
+    # Keras makes no network without a layer.
+    end = keras.layers.Identity()(output) if position == len(names) - 1 else backbone.output
+    return frozen, keras.Model(output, end, name="tail")
 
 
 def folded(network: keras.Model) -> keras.Model:
