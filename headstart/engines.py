@@ -23,23 +23,30 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
 
     Raises UserError for a precision that the engine has not, and for an engine that is not installed.
     """
+    if engine == "openvino":
+        return _openvino(model, precision)
+    if precision != "float32":
+        raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32")
+    traced = _traced(model)
 
+    @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    def rounded(images):
+        return [tf.saturate_cast(output, tf.float16) for output in traced(images)]
+
+    # The first call makes the graph ready: not in the midst of the work, which tells how fast it is.
+    rounded(np.zeros((1, *model.input.shape[1:]), np.uint8))
+    return lambda images: [output.numpy() for output in rounded(images)]
+
+
+def _traced(model: keras.Model):
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
     def run(images):
         return keras.tree.flatten(model(images, training=False))
 
-    traced = run.get_concrete_function()
-    if engine == "tensorflow":
-        if precision != "float32":
-            raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32")
+    return run.get_concrete_function()
 
-        @tf.function(input_signature=run.input_signature)
-        def rounded(images):
-            return [tf.saturate_cast(output, tf.float16) for output in traced(images)]
 
-        # The first call makes the graph ready: not in the midst of the work, which tells how fast it is.
-        rounded(np.zeros((1, *model.input.shape[1:]), np.uint8))
-        return lambda images: [output.numpy() for output in rounded(images)]
+def _openvino(model: keras.Model, precision: str) -> Forward:
     # Where this can be imported, OpenVINO tells Intel and Google of each conversion, without having asked anybody.
     sys.modules["openvino_telemetry"] = None
     try:
@@ -52,7 +59,7 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
     hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
     # A stream for each of the two batches that `in_turn` has under way: neither waits for the threads of the other.
     options = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": AT_A_TIME}
-    compiled = openvino.Core().compile_model(openvino.convert_model(traced), "CPU", options)
+    compiled = openvino.Core().compile_model(openvino.convert_model(_traced(model)), "CPU", options)
     largest, own = np.finfo(np.float16).max, threading.local()
 
     def outputs(images: np.ndarray) -> list[np.ndarray]:
