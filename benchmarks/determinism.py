@@ -5,7 +5,7 @@ from statistics import median
 from benchmarks.workspace import photographs, workspace
 from headstart import errors
 
-EPOCHS = 2
+EPOCHS = 3
 SWITCH = "    tf.config.experimental.enable_op_determinism()\n"
 
 

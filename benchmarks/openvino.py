@@ -6,7 +6,7 @@ from statistics import median
 from benchmarks.workspace import photographs, workspace
 from headstart import errors
 
-TURNS = 2
+TURNS = 3
 ENGINES = (("tensorflow", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 
 

@@ -94,9 +94,9 @@ class Workspace:
         return int(count.replace(",", "")) / float(seconds)
 
     def epochs(self) -> list[float]:
-        """Run `fine_tune`, and give the seconds of each epoch that it says."""
+        """Run `fine_tune`, and give the seconds of each epoch but the first, which builds the graph."""
         done = self._run(sys.executable, "-m", "stages.fine_tune", stdout=subprocess.PIPE, text=True)
-        return [float(found) for found in re.findall(r"epoch \d+/\d+ .* ([\d.]+) s$", done.stdout, re.MULTILINE)]
+        return [float(found) for found in re.findall(r"epoch \d+/\d+ .* ([\d.]+) s$", done.stdout, re.MULTILINE)[1:]]
 
     def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess:
         done = subprocess.run(command, cwd=self.path, **options)
