@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -31,22 +32,24 @@ BLOCK = 8  # batches between two marks of how far the work is
 
 def network(settings: params.View) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = backbones.folded(backbones.build(settings.backbone.name, settings.image.size, sources.weights_file()))
+    backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
     scaled = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
     if settings.fine_tune.views == "live":
         backbones.frozen_layers(backbone, settings.fine_tune.cut)  # a layer that is not there is told before the work
-        return keras.Model(inputs, [backbone(scaled)])
-    frozen, tail = backbones.cut_in_two(backbone, settings.fine_tune.cut)
+        return keras.Model(inputs, [backbones.folded(backbone)(scaled)])
+    # Each part for itself: a convolution at the cut must not take over the normalisation that the tail begins with.
+    frozen, tail = map(backbones.folded, backbones.cut_in_two(backbone, settings.fine_tune.cut))
     cut = frozen(scaled)
     return keras.Model(inputs, [tail(cut), cut])
 
 
 def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     """Say what the arrays take, and create those that are missing. Raises UserError where the disk is too small."""
-    sizes = {folder / f"{name}.npy": (shape, 2 * int(np.prod(shape))) for name, shape in shapes.items()}
+    sizes = {folder / f"{name}.npy": (shape, 2 * math.prod(shape)) for name, shape in shapes.items()}
     total, free = sum(size for _, size in sizes.values()), shutil.disk_usage(folder).free
-    needed = sum(size for path, (_, size) in sizes.items() if not path.exists())
+    # What is created takes its place on the disk only as it is filled.
+    needed = total - sum(512 * path.stat().st_blocks for path in sizes if path.exists())
     print(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free", flush=True)
     if needed > free:
         raise UserError(
@@ -73,7 +76,7 @@ def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, s
         waiting = 0
         for number, outputs in enumerate(engines.in_turn(forward, images), 1):
             for file, output in zip(files, outputs, strict=True):
-                output.tofile(file)
+                file.write(output.data)  # not tofile, which does not say that a disk is full
             waiting += len(outputs[0])
             if number % BLOCK == 0 or number == len(images):
                 for file in files:

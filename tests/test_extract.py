@@ -89,6 +89,13 @@ def test_cut_and_views_are_the_activations_at_the_cut(prepared):
         assert_close(features.read_views()[:, view - 1], direct(CUT, view)[train])
 
 
+def test_a_convolution_at_the_cut_does_not_take_over_the_normalisation_after_it(prepared):
+    prepared.set({"fine_tune.views": 1, "fine_tune.cut": "Conv_1"})
+    extract.main()
+    assert_close(features.read_cut(), direct("Conv_1"))
+    assert_close(features.read_bottleneck(), direct())
+
+
 def test_one_view_is_the_plain_one_alone(prepared):
     prepared.set({"fine_tune.views": 1})
     extract.main()
@@ -106,6 +113,16 @@ def test_what_the_arrays_take_is_said_and_a_disk_too_small_is_told(prepared, mon
     assert "\n" not in str(error.value)
     assert "extract: 3 MB for bottleneck, cut, views; 1 MB are free" in capsys.readouterr().out
     assert not features.FEATURES.exists()
+
+
+def test_arrays_that_are_not_filled_yet_still_need_their_place(tmp_path, monkeypatch):
+    extract.make_arrays(tmp_path, {"cut": (100, 10_000)})
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(UserError, match="the features take 2 MB"):
+        extract.make_arrays(tmp_path, {"cut": (100, 10_000)})
+    np.save(tmp_path / "cut.npy", np.ones((100, 10_000), np.float16))
+    extract.make_arrays(tmp_path, {"cut": (100, 10_000)})
 
 
 @pytest.mark.parametrize(
