@@ -3,20 +3,39 @@
 A checkpoint is keyed by a hash of everything that its stage depends on: one of other inputs is never taken.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
 from headstart import params
+from headstart.errors import UserError
 
 CHECKPOINTS = Path(".headstart")
+_held: dict[Path, int] = {}  # file descriptors: the folders that are this process's alone
 
 
 def folder(stage: str) -> Path:
-    """The folder, made if need be, for the half-done work of `stage` on the inputs that it has now."""
+    """The folder, made if need be, for the half-done work of `stage` on the inputs that it has now.
+
+    It is this process's alone until it ends. Raises UserError where another one has it: a stage goes on when the `dvc`
+    that started it is killed.
+    """
     path = CHECKPOINTS / f"{stage}-{_key(stage)}"
     path.mkdir(parents=True, exist_ok=True)
+    if path.resolve() not in _held:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(
+                f"another process is at work on {stage} here: stop it (pkill -f stages.{stage}) and run this again, "
+                "which goes on where that one stopped"
+            ) from None
+        _held[path.resolve()] = descriptor
     return path
 
 
@@ -24,6 +43,8 @@ def clear(stage: str) -> None:
     """Remove the half-done work of `stage`, of these inputs and of earlier ones: it is done."""
     for path in CHECKPOINTS.glob(f"{stage}-*"):
         shutil.rmtree(path)
+        if (descriptor := _held.pop(path.resolve(), None)) is not None:
+            os.close(descriptor)
     if CHECKPOINTS.exists() and not any(CHECKPOINTS.iterdir()):
         CHECKPOINTS.rmdir()
 

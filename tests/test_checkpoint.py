@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from headstart import checkpoint
+from headstart.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +34,19 @@ def test_the_same_inputs_have_the_same_folder():
     assert checkpoint.folder("train_head") == checkpoint.folder("train_head")
     assert checkpoint.folder("train_head").is_dir()
     assert checkpoint.folder("train_head") != checkpoint.folder("other")
+
+
+def test_two_processes_do_not_share_a_folder():
+    code = "from headstart import checkpoint; checkpoint.folder('train_head'); print('held', flush=True); input()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another process is at work on train_head here: stop it"):
+            checkpoint.folder("train_head")
+        other.kill()
+        other.wait()
+        assert checkpoint.folder("train_head").is_dir()
 
 
 @pytest.mark.parametrize(
