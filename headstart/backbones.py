@@ -90,7 +90,8 @@ def frozen_layers(backbone: keras.Model, cut: str | int) -> int:
             raise UserError(f"fine_tune.cut: got {cut}; {backbone.name} has {len(names)} layers")
         return cut
     if cut not in names:
-        near = difflib.get_close_matches(cut, names, n=3, cutoff=0.4) or single_paths(backbone)[-3:]
+        paths = single_paths(backbone)
+        near = difflib.get_close_matches(cut, paths, n=3, cutoff=0.4) or paths[-3:]
         raise UserError(f"fine_tune.cut: got {cut}, not a layer of {backbone.name}; near it: {', '.join(near)}")
     return names.index(cut) + 1
 

@@ -26,7 +26,7 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
     if engine == "openvino":
         return _openvino(model, precision)
     if precision != "float32":
-        raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32")
+        raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32, openvino both")
     traced = _traced(model)
 
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])

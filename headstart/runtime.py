@@ -32,8 +32,8 @@ with _standard_error_closed():
 
 tf.get_logger().setLevel(logging.ERROR)
 
-# For every dataset. The thread that tunes one looks after 10 ms, 20 ms, 40 ms and so on, and the end of a dataset at times
-# waits for its next look: epochs of 12 s lasted 21 s. There is nothing to tune here.
+# For every dataset. The thread that tunes one looks after 10 ms, 20 ms, 40 ms and so on, and the end of a dataset at
+# times waits for its next look: epochs of 12 s lasted 21 s. There is nothing to tune here.
 UNTUNED = tf.data.Options()
 UNTUNED.autotune.enabled = False
 
