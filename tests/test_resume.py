@@ -58,8 +58,9 @@ def killed(project, stage, moment):
     """Run `stage`, and kill it -9 when its checkpoint has changed for the `moment`-th time; what it had printed."""
 
     def state():
-        found = list(project.path.glob(f".headstart/{stage}-*/{STAGES[stage][1]}"))
-        return [(path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in found]
+        # One look at each file: two would see two states, where the file is replaced between them.
+        found = [path.stat() for path in project.path.glob(f".headstart/{stage}-*/{STAGES[stage][1]}")]
+        return [(status.st_ino, status.st_mtime_ns) for status in found]
 
     with subprocess.Popen(
         [sys.executable, "-m", f"stages.{stage}"],
