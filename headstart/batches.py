@@ -1,12 +1,15 @@
 """Images of a source as batches, decoded and warped by `tf.data` beside the network that takes them."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from headstart import augment, images
 from headstart.archive import Source
-from headstart.runtime import UNTUNED, tf
+from headstart.runtime import ahead, tf
+
+DECODERS = os.cpu_count() or 1  # images or batches that are decoded side by side
 
 
 def of_images(
@@ -37,9 +40,8 @@ def of_images(
 
     every = tf.data.Dataset.range(len(paths))
     if transforms is None:
-        seen = every.skip(skip).batch(batch_size).map(decode, tf.data.AUTOTUNE, deterministic=True)
-        return seen.prefetch(2).with_options(UNTUNED)
+        return ahead(every.skip(skip).batch(batch_size).map(decode, DECODERS, deterministic=True))
     seen = tf.data.Dataset.zip(every, tf.data.Dataset.from_tensor_slices(transforms))
-    seen = seen.map(views, tf.data.AUTOTUNE, deterministic=True).unbatch()
+    seen = seen.map(views, DECODERS, deterministic=True).unbatch()
     seen = seen.apply(tf.data.experimental.assert_cardinality(len(paths) * transforms.shape[1]))
-    return seen.skip(skip).batch(batch_size).prefetch(2).with_options(UNTUNED)
+    return ahead(seen.skip(skip).batch(batch_size))

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from headstart import checkpoint, files, params, progress
 from headstart.errors import UserError
 from headstart.manifest import Manifest
-from headstart.runtime import UNTUNED, keras, tf
+from headstart.runtime import ahead, keras, tf
 
 Logs = dict[str, float]
 
@@ -49,8 +49,7 @@ def feature_batches(
         batch = tf.numpy_function(take, [rows], tf.float16)
         return tf.cast(tf.ensure_shape(batch, (None, *shape)), tf.float32)
 
-    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(read)
-    return batches.prefetch(2).with_options(UNTUNED)
+    return ahead(tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(read))
 
 
 def targets(manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights: str = "none") -> tf.data.Dataset:
