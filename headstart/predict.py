@@ -22,7 +22,7 @@ import numpy as np
 
 from headstart import archive, errors, images, models, progress, scores
 from headstart.errors import UserError
-from headstart.runtime import keras
+from headstart.runtime import keras, tf
 
 BATCH = 32
 # What reading one image can raise: it is not there, its archive is damaged, or it is no image.
@@ -41,15 +41,17 @@ def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Itera
     Yields:
         For each image in turn its (k,) float32 probabilities, or one of `UNREADABLE` where it could not be read.
     """
+    # With its input fixed, the last batch, which is smaller, does not make TensorFlow trace the network again.
+    run = tf.function(partial(model, training=False), input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
     reads = iter(reads)
     waiting: deque[list[Future]] = deque()
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         while batch := list(islice(reads, BATCH)):
             waiting.append([pool.submit(_pixels, read, size) for read in batch])
             if len(waiting) > 2:
-                yield from _run(model, waiting.popleft())
+                yield from _outcomes(run, waiting.popleft())
         while waiting:
-            yield from _run(model, waiting.popleft())
+            yield from _outcomes(run, waiting.popleft())
 
 
 def find(arguments: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
@@ -162,10 +164,10 @@ def _pixels(read: Read, size: int) -> np.ndarray:
     return images.read(read(), size)
 
 
-def _run(model: keras.Model, batch: list[Future]) -> Iterator[np.ndarray | Exception]:
+def _outcomes(run: Callable[[np.ndarray], tf.Tensor], batch: list[Future]) -> Iterator[np.ndarray | Exception]:
     outcomes = [_outcome(future) for future in batch]
     pixels = [outcome for outcome in outcomes if isinstance(outcome, np.ndarray)]
-    rows = iter(models.probabilities(model.predict_on_batch(np.stack(pixels))) if pixels else [])
+    rows = iter(models.probabilities(run(np.stack(pixels))) if pixels else [])
     yield from (next(rows) if isinstance(outcome, np.ndarray) else outcome for outcome in outcomes)
 
 
