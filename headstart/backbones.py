@@ -140,9 +140,10 @@ def cut_in_two(backbone: keras.Model, cut: str | int) -> tuple[keras.Model, kera
 def folded(network: keras.Model) -> keras.Model:
     """A copy in which convolutions take over the pretrained batch normalisation that follows them.
 
-    It computes the same, up to the rounding of float32, with fewer passes over memory. Every layer keeps its name and
-    its place; a normalisation that was taken over becomes an identity. It is for inference: in training, an optimizer
-    whose steps are all of one size, as Adam's are, would move the small ones among the scaled kernels too far.
+    It computes the same, up to the rounding of float32, with fewer passes over memory. Every layer after the input
+    keeps its name and its place; a normalisation that was taken over becomes an identity. It is for inference: in
+    training, an optimizer whose steps are all of one size, as Adam's are, would move the small ones among the scaled
+    kernels too far.
     """
     layers = keras.layers
     made_by = {id(layer.output): layer for layer in network.layers}
