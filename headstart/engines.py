@@ -27,23 +27,25 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
         return _openvino(model, precision)
     if precision != "float32":
         raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32, openvino both")
-    traced = _traced(model)
+    graph = traced(model).get_concrete_function()
 
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
     def rounded(images):
-        return [tf.saturate_cast(output, tf.float16) for output in traced(images)]
+        return [tf.saturate_cast(output, tf.float16) for output in graph(images)]
 
     # The first call makes the graph ready: not in the midst of the work, which tells how fast it is.
     rounded(np.zeros((1, *model.input.shape[1:]), np.uint8))
     return lambda images: [output.numpy() for output in rounded(images)]
 
 
-def _traced(model: keras.Model):
+def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """`model` as one graph, made at the first call: any number of uint8 images to the list of its outputs."""
+
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
     def run(images):
         return keras.tree.flatten(model(images, training=False))
 
-    return run.get_concrete_function()
+    return run
 
 
 def _openvino(model: keras.Model, precision: str) -> Forward:
@@ -59,7 +61,8 @@ def _openvino(model: keras.Model, precision: str) -> Forward:
     hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
     # A stream for each of the two batches that `in_turn` has under way: neither waits for the threads of the other.
     options = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": AT_A_TIME}
-    compiled = openvino.Core().compile_model(openvino.convert_model(_traced(model)), "CPU", options)
+    graph = traced(model).get_concrete_function()
+    compiled = openvino.Core().compile_model(openvino.convert_model(graph), "CPU", options)
     largest, own = np.finfo(np.float16).max, threading.local()
 
     def outputs(images: np.ndarray) -> list[np.ndarray]:

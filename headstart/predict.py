@@ -20,7 +20,7 @@ from typing import TextIO
 
 import numpy as np
 
-from headstart import archive, errors, images, models, progress, scores
+from headstart import archive, engines, errors, images, models, progress, scores
 from headstart.errors import UserError
 from headstart.runtime import keras, tf
 
@@ -41,8 +41,7 @@ def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Itera
     Yields:
         For each image in turn its (k,) float32 probabilities, or one of `UNREADABLE` where it could not be read.
     """
-    # With its input fixed, the last batch, which is smaller, does not make TensorFlow trace the network again.
-    run = tf.function(partial(model, training=False), input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    run = engines.traced(model)  # Keras would trace the network again for the last batch, which is smaller
     reads = iter(reads)
     waiting: deque[list[Future]] = deque()
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -164,10 +163,10 @@ def _pixels(read: Read, size: int) -> np.ndarray:
     return images.read(read(), size)
 
 
-def _outcomes(run: Callable[[np.ndarray], tf.Tensor], batch: list[Future]) -> Iterator[np.ndarray | Exception]:
+def _outcomes(run: Callable[[np.ndarray], list[tf.Tensor]], batch: list[Future]) -> Iterator[np.ndarray | Exception]:
     outcomes = [_outcome(future) for future in batch]
     pixels = [outcome for outcome in outcomes if isinstance(outcome, np.ndarray)]
-    rows = iter(models.probabilities(run(np.stack(pixels))) if pixels else [])
+    rows = iter(models.probabilities(run(np.stack(pixels))[0]) if pixels else [])
     yield from (next(rows) if isinstance(outcome, np.ndarray) else outcome for outcome in outcomes)
 
 
