@@ -91,7 +91,7 @@ MODULES = {
     "compare": "",
     "dataset": "split",
     "efficientnet_lite": "extract train_head fine_tune evaluate",
-    "engines": "extract",
+    "engines": "extract evaluate",
     "errors": "fetch split extract train_head fine_tune evaluate",
     "experiments": "",
     "features": "extract train_head fine_tune evaluate",
