@@ -66,6 +66,20 @@ def test_a_flip_mirrors_the_pixels_exactly(flip, axis, size, image):
     np.testing.assert_array_equal(warped(image, view), np.flip(image, axis))
 
 
+def test_each_image_of_a_batch_has_its_own_flips(image):
+    views = np.stack(
+        [augment.transform(ranges(flip_horizontal=True, flip_vertical=True), 16, SHA256, n) for n in range(4)]
+    )
+    found = [tuple(linear(view).diagonal()) for view in views]
+    expected = np.stack([image[:: int(y), :: int(x)] for x, y in found])
+    np.testing.assert_array_equal(augment.warp(np.stack([image] * 4), views), expected)
+    # One that is more than a flip does not change what becomes of the others.
+    mixed = np.concatenate([views, [[1, 0, 3, 0, -1, 15, 0, 0]]]).astype("float32")
+    *flipped, shifted = np.asarray(augment.warp(np.stack([image] * 5), mixed))
+    np.testing.assert_array_equal(flipped, expected)
+    np.testing.assert_array_equal(shifted[:, :-3], image[::-1, 3:])
+
+
 def test_a_quarter_turn_turns_the_pixels(image):
     view = np.array([0, -1, 15, 1, 0, 0, 0, 0], "float32")
     np.testing.assert_array_equal(warped(image, view), np.rot90(image, -1 if view[1] > 0 else 1))
