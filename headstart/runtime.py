@@ -6,6 +6,7 @@ Every module takes `keras` and `tf` from here, so that none of them can be impor
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,19 @@ def _standard_error_closed() -> Iterator[None]:
         os.close(kept)
 
 
-with _standard_error_closed():
+@contextlib.contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    # Keras imports packages that it has wrappers for, where they are: a second of each start, for nothing used here.
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+with _standard_error_closed(), _hidden("matplotlib", "sklearn"):
     import keras
     import tensorflow as tf
 
