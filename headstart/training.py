@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from dvclive import Live
-from sklearn.utils.class_weight import compute_class_weight
 
 from headstart import checkpoint, files, params, progress
 from headstart.errors import UserError
@@ -61,6 +60,8 @@ def targets(manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights
     labels = manifest.labels[rows]
     weights = np.ones(len(manifest.classes), "float32")
     if class_weights == "balanced":
+        from sklearn.utils.class_weight import compute_class_weight  # takes a second to import
+
         weights = compute_class_weight("balanced", classes=np.arange(len(weights)), y=labels).astype("float32")
     return tf.data.Dataset.from_tensor_slices((labels[:, None].astype("float32"), weights[labels])).batch(batch_size)
 
@@ -78,7 +79,7 @@ def shuffled(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
-def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int) -> keras.Model:
+def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int, at_once: int = 1) -> keras.Model:
     """`model`, compiled for its output: cross-entropy, binary for one unit, sparse categorical for more.
 
     `label_smoothing`: the share of the target that all classes get in equal parts (Szegedy et al., arXiv:1512.00567,
@@ -87,6 +88,7 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     steps: batches an epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
         with `schedule: cosine` falls to 0 over the rest.
+    at_once: batches that Keras takes without coming back to Python in between: 1, or `steps`. The results are the same.
     """
     rate = settings.learning_rate
     cosine, rising = getattr(settings, "schedule", None) == "cosine", round(steps * getattr(settings, "warmup", 0))
@@ -102,7 +104,14 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
     loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
-    model.compile(make(rate, **extra), loss, weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
+    model.compile(
+        make(rate, **extra),
+        loss,
+        weighted_metrics=[],
+        metrics=["accuracy"],
+        steps_per_execution=at_once,
+        jit_compile=False,
+    )
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -160,7 +169,9 @@ def train(
         while len(history) <= settings.epochs and not _stalled(history, kept, settings.early_stopping, better):
             epoch = len(history)
             start = time.monotonic()
-            bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(1))
+            bar = keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: advance(model.steps_per_execution)
+            )
             fitted = model.fit(batches(epoch - 1), shuffle=False, verbose=0, callbacks=[bar])
             logs = _named({name: values[0] for name, values in fitted.history.items()}, "train")
             logs |= _named(judge.evaluate(validation, verbose=0, return_dict=True), "validation")

@@ -17,8 +17,10 @@ def main() -> None:
         return training.with_targets(inputs, manifest, rows, head.batch_size, class_weights)
 
     model = models.build_head(bottleneck.shape[1:], len(manifest.classes), head)
+    steps = -(-len(train) // head.batch_size)
     training.train(
-        training.compiled(model, head, steps=-(-len(train) // head.batch_size)),
+        # A step of so small a network is over before Python has asked for the next.
+        training.compiled(model, head, steps, at_once=steps),
         lambda epoch: batches(training.shuffled(train, seed, epoch), head.class_weights),
         batches(validation),
         head,

@@ -56,9 +56,9 @@ class Data:
     def validation(self):
         return self.batches(self.manifest.rows("validation"))
 
-    def train(self, settings, stage="train_head", better=None, epoch=None):
+    def train(self, settings, stage="train_head", better=None, epoch=None, at_once=1):
         head = settings if isinstance(settings, params.Head) else params.Head(**SETTINGS)
-        model = training.compiled(models.build_head((2, 2, 3), 2, head), settings, 3)
+        model = training.compiled(models.build_head((2, 2, 3), 2, head), settings, 3, at_once)
         before = model.get_weights()
         kept = training.train(model, epoch or self.epoch, self.validation(), settings, stage, better)
         return model, before, kept
@@ -121,6 +121,19 @@ def test_an_epochs_order_hangs_on_seed_and_epoch_alone():
     orders = [training.shuffled(rows, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
     assert len({order.tobytes() for order in orders}) == 4
     assert all(sorted(order) == rows.tolist() for order in orders)
+
+
+def test_an_epoch_at_once_is_the_same_as_batch_after_batch(capsys):
+    outcomes = []
+    for at_once in (1, 3):
+        deterministic(1)
+        model, _, _ = Data().train(head(), at_once=at_once)
+        checkpoint.clear("train_head")
+        outcomes.append(
+            (model.get_weights(), [Path(file).read_text() for file in sorted(Path("metrics").rglob("*.tsv"))])
+        )
+        assert "train_head: 12 batches in" in capsys.readouterr().err
+    assert same(outcomes[0][0], outcomes[1][0]) and outcomes[0][1] == outcomes[1][1] != []
 
 
 @pytest.mark.parametrize(
