@@ -1,5 +1,6 @@
 """What runs the frozen network: TensorFlow, or OpenVINO, which is optional."""
 
+import queue
 import sys
 import threading
 from collections import deque
@@ -27,6 +28,23 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
         return _openvino(model, precision)
     if precision != "float32":
         raise UserError(f"extract.precision: got {precision}; extract.engine: tensorflow takes float32, openvino both")
+    # A graph for each of the batches that `in_turn` has under way: oneDNN's convolutions that add a residual keep where
+    # it lies in the graph's own memory, and two calls of one graph crash now and then.
+    graphs = queue.SimpleQueue()
+    for _ in range(AT_A_TIME):
+        graphs.put(_rounded(model))
+
+    def outputs(images: np.ndarray) -> list[np.ndarray]:
+        graph = graphs.get()
+        try:
+            return [output.numpy() for output in graph(images)]
+        finally:
+            graphs.put(graph)
+
+    return outputs
+
+
+def _rounded(model: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
     graph = traced(model).get_concrete_function()
 
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
@@ -35,7 +53,7 @@ def forward(model: keras.Model, engine: str, precision: str) -> Forward:
 
     # The first call makes the graph ready: not in the midst of the work, which tells how fast it is.
     rounded(np.zeros((1, *model.input.shape[1:]), np.uint8))
-    return lambda images: [output.numpy() for output in rounded(images)]
+    return rounded
 
 
 def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
