@@ -1,4 +1,4 @@
-"""Work that is half done, kept outside of a stage's outs, so that a killed run goes on where it stopped.
+"""Work that is not recorded yet, kept outside of a stage's outs, so that a killed run goes on where it stopped.
 
 A checkpoint is keyed by a hash of everything that its stage depends on: one of other inputs is never taken.
 """
@@ -14,6 +14,7 @@ from headstart import params
 from headstart.errors import UserError
 
 CHECKPOINTS = Path(".headstart")
+DVC_STAGE = "DVC_STAGE"  # the variable that DVC sets for what it runs
 _held: dict[Path, int] = {}  # file descriptors: the folders that are this process's alone
 
 
@@ -39,13 +40,29 @@ def folder(stage: str) -> Path:
     return path
 
 
-def clear(stage: str) -> None:
-    """Remove the half-done work of `stage`, of these inputs and of earlier ones: it is done."""
-    for path in CHECKPOINTS.glob(f"{stage}-*"):
-        shutil.rmtree(path)
-        if (descriptor := _held.pop(path.resolve(), None)) is not None:
-            os.close(descriptor)
-    if CHECKPOINTS.exists() and not any(CHECKPOINTS.iterdir()):
+def finish(stage: str) -> None:
+    """Remove the work of `stage` on earlier inputs, since it is done on these.
+
+    DVC records a stage only when its process has ended, and a run that is killed before that starts the stage again:
+    under DVC the work on these inputs stays, for it to be found whole, until `clear`.
+    """
+    recorded_later = DVC_STAGE in os.environ
+    for path in sorted(CHECKPOINTS.glob(f"{stage}-*")):
+        if not (recorded_later and path.resolve() in _held):
+            _remove(path)
+
+
+def clear(stage: str = "*") -> None:
+    """Remove the work of `stage`, by default of all stages, on any inputs: it is recorded."""
+    for path in sorted(CHECKPOINTS.glob(f"{stage}-*")):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path)
+    if (descriptor := _held.pop(path.resolve(), None)) is not None:
+        os.close(descriptor)
+    if not any(CHECKPOINTS.iterdir()):
         CHECKPOINTS.rmdir()
 
 

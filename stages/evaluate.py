@@ -19,6 +19,7 @@ import numpy as np
 from headstart import (
     archive,
     charts,
+    checkpoint,
     errors,
     features,
     files,
@@ -97,6 +98,7 @@ def write_table(path: Path, rows: Iterable[Iterable]) -> None:
 
 def main() -> None:
     parameters = params.load_stage("evaluate")
+    checkpoint.clear()  # DVC has recorded the stages before this one
     deterministic(parameters.seed)
     table = manifest.read_manifest()
     classes, rows = table.classes, table.rows("test")

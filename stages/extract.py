@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -136,6 +137,19 @@ def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
             fill([arrays / f"{name}.npy" for name in names], forward, images, start / count, finished)
 
 
+def whole(folder: Path) -> Path:
+    """The finished arrays in a folder that can be moved away.
+
+    Where the file system has links, it is a second one, and the arrays stay in `folder` until DVC has recorded them.
+    """
+    linked = folder / "linked"
+    shutil.rmtree(linked, ignore_errors=True)  # of a run that was killed here
+    try:
+        return shutil.copytree(folder / "features", linked, copy_function=os.link)
+    except OSError:
+        return folder / "features"
+
+
 def main() -> None:
     settings = params.load_stage("extract")
     deterministic(backbones.RANDOM_SEED)
@@ -144,8 +158,8 @@ def main() -> None:
     if features.FEATURES.exists():
         shutil.rmtree(features.FEATURES)
     features.FEATURES.parent.mkdir(parents=True, exist_ok=True)
-    (folder / "features").replace(features.FEATURES)
-    checkpoint.clear("extract")
+    whole(folder).replace(features.FEATURES)
+    checkpoint.finish("extract")
 
 
 if __name__ == "__main__":

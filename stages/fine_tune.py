@@ -83,7 +83,7 @@ def main() -> None:
     flips = {1: settings.augment.flip_vertical, 2: settings.augment.flip_horizontal}
     axes = [axis for axis, allowed in flips.items() if allowed and settings.fine_tune.average_flips]
     models.save(models.averaged(classifier, axes), models.CLASSIFIER, manifest.classes)
-    checkpoint.clear("fine_tune")
+    checkpoint.finish("fine_tune")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main() -> None:
         better=training.by_loss if head.early_stopping else None,
     )
     models.save(model, models.HEAD)
-    checkpoint.clear("train_head")
+    checkpoint.finish("train_head")
 
 
 if __name__ == "__main__":

@@ -93,3 +93,18 @@ def test_clearing_leaves_nothing_of_the_stage_and_everything_of_others():
     checkpoint.clear("other")
     assert not checkpoint.CHECKPOINTS.exists()
     checkpoint.clear("other")
+
+
+@pytest.mark.parametrize("under_dvc", [False, True])
+def test_finished_work_stays_until_dvc_has_recorded_it(under_dvc, monkeypatch):
+    earlier = checkpoint.folder("train_head")
+    change("params.yaml", "hidden: []", "hidden: [9]")
+    monkeypatch.setattr(checkpoint, "_held", {})  # the earlier one was another process's
+    current, other = checkpoint.folder("train_head"), checkpoint.folder("other")
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    if under_dvc:
+        monkeypatch.setenv("DVC_STAGE", "train_head")
+    checkpoint.finish("train_head")
+    assert (earlier.exists(), current.exists(), other.exists()) == (False, under_dvc, True)
+    checkpoint.clear()
+    assert not checkpoint.CHECKPOINTS.exists()

@@ -1,3 +1,4 @@
+import errno
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -141,14 +142,24 @@ def test_a_wrong_cut_is_told_before_the_work(prepared, views, cut, message):
     assert not features.FEATURES.exists()
 
 
-def test_a_run_killed_after_its_arrays_moved_leaves_none_of_zeros(prepared, monkeypatch):
+@pytest.mark.parametrize("links", [True, False])
+def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, prepared, monkeypatch, capsys):
     prepared.set({"fine_tune.views": 3})
     with monkeypatch.context() as killed:
-        killed.setattr(extract.checkpoint, "clear", lambda stage: None)
+        killed.setattr(extract.checkpoint, "finish", lambda stage: None)
+        if not links:
+
+            def refused(source, target):
+                raise OSError(errno.EPERM, "Operation not permitted")
+
+            killed.setattr(extract.os, "link", refused)
         extract.main()
     expected = {path.name: path.read_bytes() for path in features.FEATURES.iterdir()}
     assert list(Path(".headstart").rglob("done.json"))
     shutil.rmtree(features.FEATURES)  # as DVC does before it runs the stage again
+    capsys.readouterr()
     extract.main()
     assert {path.name: path.read_bytes() for path in features.FEATURES.iterdir()} == expected
+    # Without links the arrays are gone with the outs, and what is done anew is all of it.
+    assert f"extract: {0 if links else 64} images in" in capsys.readouterr().err
     assert not Path(".headstart").exists()

@@ -87,7 +87,7 @@ MODULES = {
     "backbones": "extract train_head fine_tune evaluate",
     "batches": "extract fine_tune",
     "charts": "evaluate",
-    "checkpoint": "extract train_head fine_tune",
+    "checkpoint": "extract train_head fine_tune evaluate",
     "compare": "",
     "dataset": "split",
     "efficientnet_lite": "extract train_head fine_tune evaluate",

@@ -109,3 +109,21 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(stage, undisturbed, t
         assert int(re.search(r"going on after epoch (\d)", done.stdout)[1]) >= 3
     assert contents(project, stage) == expected
     assert not (project.path / ".headstart").exists()
+
+
+def test_a_stage_killed_before_dvc_recorded_it_has_nothing_left_to_do(project):
+    project.set(SETTINGS)
+    project.repro("fetch", "split")
+    before = (project.path / "dvc.lock").read_bytes()
+    project.repro("fine_tune")
+    expected = {stage: contents(project, stage) for stage in STAGES}
+    # As it is when all three were killed between their end and their record.
+    (project.path / "dvc.lock").write_bytes(before)
+    shutil.rmtree(project.path / ".dvc/cache/runs")
+    done = project.repro()
+    assert [*STAGES, "evaluate"] == Project.ran(done)
+    assert "extract: 0 images in" in done.stderr
+    assert re.findall(r"(\w+): going on after epoch 4", done.stdout) == ["train_head", "fine_tune"]
+    assert "epoch 1/4" not in done.stdout
+    assert {stage: contents(project, stage) for stage in STAGES} == expected
+    assert not (project.path / ".headstart").exists()
