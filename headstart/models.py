@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart import backbones, images, params
+from headstart import backbones, files, images, params
 from headstart.errors import UserError
 from headstart.runtime import keras
 
@@ -75,23 +75,22 @@ def save(model: keras.Model, path: Path, classes: list[str] | None = None) -> No
 
     classes: the names of the classes, which make the file a classifier that `load` reads.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    # Not beside `path`: a run that is killed here must leave nothing there.
+    with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, path.name)
         keras.Model(model.input, model.output, name=model.name).save(written)
         with zipfile.ZipFile(written) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
-        # Keras puts the time into the archive and its metadata, and addresses in memory into the configuration.
-        metadata = json.loads(entries["metadata.json"]) | {"date_saved": None}
-        entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
-        entries["config.json"] = json.dumps(_numbered(entries["config.json"])).encode()
-        if classes is not None:
-            details = {"classes": classes, "size": model.input.shape[1], "resizing": images.RESIZING}
-            entries[DETAILS] = json.dumps(details, indent=2, ensure_ascii=False).encode()
-        with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in sorted(entries.items()):
-                archive.writestr(zipfile.ZipInfo(name), content)
-        written.replace(path)
+    # Keras puts the time into the archive and its metadata, and addresses in memory into the configuration.
+    metadata = json.loads(entries["metadata.json"]) | {"date_saved": None}
+    entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    entries["config.json"] = json.dumps(_numbered(entries["config.json"])).encode()
+    if classes is not None:
+        details = {"classes": classes, "size": model.input.shape[1], "resizing": images.RESIZING}
+        entries[DETAILS] = json.dumps(details, indent=2, ensure_ascii=False).encode()
+    with files.whole(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(entries.items()):
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def load_head() -> keras.Model:
