@@ -106,6 +106,7 @@ Positive = _number("a number above 0", lambda value: value > 0)
 NotNegative = _number("a number from 0", lambda value: value >= 0)
 Fraction = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 Count = _whole(1)
+Batch = _whole(1, 2**31 - 1)
 Seed = _whole(0, 2**31 - 1)
 
 
@@ -158,7 +159,7 @@ class Backbone(_Section):
 class Extract(_Section):
     engine: Literal["tensorflow", "openvino"]
     precision: Literal["float32", "bfloat16"]
-    batch_size: Count
+    batch_size: Batch
 
 
 class _Training(_Section):
@@ -166,8 +167,8 @@ class _Training(_Section):
     learning_rate: Positive
     momentum: Fraction
     weight_decay: NotNegative
-    epochs: _whole(0)
-    batch_size: Count
+    epochs: _whole(0, 10_000)
+    batch_size: Batch
     class_weights: Literal["none", "balanced"]
     early_stopping: Count | None
 
@@ -183,7 +184,7 @@ class FineTune(_Training):
     views: Literal["live"] | Count
     cut: Annotated[str, _takes("a layer's name", str, bool)] | _whole(0)
     schedule: Literal["constant", "cosine"]
-    warmup: NotNegative
+    warmup: _number("a number from 0 to 10000", lambda value: 0 <= value <= 10_000)
     label_smoothing: Fraction
     average_flips: StrictBool
 

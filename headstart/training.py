@@ -1,6 +1,7 @@
 """Training epoch by epoch: logged by DVCLive, checkpointed after each epoch, the same bytes after a break."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,8 @@ def train(
         keeps the last epoch's.
 
     Writes DVCLive's logs to `metrics/head/` or `metrics/fine_tune/`. Returns the number of the epoch that was kept.
+
+    Raises UserError where the loss becomes infinite or no number.
     """
     folder = stage.removeprefix("train_")
     file = checkpoint.folder(stage) / "epochs.npz"
@@ -175,6 +178,11 @@ def train(
             fitted = model.fit(batches(epoch - 1), shuffle=False, verbose=0, callbacks=[bar])
             logs = _named({name: values[0] for name, values in fitted.history.items()}, "train")
             logs |= _named(judge.evaluate(validation, verbose=0, return_dict=True), "validation")
+            if not all(map(math.isfinite, logs.values())):
+                raise UserError(
+                    f"{stage}: the loss is not finite after epoch {epoch}: got {folder}.learning_rate "
+                    f"{settings.learning_rate:g}, take a smaller one"
+                )
             history.append(logs)
             if better is None or better(logs) > better(history[kept]):
                 kept, best = epoch, model.get_weights()

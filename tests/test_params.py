@@ -104,6 +104,10 @@ WRONG = [
     ("fine_tune.label_smoothing", 1, "fine_tune.label_smoothing: got 1; takes a number from 0 to below 1"),
     ("fine_tune.average_flips", "yes", 'fine_tune.average_flips: got "yes"; takes true or false'),
     ("fine_tune.warmup", -1, "fine_tune.warmup: got -1; takes a number from 0"),
+    ("fine_tune.warmup", 1e300, "fine_tune.warmup: got 1e+300; takes a number from 0 to 10000"),
+    ("fine_tune.epochs", 10**9, "fine_tune.epochs: got 1000000000; takes a whole number from 0 to 10000"),
+    ("head.batch_size", 10**22, f"head.batch_size: got {10**22}; takes a whole number from 1 to 2147483647"),
+    ("extract.batch_size", 2**31, "extract.batch_size: got 2147483648; takes a whole number from 1 to 2147483647"),
     ("fine_tune.schedule", None, "fine_tune.schedule: got null; takes constant or cosine"),
     # what belongs together
     ("dataset.sha256", "abc", 'dataset.sha256: got "abc"; takes the 64 hexadecimal digits (lower case) of a sha256 or'),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from headstart import features, models, training
+from headstart.errors import UserError
 from headstart.manifest import Manifest, read_manifest, write_manifest
 from headstart.runtime import keras
 from stages import train_head
@@ -37,6 +38,13 @@ def test_a_head_is_trained_and_logged(prepared):
     assert found["kept_epoch"] == 5
     assert Path("metrics/head/plots/metrics/train/loss.tsv").is_file()
     assert not Path(".headstart").exists()
+
+
+def test_a_loss_that_is_no_number_is_told(prepared):
+    prepared.set({"head.learning_rate": 1e30, "head.hidden": [8]})
+    with pytest.raises(UserError, match=r"^train_head: the loss is not finite .*: got head.learning_rate 1e\+30"):
+        train_head.main()
+    assert not models.HEAD.exists()
 
 
 def test_the_test_split_is_not_looked_at(prepared):
