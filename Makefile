@@ -20,9 +20,10 @@ experiments: .venv/ready
 	@python -m headstart.experiments
 
 # make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
-# DVC's cache.
+# DVC's cache, and what it kept to go on from is not needed any more.
 learning-curve: .venv/ready
 	@dvc repro extract
+	@rm -rf .headstart/extract-*
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve

@@ -7,6 +7,7 @@ from headstart.runtime import deterministic
 
 def main() -> None:
     settings = params.load_stage("train_head")
+    checkpoint.clear("extract")  # its arrays take their place twice, and DVC has recorded them
     head, seed = settings.head, settings.seed
     manifest, bottleneck = read_manifest(), features.read_bottleneck()
     train, validation = training.rows(manifest, settings.train_images, seed), manifest.rows("validation")

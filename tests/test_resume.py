@@ -115,15 +115,17 @@ def test_a_stage_killed_before_dvc_recorded_it_has_nothing_left_to_do(project):
     project.set(SETTINGS)
     project.repro("fetch", "split")
     before = (project.path / "dvc.lock").read_bytes()
-    project.repro("fine_tune")
-    expected = {stage: contents(project, stage) for stage in STAGES}
-    # As it is when all three were killed between their end and their record.
-    (project.path / "dvc.lock").write_bytes(before)
-    shutil.rmtree(project.path / ".dvc/cache/runs")
-    done = project.repro()
-    assert [*STAGES, "evaluate"] == Project.ran(done)
-    assert "extract: 0 images in" in done.stderr
-    assert re.findall(r"(\w+): going on after epoch 4", done.stdout) == ["train_head", "fine_tune"]
-    assert "epoch 1/4" not in done.stdout
-    assert {stage: contents(project, stage) for stage in STAGES} == expected
+    for stage in STAGES:
+        project.repro(stage)
+        expected = contents(project, stage)
+        # As it is when the stage was killed between its end and its record.
+        (project.path / "dvc.lock").write_bytes(before)
+        shutil.rmtree(project.path / ".dvc/cache/runs")
+        done = project.repro(stage)
+        assert stage in Project.ran(done)
+        nothing_left = "extract: 0 images in" if stage == "extract" else f"{stage}: going on after epoch 4"
+        assert nothing_left in done.stdout + done.stderr and "epoch 1/4" not in done.stdout
+        assert contents(project, stage) == expected
+        before = (project.path / "dvc.lock").read_bytes()
+    project.repro()
     assert not (project.path / ".headstart").exists()
