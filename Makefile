@@ -23,7 +23,7 @@ experiments: .venv/ready
 # DVC's cache, and what it kept to go on from is not needed any more.
 learning-curve: .venv/ready
 	@dvc repro extract
-	@rm -rf .headstart/extract-*
+	@python -c 'from headstart import checkpoint; checkpoint.clear("extract")'
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
