@@ -2,7 +2,8 @@
 
 Experiments that differ in nothing but `seed` are one group, named by a letter. For each group: the mean test accuracy
 of its runs and, of more than one seed, the standard deviation over them (of a sample, n - 1). Then the groups are
-compared with one of them, say A, on the same test images and the same seeds:
+compared with one of them, say A, on the same test images and the same seeds, by what models/classifier.keras delivers
+in each run (`--model` takes another):
 
 For each image, the difference is the share of seeds with which B is right less the share with which A is right. If
 A and B were equally good, each difference could as well have had the other sign; so the mean difference is held
@@ -14,9 +15,6 @@ The test asks whether other images would show the same. Whether other seeds woul
 the count of seeds say; of one seed nothing is known.
 """
 
-import csv
-import io
-import json
 from collections.abc import Iterable
 from string import ascii_uppercase
 
@@ -25,11 +23,14 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import permutation_test
 
-from headstart import errors, experiments
-from headstart.errors import UserError
-from headstart.experiments import MODELS, Run
+from headstart import experiments
+from headstart.artifacts import predictions
+from headstart.artifacts.results import MODELS
+from headstart.base import errors
+from headstart.base.errors import UserError
+from headstart.experiments import Run
 
-PREDICTIONS = "metrics/predictions.csv"
+CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
 FLIPS = 9_999
 LUCK = 0.05
 Group = dict[int, Run]  # runs by their seeds
@@ -41,24 +42,39 @@ def groups(runs: list[Run]) -> tuple[list[str], dict[str, Group]]:
     Two runs of the same parameters and seed are one run: the same inputs give the same bytes.
     """
     names = [name for name in experiments.differing(runs) if name != "seed"]
-    found: dict[tuple[str, ...], Group] = {}
+    by_values: dict[tuple[str, ...], Group] = {}
     for run in runs:
-        key = tuple(experiments.plain(run.params.get(name)) for name in names)
-        found.setdefault(key, {}).setdefault(run.params["seed"], run)
-    if len(found) > len(ascii_uppercase):
-        raise UserError(f"{len(found)} groups are too many to compare: give the names of some experiments")
+        values = tuple(experiments.plain(run.params.get(name)) for name in names)
+        by_values.setdefault(values, {}).setdefault(run.params["seed"], run)
+    if len(by_values) > len(ascii_uppercase):
+        raise UserError(
+            f"got {len(by_values)} groups of experiments; takes at most {len(ascii_uppercase)}: give the names of some"
+        )
     # DVC lists the newest experiment first.
-    return names, dict(zip(ascii_uppercase, (dict(sorted(group.items())) for group in found.values()), strict=False))
+    sorted_by_seed = (dict(sorted(group.items())) for group in by_values.values())
+    return names, dict(zip(ascii_uppercase, sorted_by_seed, strict=False))
 
 
 def right(run: Run, model: str) -> dict[str, bool]:
-    """Whether `model` (head, fine_tuned) was right, by the test image's path and label."""
-    first, second, *more = json.loads(run.read(experiments.DATASET))["classes"]
-    answers = {}
-    for row in csv.DictReader(io.StringIO(run.read(PREDICTIONS))):
-        answer = row[model] if more else second if float(row[model]) >= 0.5 else first
-        answers[f"{row['image']}, {row['label']}"] = answer == row["label"]
-    return answers
+    """Whether `model` was right, by the test image's path and label.
+
+    model: one of `MODELS`, or `CLASSIFIER`. Raises UserError where the run has no such model, or no readable
+    predictions.
+    """
+    name = run.results.delivered if model == CLASSIFIER else model
+    if name not in run.results.scores:
+        raise UserError(
+            f"--model: got {model}, which {run.name} does not have; takes {', '.join(run.results.scores)} "
+            f"or {CLASSIFIER} (what each run delivers)"
+        )
+    try:
+        answers = predictions.parse(run.read(predictions.PREDICTIONS))
+        correct = answers.predicted[name] == answers.labels
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{run.name}: {error}; run it again, or leave it out") from None
+    labels = (answers.classes[label] for label in answers.labels)
+    images = (f"{path}, {label}" for path, label in zip(answers.paths, labels, strict=True))
+    return dict(zip(images, correct.tolist(), strict=True))
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -66,7 +82,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
     a, b: float (n,), for each image the share of seeds with which A, B was right.
     """
-    found = permutation_test(
+    test = permutation_test(
         (b, a),
         lambda x, y, axis: (x - y).mean(axis),
         permutation_type="samples",
@@ -75,7 +91,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
         batch=500,
         rng=np.random.default_rng(1),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 def holm(ps: Iterable[float]) -> np.ndarray:
@@ -86,28 +102,24 @@ def holm(ps: Iterable[float]) -> np.ndarray:
     return adjusted
 
 
-def table(names: list[str], found: dict[str, Group]) -> Table:
-    """Mean accuracy ± standard deviation over the seeds of both models, a row a group."""
-    drawn = Table("", *(name.replace(".", ".\n") for name in names), "seeds", *MODELS.values())
-    for letter, group in found.items():
-        one = next(iter(group.values()))
-        cells = []
-        for model in MODELS:
-            values = [run.test[model]["accuracy"] for run in group.values()]
-            spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.4f}{spread}")
-        values = [experiments.plain(one.params.get(name)) for name in names]
-        drawn.add_row(letter, *values, ", ".join(map(str, group)), *cells)
-    return drawn
+def table(names: list[str], groups: dict[str, Group]) -> Table:
+    """One row per group: its parameters, its seeds, and each model's mean accuracy ± standard deviation over them."""
+    models = experiments.scored([run for group in groups.values() for run in group.values()])
+    rows = Table("", *(name.replace(".", ".\n") for name in names), "seeds", *(MODELS[model] for model in models))
+    for letter, group in groups.items():
+        first = next(iter(group.values()))
+        values = [experiments.plain(first.params.get(name)) for name in names]
+        rows.add_row(letter, *values, ", ".join(map(str, group)), *(_accuracy(group, model) for model in models))
+    return rows
 
 
-def verdicts(found: dict[str, Group], model: str, against: str = "A") -> list[str]:
+def verdicts(groups: dict[str, Group], model: str, against: str = "A") -> list[str]:
     """One sentence for each group but the one that it is compared with.
 
-    Raises UserError where the test images differ, or two groups share no seed.
+    model, errors: as in `right`. Raises UserError also where the test images differ, or two groups share no seed.
     """
-    first, paired = found[against], []
-    for letter, group in found.items():
+    first, pairs = groups[against], []
+    for letter, group in groups.items():
         if letter == against:
             continue
         seeds = [seed for seed in first if seed in group]
@@ -116,32 +128,41 @@ def verdicts(found: dict[str, Group], model: str, against: str = "A") -> list[st
                 f"{against} has the seeds {_seeds(first)}, {letter} has {_seeds(group)}, none in common: "
                 f"run `dvc exp run --queue -S seed={','.join(map(str, first))} …` with {letter}'s parameters"
             )
-        a, b = ([right(one[seed], model) for seed in seeds] for one in (first, group))
+        a, b = ([right(runs[seed], model) for seed in seeds] for runs in (first, group))
         images = a[0].keys()
         if any(answers.keys() != images for answers in a + b):
             raise UserError(
                 f"{against} and {letter} were not tested on the same images: give the names of experiments that share "
                 "dataset and split"
             )
-        paired.append((letter, len(seeds), *(np.array([[one[i] for i in images] for one in side]) for side in (a, b))))
-    ps = holm(difference(a.mean(0), b.mean(0)) for _, _, a, b in paired)
-    named = f"against {against}, {MODELS[model]}"
-    return [_verdict(letter, named, *pair, p) for (letter, *pair), p in zip(paired, ps, strict=True)]
+        sides = (np.array([[answers[image] for image in images] for answers in side]) for side in (a, b))
+        pairs.append((letter, len(seeds), *sides))
+    ps = holm(difference(a.mean(0), b.mean(0)) for _, _, a, b in pairs)
+    comparison = f"against {against}, {MODELS.get(model, model)}"
+    return [_verdict(letter, comparison, *pair, p) for (letter, *pair), p in zip(pairs, ps, strict=True)]
 
 
-def _verdict(letter: str, named: str, seeds: int, a: np.ndarray, b: np.ndarray, p: float) -> str:
+def _accuracy(group: Group, model: str) -> str:
+    accuracies = [run.results.scores[model]["accuracy"] for run in group.values() if model in run.results.scores]
+    if not accuracies:
+        return "–"
+    spread = f" ± {np.std(accuracies, ddof=1):.4f}" if len(accuracies) > 1 else ""
+    return f"{np.mean(accuracies):.4f}{spread}"
+
+
+def _verdict(letter: str, comparison: str, seeds: int, a: np.ndarray, b: np.ndarray, p: float) -> str:
     points = 100 * (b.mean() - a.mean())
     higher = int((b.mean(1) > a.mean(1)).sum() if points > 0 else (b.mean(1) < a.mean(1)).sum())
     word = "better" if points > 0 else "worse"
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    found = f"{letter} {named}, {a.shape[1]:,} test images: {points:+.2f} points, {chance}"
+    measured = f"{letter} {comparison}, {a.shape[1]:,} test images: {points:+.2f} points, {chance}"
     if not points:
-        return f"{found}: no difference."
-    counted = f"{found}, {word} with {higher} of {seeds} seed{'s' if seeds > 1 else ''}"
+        return f"{measured}: no difference."
+    counted = f"{measured}, {word} with {higher} of {seeds} seed{'s' if seeds > 1 else ''}"
     if p >= LUCK:
         return f"{counted}: this can be luck."
     if seeds == 1:
-        return f"{counted}: {letter} is {word} on more than luck with the images, but of one seed; try others."
+        return f"{counted}: {letter} is {word}, not by luck with the images, but with one seed alone; try others."
     if higher < seeds:
         return f"{counted}: {letter} is {word} on average, but not with every seed; try more."
     return f"{counted}: {letter} is {word}, and that is not luck."
@@ -153,22 +174,27 @@ def _seeds(group: Group) -> str:
 
 def main() -> None:
     parser = experiments.parser("Is B better than A, or is it luck?", "python -m headstart.compare")
-    parser.add_argument("--model", choices=MODELS, default="fine_tuned", help="default: %(default)s")
+    parser.add_argument(
+        "--model",
+        choices=[CLASSIFIER, *MODELS],
+        default=CLASSIFIER,
+        help="the model to compare; default: %(default)s, what each run delivers (averaged over flips, or fine-tuned)",
+    )
     parser.add_argument("--against", default="A", metavar="LETTER", help="the group to compare with; default: A")
-    asked = parser.parse_args()
-    names, found = groups(experiments.finished(asked.rev, asked.names))
-    if len(found) < 2:
+    options = parser.parse_args()
+    names, by_letter = groups(experiments.finished(options.rev, options.names))
+    if len(by_letter) < 2:
         raise UserError(
             "nothing to compare: all runs have the same parameters but for the seed; try another value, such as "
             "`dvc exp run -S head.learning_rate=0.003`"
         )
-    if asked.against not in found:
-        raise UserError(f"--against: got {asked.against}; takes one of {', '.join(found)}")
-    lines = verdicts(found, asked.model, asked.against)
+    if options.against not in by_letter:
+        raise UserError(f"--against: got {options.against}; takes one of {', '.join(by_letter)}")
+    sentences = verdicts(by_letter, options.model, options.against)
     console = Console(highlight=False)
-    console.print(table(names, found))
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    console.print(table(names, by_letter))
+    for sentence in sentences:
+        console.print(sentence, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import fnmatch
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dvc.api
@@ -17,14 +18,12 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 from scmrepo.exceptions import SCMError
 
-from headstart import errors
-from headstart.errors import UserError
-
-TEST, DATASET = "metrics/test.json", "metrics/dataset.json"
-MODELS = {"head": "head alone", "fine_tuned": "fine-tuned"}
+from headstart.artifacts import dataset, results
+from headstart.artifacts.results import MODELS, Results
+from headstart.base import errors, yaml12
+from headstart.base.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,13 @@ class Run:
     """A finished run: an experiment, or the commit that experiments start from.
 
     `name`: the experiment's, or the branch's; `rev`: its Git commit; `params`: all parameters by their
-    dotted names; `test`: the numbers in metrics/test.json; `counts`: images by split and class.
+    dotted names; `results`: what metrics/test.json holds; `counts`: images by split and class.
     """
 
     name: str
     rev: str
     params: dict[str, Any]
-    test: dict[str, Any]
+    results: Results
     counts: dict[str, dict[str, int]]
 
     def training_images(self) -> int:
@@ -46,10 +45,10 @@ class Run:
         count, train = self.params.get("train_images"), self.counts["train"]
         return sum(train.values()) if count is None else count * len(train)
 
-    def read(self, path: str) -> str:
-        """The text of a file as this run left it, from DVC or Git; nothing is checked out."""
+    def read(self, path: Path) -> str:
+        """The text of a file as this run left it, from DVC or Git; nothing is checked out. Raises UserError."""
         try:
-            return dvc.api.read(path, rev=self.rev, encoding="utf-8")
+            return dvc.api.read(str(path), rev=self.rev, encoding="utf-8")
         except (DvcException, OSError) as error:
             raise UserError(f"{self.name} has no {path} ({error}): run it again, or leave it out") from None
 
@@ -59,40 +58,29 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
 
     names: names or patterns (`rate-*`) of those to take, in this order; default: all.
 
-    Raises UserError where there is none.
+    A run whose result is not of its parameters, or in the form of an earlier version, is left out and named on
+    standard error. Raises UserError where none is left.
     """
     try:
         with Repo() as repo:
             baselines = repo.experiments.show(revs=rev, hide_queued=True, hide_failed=True, hide_workspace=True)
     except (DvcException, SCMError) as error:
         raise UserError(f"DVC cannot list the experiments: {error}") from None
-    states = []
-    for baseline in baselines:
-        if stale := _stale(baseline):
-            print(f"left out {baseline.name}: {stale}", file=sys.stderr)
-        else:
-            states.append(baseline)
-        states += [one.revs[0] for one in baseline.experiments or []]
     runs = []
-    for state in states:
-        # A commit before the first run has no metrics yet.
-        test, dataset = (_data(state, path) for path in (TEST, DATASET))
-        if test and dataset:
-            values = flat(state.data.params["params.yaml"]["data"])
-            name = state.name or state.rev[:7]
-            runs.append(Run(name, state.rev, values, test, dataset["counts"]))
+    for baseline in baselines:
+        for state in (baseline, *(experiment.revs[0] for experiment in baseline.experiments or [])):
+            # A commit before the first run has no metrics yet.
+            if _data(state, results.TEST) and _data(state, dataset.DATASET):
+                name = state.name or state.rev[:7]
+                try:
+                    if state is baseline:
+                        _check_params(state)
+                    runs.append(_run(name, state))
+                except ValueError as error:
+                    print(f"left out {name}: {error}", file=sys.stderr)
     if not runs:
-        raise UserError("no run has a result yet: `dvc exp run`, or `dvc repro` and `git commit`, makes one")
-    if names:
-        unknown = [name for name in names if not fnmatch.filter([run.name for run in runs], name)]
-        if unknown:
-            raise UserError(
-                f"no finished experiment of this commit is named {unknown[0]}; there are: {_listed(runs)} "
-                "(--rev COMMIT takes those that start from another)"
-            )
-        named = [run for name in names for run in runs if fnmatch.fnmatch(run.name, name)]
-        runs = list({run.rev: run for run in named}.values())
-    return runs
+        raise UserError("no run has a result to show: `dvc exp run`, or `dvc repro` and `git commit`, makes one")
+    return _named(runs, names) if names else runs
 
 
 def flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -114,66 +102,86 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def scored(runs: list[Run]) -> list[str]:
+    """The models that at least one of the runs has, in the order of `MODELS`."""
+    return [model for model in MODELS if any(model in run.results.scores for run in runs)]
+
+
 def table(runs: list[Run]) -> Table:
-    """One row a run: what differs, training images, and the test accuracy of both models with its 95 % interval."""
+    """One row per run: what differs, training images, and each model's test accuracy with its 95 % interval."""
     names = [name for name in differing(runs) if name != "train_images"]  # it has its own column
     same = [plain(runs[0].params[name]) for name in ("backbone.name", "fine_tune.cut") if name not in names]
-    tests = sorted({run.test["images"] for run in runs})
-    drawn = Table(
-        title=", ".join([f"{' or '.join(f'{count:,}' for count in tests)} test images", *same]), title_justify="left"
-    )
-    drawn.add_column("experiment")
+    counts = " or ".join(f"{count:,}" for count in sorted({run.results.images for run in runs}))
+    rows = Table(title=", ".join([f"{counts} test images", *same]), title_justify="left")
+    rows.add_column("experiment")
     for name in names:
-        drawn.add_column(name.replace(".", ".\n"), justify="right")
-    drawn.add_column("training\nimages", justify="right")
-    for name in MODELS.values():
-        drawn.add_column(f"{name}\naccuracy", justify="right", min_width=13)  # an interval is never cut short
+        rows.add_column(name.replace(".", ".\n"), justify="right")
+    rows.add_column("training\nimages", justify="right")
+    models = scored(runs)
+    for model in models:
+        rows.add_column(f"{MODELS[model]}\naccuracy", justify="right", min_width=13)  # an interval is never cut short
     for run in runs:
         accuracies = [
-            f"{score['accuracy']:.4f} ({score['accuracy_low']:.3f}–{score['accuracy_high']:.3f})"
-            for score in (run.test[key] for key in MODELS)
+            f"{score['accuracy']:.4f} ({score['accuracy_low']:.3f}–{score['accuracy_high']:.3f})" if score else "–"
+            for score in map(run.results.scores.get, models)
         ]
         values = [plain(run.params.get(name)) for name in names]
-        drawn.add_row(run.name, *values, f"{run.training_images():,}", *accuracies)
-    return drawn
+        rows.add_row(run.name, *values, f"{run.training_images():,}", *accuracies)
+    return rows
 
 
 def parser(description: str, prog: str) -> argparse.ArgumentParser:
-    """Command-line arguments that say which runs: names, and --rev."""
-    made = argparse.ArgumentParser(prog=prog, description=description)
-    made.add_argument("names", nargs="*", metavar="EXPERIMENT", help="names or patterns ('rate-*'); default: all")
-    made.add_argument("--rev", metavar="COMMIT", help="the commit that the experiments start from; default: HEAD")
-    return made
+    """A parser of the command-line arguments that say which runs to take: names, and --rev."""
+    arguments = argparse.ArgumentParser(prog=prog, description=description)
+    arguments.add_argument("names", nargs="*", metavar="EXPERIMENT", help="names or patterns ('rate-*'); default: all")
+    arguments.add_argument("--rev", metavar="COMMIT", help="the commit that the experiments start from; default: HEAD")
+    return arguments
 
 
 def main() -> None:
     arguments = parser("The finished experiments, with their test accuracy.", "python -m headstart.experiments")
-    asked = arguments.parse_args()
-    Console(highlight=False).print(table(finished(asked.rev, asked.names)))
+    options = arguments.parse_args()
+    Console(highlight=False).print(table(finished(options.rev, options.names)))
 
 
-def _data(state: Any, path: str) -> dict | None:
-    return None if state.data is None else state.data.metrics.get(path, {}).get("data")
+def _data(state: Any, path: Path) -> dict | None:
+    return None if state.data is None else state.data.metrics.get(str(path), {}).get("data")
 
 
-def _stale(state: Any) -> str | None:
-    """Why the metrics of a commit are not of its parameters; an experiment's always are."""
-    if not _data(state, TEST):
-        return None
+def _run(name: str, state: Any) -> Run:
+    values = flat(state.data.params["params.yaml"]["data"])
     try:
-        lock = YAML(typ="safe", pure=True).load(dvc.api.read("dvc.lock", rev=state.rev, encoding="utf-8"))
+        measured = results.parse(_data(state, results.TEST))
+    except ValueError as error:
+        raise ValueError(f"{error}; run it again") from None
+    return Run(name, state.rev, values, measured, _data(state, dataset.DATASET)["counts"])
+
+
+def _check_params(state: Any) -> None:
+    """Raises ValueError where the metrics of a commit are not of its parameters; an experiment's always are."""
+    try:
+        lock = yaml12.parse(dvc.api.read("dvc.lock", rev=state.rev, encoding="utf-8"))
     except (DvcException, OSError):
-        return "it has metrics, but no dvc.lock that says of what"
+        raise ValueError("it has metrics, but no dvc.lock that says of what") from None
+    except UserError as error:
+        raise ValueError(f"its dvc.lock is {error}") from None
     values = flat(state.data.params["params.yaml"]["data"])
     for stage in lock["stages"].values():
         for name, value in flat(stage.get("params", {}).get("params.yaml", {})).items():
             if values.get(name) != value:
-                return f"{name} in its params.yaml is not what was run"
-    return None
+                raise ValueError(f"{name} in its params.yaml is not what was run")
 
 
-def _listed(runs: list[Run]) -> str:
-    return ", ".join(run.name for run in runs)
+def _named(runs: list[Run], names: list[str]) -> list[Run]:
+    """The runs that `names` or patterns name, in their order, each once."""
+    there = [run.name for run in runs]
+    if unknown := [name for name in names if not fnmatch.filter(there, name)]:
+        raise UserError(
+            f"no finished experiment of this commit is named {unknown[0]}; there are: {', '.join(there)} "
+            "(--rev COMMIT takes those that start from another)"
+        )
+    matches = [run for name in names for run in runs if fnmatch.fnmatch(run.name, name)]
+    return list({run.rev: run for run in matches}.values())
 
 
 if __name__ == "__main__":

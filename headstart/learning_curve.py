@@ -1,63 +1,65 @@
 """`python -m headstart.learning_curve`: how many images do I need? `make learning-curve` runs what it draws.
 
 The finished experiments of this commit that differ from params.yaml in nothing but `seed` and `train_images` become
-metrics/learning_curve.png: test error against training images a class, of the head alone and fine-tuned. A cross is
-the mean over the seeds, with its 95 % Wilson interval (of the mean share of right answers, as if one model had given
-it: what other test images would change); a dot is one seed.
+metrics/learning_curve.png: the test error of each model against the training images per class. A cross is the mean
+over the seeds, with its 95 % Wilson interval (of the mean share of right answers, as if one model had given it: what
+other test images would change); a dot is one seed.
 
 The curve is the power law error = a·n^-b, fitted to these means (`scipy.optimize.curve_fit`), as Hestness et al. found
-it in many fields (Deep Learning Scaling is Predictable, arXiv:1712.00409, 2017). An error that no
-number of images removes (error = a·n^-b + c) is left out: five sizes do not tell c from b, and the forecast would hang
-on it. So what the fit says of twice the images is the best case, and it says nothing of ten times.
+it in many fields (Deep Learning Scaling is Predictable, arXiv:1712.00409, 2017). An error that no number of images
+removes (error = a·n^-b + c) is left out: five sizes do not tell c from b, and the forecast would depend on it. So what
+the fit says of twice the images is the best case, and it says nothing of ten times as many.
 
 The sizes share one validation split, which is not made smaller, and the epochs are those of params.yaml: with fewer
 images there are fewer steps of training.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
 
-from headstart import errors, experiments, files, params
-from headstart.errors import UserError
-from headstart.experiments import MODELS, Run
+from headstart import experiments
+from headstart.artifacts import dataset
+from headstart.artifacts.results import MODELS
+from headstart.base import checkpoint, errors, params
+from headstart.base.errors import UserError
+from headstart.evaluation import figures
+from headstart.experiments import Run
 
 CURVE = Path("metrics/learning_curve.png")
 SIZES = "50,100,250,500,1000"
 SEEDS = "1,2,3"
-Points = dict[int, list[Run]]  # a size's runs, one a seed
+Points = dict[int, list[Run]]  # by the training images per class, the runs, one per seed
 
 
 class PowerLaw:
     """error = a·n^-b, fitted to errors at three or more sizes.
 
-    sizes: float (k,), training images a class; found: float (k,), the mean test error over the seeds, from 0 to 1;
-    images: the test images. An error weighs by its binomial deviation, as if of one run: more seeds are tested on
-    the same images. Raises ValueError where fewer than three sizes or no error at all leave nothing to fit.
+    sizes: float (k,), training images per class; measured: float (k,), the mean test error over the seeds, from 0 to
+    1; images: how many test images. An error weighs by its binomial deviation, as if of one run: more seeds are tested
+    on the same images. Raises ValueError where fewer than three sizes or no error at all leave nothing to fit.
     """
 
-    def __init__(self, sizes: np.ndarray, found: np.ndarray, images: int):
-        if len(sizes) < 3 or not found.any():
+    def __init__(self, sizes: np.ndarray, measured: np.ndarray, images: int):
+        if len(sizes) < 3 or not measured.any():
             raise ValueError("three sizes with an error are needed")
-        (self.log_a, self.b), likely = (np.log(found.mean()) + 0.5 * np.log(sizes).mean(), 0.5), found.mean()
-        # The deviations are of the errors that the curve itself expects: those found would favour the lucky ones.
+        self.log_a, self.b = np.log(measured.mean()) + 0.5 * np.log(sizes).mean(), 0.5
+        # The deviations are of the errors that the curve itself expects: those measured would favour the lucky ones.
+        expected = measured.mean()
         for _ in range(5):
-            likely = np.clip(likely, 1 / images, 1 - 1 / images)
-            deviation = np.sqrt(likely * (1 - likely) / images) * np.ones(len(sizes))
+            expected = np.clip(expected, 1 / images, 1 - 1 / images)
+            deviation = np.sqrt(expected * (1 - expected) / images) * np.ones(len(sizes))
             (self.log_a, self.b), self.covariance = curve_fit(
-                _power, sizes, found, (self.log_a, self.b), deviation, absolute_sigma=True
+                _power, sizes, measured, (self.log_a, self.b), deviation, absolute_sigma=True
             )
-            likely = self.at(sizes)
+            expected = self.at(sizes)
 
     def at(self, sizes: np.ndarray) -> np.ndarray:
         """The error at `sizes`."""
@@ -72,85 +74,91 @@ class PowerLaw:
 
 def points(runs: list[Run], current: dict) -> Points:
     """The runs that differ from the parameters `current` in `seed` and `train_images` alone, by ascending size."""
-    free = ("seed", "train_images")
-    found: dict[int, dict[int, Run]] = {}
+    by_size: dict[int, dict[int, Run]] = {}
     for run in runs:
-        names = {name for name in {*run.params, *current} if run.params.get(name) != current.get(name)}
+        differing = {name for name in {*run.params, *current} if run.params.get(name) != current.get(name)}
         size = run.params.get("train_images")
-        if names <= set(free) and size is not None:
-            found.setdefault(size, {}).setdefault(run.params["seed"], run)
-    return {size: [found[size][seed] for seed in sorted(found[size])] for size in sorted(found)}
+        if differing <= {"seed", "train_images"} and size is not None:
+            by_size.setdefault(size, {}).setdefault(run.params["seed"], run)
+    return {size: [by_size[size][seed] for seed in sorted(by_size[size])] for size in sorted(by_size)}
 
 
 def queue(sizes: list[int], seeds: list[int]) -> None:
-    """Queue the runs that are still to be done; what the training split is too small for is left out with a word."""
-    current, left = params.load(), _left()
-    smallest = min(left, key=left.get)
-    small = [size for size in sizes if size > left[smallest]]
-    if small:
-        listed = ", ".join(f"{size:,}" for size in small)
-        print(f"left out: {listed} a class, since class {smallest} has {left[smallest]:,} training images")
+    """Queue the runs that are still to be done, after `dvc repro extract`.
+
+    All of them take the features from DVC's cache, so what `extract` kept to go on from is removed. Sizes for which a
+    class has too few training images are left out and named.
+    """
+    current, counts = params.load(), dataset.read()["counts"]["train"]
+    checkpoint.clear("extract")
+    smallest = min(counts, key=counts.get)
+    too_large = [size for size in sizes if size > counts[smallest]]
+    if too_large:
+        names = ", ".join(f"{size:,}" for size in too_large)
+        print(f"left out: {names} per class, since class {smallest} has {counts[smallest]:,} training images")
     try:
-        there = points(experiments.finished(), experiments.flat(current.model_dump()))
+        done = points(experiments.finished(), experiments.flat(current.model_dump()))
     except UserError:
-        there = {}
+        done = {}
     source = Path(current.dataset.path)
     # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
     copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
-    for size in (size for size in sizes if size not in small):
-        missing = [seed for seed in seeds if seed not in {run.params["seed"] for run in there.get(size, [])}]
+    for size in (size for size in sizes if size not in too_large):
+        missing = [seed for seed in seeds if seed not in {run.params["seed"] for run in done.get(size, [])}]
         if missing:
             swept = ["-S", f"train_images={size}", "-S", f"seed={','.join(map(str, missing))}"]
             command = ["dvc", "exp", "run", "--queue", *copied, *swept]
             print("$", *command, flush=True)
             if subprocess.run([sys.executable, "-m", *command]).returncode:
-                raise UserError("DVC did not queue this: see above")
+                raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
 
 
-def draw(path: Path, found: Points) -> dict[str, PowerLaw | None]:
-    """Write the plot of both models as a PNG; their power laws, None where there is nothing to fit."""
-    figure = Figure(figsize=(8, 5), dpi=100, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+def draw(path: Path, curve: Points) -> dict[str, PowerLaw | None]:
+    """Write the plot of all models as a PNG; return the power law of each, None where there is nothing to fit."""
+    figure = figures.empty(8, 5)
     axes = figure.subplots()
-    fits = {model: _draw(axes, found, model, f"C{number}") for number, model in enumerate(MODELS)}
-    sizes = list(found)
-    ends = [*sizes, 2 * sizes[-1]]
+    models = _models(curve)
+    # The models stand beside each other, or their intervals could not be told apart.
+    shifts = np.linspace(0.98, 1.02, len(models))
+    fits = {model: _draw(axes, curve, model, shift) for model, shift in zip(models, shifts, strict=True)}
+    sizes = list(curve)
+    ticks = [*sizes, 2 * sizes[-1]]
     axes.set_xscale("log")
-    axes.set_xticks(ends, [f"{size:,}" for size in ends])
+    axes.set_xticks(ticks, [f"{size:,}" for size in ticks])
     axes.minorticks_off()
-    images = found[sizes[-1]][0].test["images"]
-    axes.set(xlabel="training images a class", ylabel=f"test error, % of {images:,} images", title="Learning curve")
+    images = curve[sizes[-1]][0].results.images
+    axes.set(xlabel="training images per class", ylabel=f"test error, % of {images:,} images", title="Learning curve")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    with files.whole(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+    figures.save(figure, path)
     return fits
 
 
-def table(found: Points) -> Table:
-    """Mean test error of both models, a row a size."""
-    drawn = Table("images a class", "seeds", *(f"{name}, error" for name in MODELS.values()))
-    for size, runs in found.items():
+def table(curve: Points) -> Table:
+    """Each model's mean test error with its interval, one row per size."""
+    models = _models(curve)
+    rows = Table("images per class", "seeds", *(f"{MODELS[model]}, error" for model in models))
+    for size, runs in curve.items():
         cells = []
-        for model in MODELS:
+        for model in models:
             mean, low, high = _mean(runs, model)
             cells.append(f"{mean:.1%} ({low:.1%}–{high:.1%})")
-        drawn.add_row(f"{size:,}", ", ".join(str(run.params["seed"]) for run in runs), *cells)
-    return drawn
+        rows.add_row(f"{size:,}", ", ".join(str(run.params["seed"]) for run in runs), *cells)
+    return rows
 
 
-def in_words(name: str, fit: PowerLaw | None, size: int) -> str:
-    """What twice the `size` would bring."""
+def sentence(name: str, fit: PowerLaw | None, size: int) -> str:
+    """What twice the `size` would bring to the model of that name."""
     if fit is None:
         return f"{name}: no power law, which takes three sizes and an error to learn from."
     low, high = fit.interval(2 * size)
-    law = f"{name}: error = {np.exp(fit.log_a):.3g}·n^{-fit.b:.3f}"
+    law = f"{name}: error = {np.exp(fit.log_a):.3g}·n^-{fit.b:.3f}"
     if fit.b <= 0:
         return f"{law}; more images have brought nothing that these runs can show."
     return (
-        f"{law}; {fit.at(size):.2%} at {size:,} a class, so twice the images would bring it to {fit.at(2 * size):.2%} "
-        f"at best (95 %: {low:.2%}–{high:.2%})."
+        f"{law}; {fit.at(size):.2%} at {size:,} per class, so twice the images would bring it to "
+        f"{fit.at(2 * size):.2%} at best (95 %: {low:.2%}–{high:.2%})."
     )
 
 
@@ -158,47 +166,46 @@ def _power(sizes: np.ndarray, log_a: float, b: float) -> np.ndarray:
     return np.exp(log_a - b * np.log(sizes))
 
 
+def _models(curve: Points) -> list[str]:
+    """The models that every run has: with the same parameters they all average over flips, or none does."""
+    return [model for model in MODELS if all(model in run.results.scores for runs in curve.values() for run in runs)]
+
+
+def _errors(runs: list[Run], model: str) -> list[float]:
+    return [1 - run.results.scores[model]["accuracy"] for run in runs]
+
+
 def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
     """The mean error over the seeds, and its interval."""
-    mean, images = 1 - np.mean([run.test[model]["accuracy"] for run in runs]), runs[0].test["images"]
+    mean, images = np.mean(_errors(runs, model)), runs[0].results.images
     # scipy's binomtest takes whole images; the mean over seeds is rarely one.
     extra = 1.96**2 / images
     middle, half = mean + extra / 2, np.sqrt(extra * (mean * (1 - mean) + extra / 4))
     return mean, (middle - half) / (1 + extra), (middle + half) / (1 + extra)
 
 
-def _draw(axes: Axes, found: Points, model: str, colour: str) -> PowerLaw | None:
-    sizes = np.array(list(found), float)
-    all_sizes = [size for size, runs in found.items() for _ in runs]
-    single = [1 - run.test[model]["accuracy"] for runs in found.values() for run in runs]
-    mean, low, high = 100 * np.array([_mean(runs, model) for runs in found.values()]).T
-    # The two models stand beside each other, or their intervals could not be told apart.
-    aside = {"head": 0.98, "fine_tuned": 1.02}[model]
-    axes.scatter(aside * np.array(all_sizes), 100 * np.array(single), s=12, alpha=0.4, color=colour)
-    around = (mean - low, high - mean)
-    axes.errorbar(aside * sizes, mean, around, fmt="x", capsize=3, color=colour, label=MODELS[model])
+def _draw(axes: Axes, curve: Points, model: str, shift: float) -> PowerLaw | None:
+    colour = f"C{list(MODELS).index(model)}"
+    sizes = np.array(list(curve), float)
+    dots = [(size, 100 * error) for size, runs in curve.items() for error in _errors(runs, model)]
+    axes.scatter(*(np.array(dots) * (shift, 1)).T, s=12, alpha=0.4, color=colour)
+    mean, low, high = 100 * np.array([_mean(runs, model) for runs in curve.values()]).T
+    interval = (mean - low, high - mean)
+    axes.errorbar(shift * sizes, mean, interval, fmt="x", capsize=3, color=colour, label=MODELS[model])
     try:
-        fit = PowerLaw(sizes, mean / 100, next(iter(found.values()))[0].test["images"])
+        fit = PowerLaw(sizes, mean / 100, next(iter(curve.values()))[0].results.images)
     except (ValueError, RuntimeError):
         return None
-    drawn = np.geomspace(sizes.min(), 2 * sizes.max(), 100)
-    for part, style in ((drawn <= sizes.max(), "-"), (drawn >= sizes.max(), "--")):
-        axes.plot(drawn[part], 100 * fit.at(drawn[part]), style, color=colour)
+    line = np.geomspace(sizes.min(), 2 * sizes.max(), 100)
+    for part, style in ((line <= sizes.max(), "-"), (line >= sizes.max(), "--")):
+        axes.plot(line[part], 100 * fit.at(line[part]), style, color=colour)
     return fit
-
-
-def _left() -> dict[str, int]:
-    """The training images of each class."""
-    try:
-        return json.loads(Path(experiments.DATASET).read_text(encoding="utf-8"))["counts"]["train"]
-    except FileNotFoundError:
-        raise UserError(f"no {experiments.DATASET} here: run `dvc repro extract` first") from None
 
 
 def _whole_numbers(option: str, text: str, least: int) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) >= least for part in parts):
-        raise UserError(f"{option}: got {text!r}; takes whole numbers from {least} with commas between")
+        raise UserError(f"{option}: got {text!r}; takes whole numbers from {least} on, separated by commas")
     return sorted({int(part) for part in parts})
 
 
@@ -207,20 +214,22 @@ def main() -> None:
         prog="python -m headstart.learning_curve", description="How many images do I need? Draw it, or queue the runs."
     )
     parser.add_argument("--queue", action="store_true", help="queue the runs that are missing; draw nothing")
-    parser.add_argument("--sizes", default=SIZES, metavar="N,N,…", help="training images a class; default: %(default)s")
+    parser.add_argument(
+        "--sizes", default=SIZES, metavar="N,N,…", help="training images per class; default: %(default)s"
+    )
     parser.add_argument("--seeds", default=SEEDS, metavar="N,N,…", help="default: %(default)s")
-    asked = parser.parse_args()
-    sizes, seeds = _whole_numbers("--sizes", asked.sizes, 1), _whole_numbers("--seeds", asked.seeds, 0)
-    if asked.queue:
+    options = parser.parse_args()
+    sizes, seeds = _whole_numbers("--sizes", options.sizes, 1), _whole_numbers("--seeds", options.seeds, 0)
+    if options.queue:
         return queue(sizes, seeds)
-    found = points(experiments.finished(), experiments.flat(params.load().model_dump()))
-    if not found:
+    curve = points(experiments.finished(), experiments.flat(params.load().model_dump()))
+    if not curve:
         raise UserError("no experiment with train_images and these parameters yet: `make learning-curve` runs them")
-    fits = draw(CURVE, found)
+    fits = draw(CURVE, curve)
     console = Console(highlight=False)
-    console.print(table(found))
+    console.print(table(curve))
     for model, fit in fits.items():
-        console.print(in_words(MODELS[model], fit, max(found)), soft_wrap=True)
+        console.print(sentence(MODELS[model], fit, max(curve)), soft_wrap=True)
     console.print(f"in a picture: {CURVE}")
 
 

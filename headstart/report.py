@@ -1,64 +1,62 @@
 """The short table at the end of a run: python -m headstart.report"""
 
-import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from headstart import errors
-from headstart.errors import UserError
+from headstart.artifacts import results
+from headstart.artifacts.predictions import PREDICTIONS
+from headstart.artifacts.results import MODELS, Results
+from headstart.base import errors
 
-TEST = Path("metrics/test.json")
-NAMES = {"head": "head alone", "fine_tuned": "fine-tuned"}
-WHERE = {
-    "the result in a picture": Path("metrics/result.png"),
-    "what it got wrong": Path("metrics/galleries/wrong.png"),
-    "what it got right": Path("metrics/galleries/right.png"),
-    "predictions": Path("metrics/predictions.csv"),
-    "classifier": Path("models/classifier.keras"),
-}
+CLASSIFIER = Path("models/classifier.keras")  # headstart.classifier.file has it too, but takes seconds to import
+# How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
+SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
 
 
-def table(result: dict) -> Table:
-    """Accuracy with its interval, ROC AUC and loss of both models, from what stands in metrics/test.json."""
-    drawn = Table(title=f"{result['images']:,} test images, none of them used before", title_justify="left")
-    drawn.add_column("model")
+def table(measured: Results) -> Table:
+    """Accuracy with its interval, ROC AUC and loss, one row per model."""
+    title = f"{measured.images:,} test images, none of them used before"
+    rows = Table("model", title=title, title_justify="left")
     for name in ("accuracy", "95 % interval", "ROC AUC", "loss"):
-        drawn.add_column(name, justify="right")
-    for key, name in NAMES.items():
-        one = result[key]
-        auc = "–" if one["roc_auc"] is None else f"{one['roc_auc']:.4f}"
-        interval = f"{one['accuracy_low']:.4f} – {one['accuracy_high']:.4f}"
-        drawn.add_row(name, f"{one['accuracy']:.4f}", interval, auc, f"{one['loss']:.4f}")
-    return drawn
+        rows.add_column(name, justify="right")
+    for model, score in measured.scores.items():
+        auc = "–" if score["roc_auc"] is None else f"{score['roc_auc']:.4f}"
+        interval = f"{score['accuracy_low']:.4f} – {score['accuracy_high']:.4f}"
+        rows.add_row(MODELS[model], f"{score['accuracy']:.4f}", interval, auc, f"{score['loss']:.4f}")
+    return rows
 
 
-def in_words(pair: dict) -> str:
-    """McNemar's test between head and fine-tuned model as one sentence."""
-    better, worse = pair["only_fine_tuned"], pair["only_head"]
+def sentence(comparison: str, pair: dict[str, Any]) -> str:
+    """McNemar's test of one of `results.COMPARISONS` in words; `pair` is what `Results.mcnemar` has of it."""
+    later, earlier = SENTENCES[comparison]
+    worse, better = (pair[f"only_{model}"] for model in results.COMPARISONS[comparison])
     if not better + worse:
-        return "Both models are right and wrong on the same images."
+        return f"{later} is right and wrong on the same images as {earlier}."
     p = "p < 0.0001" if pair["p"] < 0.0001 else f"p = {pair['p']:.2g}"
     return (
-        f"The fine-tuned model is right on {_images(better)} that the head gets wrong, "
+        f"{later} is right on {_images(better)} that {earlier} gets wrong, "
         f"and wrong on {worse:,} that it gets right: {p} (McNemar)."
     )
 
 
 def main() -> None:
-    try:
-        result = json.loads(TEST.read_text(encoding="utf-8"))
-        lines = [table(result), in_words(result["mcnemar"])]
-    except FileNotFoundError:
-        raise UserError(f"no {TEST} here: `dvc repro` makes it") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{TEST} is not what the stage evaluate writes ({error!r}): run `dvc repro`") from None
+    measured = results.read()
     console = Console(highlight=False)
-    for line in lines:
-        console.print(line)
-    width = max(map(len, WHERE))
-    for what, path in WHERE.items():
+    console.print(table(measured))
+    for comparison, pair in measured.mcnemar.items():
+        console.print(sentence(comparison, pair))
+    places = {
+        "the result in a picture": results.PICTURE,
+        "what it got wrong": results.WRONG,
+        "what it got right": results.RIGHT,
+        "predictions": PREDICTIONS,
+        f"classifier ({MODELS[measured.delivered]})": CLASSIFIER,
+    }
+    width = max(map(len, places))
+    for what, path in places.items():
         console.print(f"{what:<{width}}  {path}", soft_wrap=True)
 
 

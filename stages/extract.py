@@ -1,164 +1,77 @@
 """Run every image through the frozen backbone once: bottleneck features, and activations at the cut."""
 
-import contextlib
-import functools
-import json
-import math
-import os
-import shutil
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from headstart import (
-    augment,
-    backbones,
-    batches,
-    checkpoint,
-    engines,
-    errors,
-    features,
-    files,
-    params,
-    progress,
-    sources,
-)
-from headstart.archive import open_source
-from headstart.errors import UserError
-from headstart.manifest import Manifest, read_manifest
-from headstart.runtime import deterministic, keras, tf
+from headstart.artifacts import features, manifest
+from headstart.backbones import cut, engines, registry, weights
+from headstart.backbones.folding import folded
+from headstart.base import checkpoint, errors, params, progress, threads
+from headstart.base.runtime import deterministic, keras
+from headstart.images import augment, batches
+from headstart.images.archive import open_source
+from headstart.images.batches import Batch
 
-BLOCK = 8  # batches between two marks of how far the work is
+BLOCK = 8  # batches of images between two marks of how far the work is
 
 
 def network(settings: params.View) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = backbones.build(settings.backbone.name, settings.image.size, sources.weights_file())
+    backbone = registry.build(settings.backbone.name, settings.image.size, weights.fetched())
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    scaled = backbones.scale(inputs, settings.backbone.name, settings.backbone.scaling)
-    if settings.fine_tune.views == "live":
-        backbones.frozen_layers(backbone, settings.fine_tune.cut)  # a layer that is not there is told before the work
-        return keras.Model(inputs, [backbones.folded(backbone)(scaled)])
+    scaled = registry.scale(inputs, settings.backbone.name, settings.backbone.scaling)
+    live = settings.fine_tune.views == "live"
+    if live and not cut.divides(backbone, settings.fine_tune.cut):
+        return keras.Model(inputs, [folded(backbone)(scaled)])
     # Each part for itself: a convolution at the cut must not take over the normalisation that the tail begins with.
-    frozen, tail = map(backbones.folded, backbones.cut_in_two(backbone, settings.fine_tune.cut))
-    cut = frozen(scaled)
-    return keras.Model(inputs, [tail(cut), cut])
-
-
-def make_arrays(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Say what the arrays take, and create those that are missing. Raises UserError where the disk is too small."""
-    sizes = {folder / f"{name}.npy": (shape, 2 * math.prod(shape)) for name, shape in shapes.items()}
-    total, free = sum(size for _, size in sizes.values()), shutil.disk_usage(folder).free
-    # What is created takes its place on the disk only as it is filled.
-    needed = total - sum(512 * path.stat().st_blocks for path in sizes if path.exists())
-    print(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free", flush=True)
-    if needed > free:
-        raise UserError(
-            f"the features take {needed / 1e6:,.0f} MB, but the disk of {folder.resolve()} has {free / 1e6:,.0f} MB "
-            "free: free some, or take fewer fine_tune.views, a later fine_tune.cut or a smaller image.size"
-        )
-    for path, (shape, _) in sizes.items():
-        if not path.exists():
-            with files.whole(path) as part:
-                np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
-
-
-def fill(paths: list[Path], forward: engines.Forward, images: tf.data.Dataset, start: float, finished) -> None:
-    """Write what `forward` gives for `images` to the arrays at `paths`, of which the share `start` is filled already.
-
-    finished: is told the number of images after each block of batches.
-    """
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(path.open("r+b")) for path in paths]
-        for path, file in zip(paths, files, strict=True):
-            # Plain writes, not the memory map: pages that were written there would count as memory in use.
-            array = np.load(path, mmap_mode="r")
-            file.seek(array.offset + round(start * array.nbytes))
-        waiting = 0
-        for number, outputs in enumerate(engines.in_turn(forward, images), 1):
-            for file, output in zip(files, outputs, strict=True):
-                file.write(output.data)  # not tofile, which does not say that a disk is full
-            waiting += len(outputs[0])
-            if number % BLOCK == 0 or number == len(images):
-                for file in files:
-                    file.flush()
-                finished(waiting)
-                waiting = 0
-
-
-def compute(settings: params.View, manifest: Manifest, folder: Path) -> None:
-    """Fill the arrays in `folder`/features, going on after the last block that was finished there."""
-    model = network(settings)
-    bottleneck, *cut = (tuple(output.shape[1:]) for output in model.outputs)
-    everything, train = np.arange(len(manifest.paths)), manifest.rows("train")
-    extra = settings.fine_tune.views - 1 if cut else 0
-    shapes = {"bottleneck": (len(everything), *bottleneck)}
-    if cut:
-        shapes["cut"] = (len(everything), *cut[0])
-    # Parts of the work: the arrays, the network that fills them, the images, and the views of each of them.
-    engine = functools.partial(engines.forward, engine=settings.extract.engine, precision=settings.extract.precision)
-    parts = [(list(shapes), engine(model), everything, None)]
-    if extra:
-        shapes["views"] = (len(train), extra, *cut[0])
-        parts.append((["views"], engine(keras.Model(model.input, [model.outputs[1]])), train, range(1, extra + 1)))
-    arrays = folder / "features"
-    arrays.mkdir(exist_ok=True)
-    mark = folder / "done.json"
-    # A run that was killed after its arrays had moved to their place left the mark without them.
-    if not all((arrays / f"{name}.npy").exists() for name in shapes):
-        mark.unlink(missing_ok=True)
-    make_arrays(arrays, shapes)
-    done = json.loads(mark.read_text()) if mark.exists() else 0
-    total, size = len(everything) + extra * len(train), settings.image.size
-    with open_source(settings.dataset.path) as source, progress.counter("extract", total - done, "images") as advance:
-
-        def finished(count: int) -> None:
-            nonlocal done
-            done += count
-            files.write_text(mark, json.dumps(done))
-            advance(count)
-
-        before = 0
-        for names, forward, rows, views in parts:
-            each = len(views) if views else 1
-            count = len(rows) * each
-            start = min(max(done - before, 0), count)
-            before += count
-            if start == count:
-                continue
-            rows = rows[start // each :]
-            transforms = None
-            if views:
-                hashes = [manifest.sha256[row] for row in rows]
-                drawn = [[augment.transform(settings.augment, size, one, v) for v in views] for one in hashes]
-                transforms = np.array(drawn)
-            paths = [manifest.paths[row] for row in rows]
-            images = batches.of_images(source, paths, size, settings.extract.batch_size, transforms, start % each)
-            fill([arrays / f"{name}.npy" for name in names], forward, images, start / count, finished)
-
-
-def whole(folder: Path) -> Path:
-    """The finished arrays in a folder that can be moved away.
-
-    Where the file system has links, it is a second one, and the arrays stay in `folder` until DVC has recorded them.
-    """
-    linked = folder / "linked"
-    shutil.rmtree(linked, ignore_errors=True)  # of a run that was killed here
-    try:
-        return shutil.copytree(folder / "features", linked, copy_function=os.link)
-    except OSError:
-        return folder / "features"
+    # Without fixed views too, so that the bottleneck features, and with them the head, do not depend on the views.
+    frozen, tail = map(folded, cut.cut_in_two(backbone, settings.fine_tune.cut))
+    activations = frozen(scaled)
+    return keras.Model(inputs, [tail(activations)] if live else [tail(activations), activations])
 
 
 def main() -> None:
-    settings = params.load_stage("extract")
-    deterministic(backbones.RANDOM_SEED)
-    folder = checkpoint.folder("extract")
-    compute(settings, read_manifest(), folder)
-    if features.FEATURES.exists():
-        shutil.rmtree(features.FEATURES)
-    features.FEATURES.parent.mkdir(parents=True, exist_ok=True)
-    whole(folder).replace(features.FEATURES)
+    settings, table = params.load_stage("extract"), manifest.read()
+    deterministic(registry.RANDOM_SEED)
+    model, train, total = network(settings), table.rows("train"), len(table.paths)
+    size, batch_size = settings.image.size, settings.extract.batch_size
+
+    plain = ["bottleneck", "cut/plain"][: len(model.outputs)]
+    shapes = {name: (total, *output.shape[1:]) for name, output in zip(plain, model.outputs, strict=True)}
+    extra = settings.fine_tune.views - 1 if len(plain) > 1 else 0
+    if extra:
+        shapes["cut/views"] = (len(train), extra, *model.outputs[1].shape[1:])
+    writer = features.Writer(checkpoint.folder("extract"), shapes, train)
+
+    rows = range(writer.done, total)
+    left = train[train >= writer.done] if extra else []
+    views = {
+        row: [augment.transform(settings.augment, size, table.sha256[row], view + 1) for view in range(extra)]
+        for row in left
+    }
+    engine = partial(engines.forward, engine=settings.extract.engine, precision=settings.extract.precision)
+    forward = engine(model)
+    forward_views = engine(keras.Model(model.input, [model.outputs[1]])) if extra else None
+
+    def compute(batch: Batch) -> tuple[Batch, list[np.ndarray]]:
+        if batch.transforms is None:
+            return batch, forward(batch.images)
+        return batch, forward_views(augment.warp(batch.images, batch.transforms).numpy())
+
+    with (
+        open_source(settings.dataset.path) as source,
+        progress.counter("extract", len(rows) + extra * len(left), "images") as advance,
+    ):
+        images = (batch.numpy() for batch in batches.of_images(source, table.paths[rows.start :], size, batch_size))
+        jobs = batches.with_views(images, views, batch_size, rows, BLOCK)
+        for batch, outputs in threads.in_order(compute, jobs, workers=engines.AT_A_TIME):
+            for name, output in zip(plain if batch.transforms is None else ["cut/views"], outputs, strict=True):
+                writer.write(name, output)
+            advance(len(batch.images))
+            if batch.done:
+                writer.mark(batch.done)
+    writer.publish()
     checkpoint.finish("extract")
 
 

@@ -1,16 +1,18 @@
-"""Bring the source of the images and the backbone's weights to `data/raw/`, both checked against their sha256."""
+"""Fetch the dataset and the backbone's weights to `data/raw/`, and check both against their sha256."""
 
 from pathlib import Path
 
-from headstart import errors, params, sources
+from headstart.base import errors, params
+from headstart.sources import fetching
 
 
 def main() -> None:
-    p = params.load_stage("fetch")
-    path = Path(p.dataset.path)
-    sources.fetch_dataset(p.dataset.source, p.dataset.sha256, path)
-    sources.fetch_weights(p.backbone.weights, p.backbone.sha256, p.backbone.name, p.image.size)
-    sources.tidy(path, Path(p.backbone.weights))
+    settings = params.load_stage("fetch")
+    path = Path(settings.dataset.path)
+    fetching.fetch_dataset(settings.dataset.source, settings.dataset.sha256, path)
+    backbone = settings.backbone
+    fetching.fetch_weights(backbone.weights, backbone.sha256, backbone.name, settings.image.size)
+    fetching.tidy(path, Path(backbone.weights))
 
 
 if __name__ == "__main__":

@@ -1,32 +1,33 @@
 """Train the head on the bottleneck features: seconds, since the backbone has run already."""
 
-from headstart import checkpoint, errors, features, models, params, training
-from headstart.manifest import read_manifest
-from headstart.runtime import deterministic
+from headstart.artifacts import features, manifest, models
+from headstart.base import checkpoint, errors, params
+from headstart.base.runtime import deterministic
+from headstart.training import batches, head, loop
 
 
 def main() -> None:
     settings = params.load_stage("train_head")
-    checkpoint.clear("extract")  # its arrays take their place twice, and DVC has recorded them
-    head, seed = settings.head, settings.seed
-    manifest, bottleneck = read_manifest(), features.read_bottleneck()
-    train, validation = training.rows(manifest, settings.train_images, seed), manifest.rows("validation")
+    checkpoint.clear("extract")  # its arrays take their place on the disk twice, and DVC has recorded them
+    seed, batch_size = settings.seed, settings.head.batch_size
+    table, bottleneck = manifest.read(), features.read_bottleneck()
+    train, validation = batches.rows(table, settings.train_images, seed), table.rows("validation")
     deterministic(seed)
 
-    def batches(rows, class_weights="none"):
-        inputs = training.feature_batches(bottleneck.__getitem__, bottleneck.shape[1:], rows, head.batch_size)
-        return training.with_targets(inputs, manifest, rows, head.batch_size, class_weights)
+    def of(rows, class_weights="none"):
+        inputs = batches.of_features(bottleneck.__getitem__, bottleneck.shape[1:], rows, batch_size)
+        return batches.with_targets(inputs, table, rows, batch_size, class_weights)
 
-    model = models.build_head(bottleneck.shape[1:], len(manifest.classes), head)
-    steps = -(-len(train) // head.batch_size)
-    training.train(
+    model = head.build(bottleneck.shape[1:], len(table.classes), settings.head)
+    steps = -(-len(train) // batch_size)
+    loop.train(
         # A step of so small a network is over before Python has asked for the next.
-        training.compiled(model, head, steps, at_once=steps),
-        lambda epoch: batches(training.shuffled(train, seed, epoch), head.class_weights),
-        batches(validation),
-        head,
+        loop.compiled(model, settings.head, steps, at_once=steps),
+        lambda epoch: of(batches.shuffled(train, seed, epoch), settings.head.class_weights),
+        of(validation),
+        settings.head,
         "train_head",
-        better=training.by_loss if head.early_stopping else None,
+        better=loop.by_loss if settings.head.early_stopping else None,
     )
     models.save(model, models.HEAD)
     checkpoint.finish("train_head")

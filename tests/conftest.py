@@ -130,7 +130,7 @@ class Project:
 
 
 def draw(folder: Path, classes: list[str], count: int = 16, size: int = 32) -> None:
-    """`count` images a class, as folder/CLASS/N.png: noise around the class's colour."""
+    """`count` images per class, as folder/CLASS/N.png: noise around the class's colour."""
     rng = np.random.default_rng(0)
     for name in classes:
         (folder / name).mkdir(parents=True)
@@ -145,10 +145,10 @@ def draw_weights(file: Path, folder: Path) -> None:
 
     Otherwise its features vanish. The means are taken off in part: taken off as a whole, every layer adds to the noise.
     """
-    from headstart import backbones
-    from headstart.runtime import keras
+    from headstart.backbones import registry
+    from headstart.base.runtime import keras
 
-    backbone = backbones.build("MobileNet", 32, None)
+    backbone = registry.build("MobileNet", 32, None)
     pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))]) / np.float32(127.5) - 1
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

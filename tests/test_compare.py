@@ -1,35 +1,39 @@
 """Is B better than A? On predictions made up for it."""
 
-import json
-
 import dvc.api
 import numpy as np
 import pytest
 
-from headstart import compare, scores
-from headstart.errors import UserError
+from headstart import compare
+from headstart.artifacts import predictions
+from headstart.artifacts.results import Results
+from headstart.base.errors import UserError
+from headstart.evaluation import scores
 from headstart.experiments import Run
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """A function that makes a run: its parameters, and which of its test images both models get right."""
+def made(monkeypatch, tmp_path):
+    """A function that makes a run: its parameters, and which of its test images its models get right.
+
+    right: of all models, or of each by its name. text: of the predictions, instead.
+    """
     files = {}
     monkeypatch.setattr(dvc.api, "read", lambda path, rev, encoding: files[rev, path])
 
-    def run(right, seed=1, first_image=0, classes=("cat", "dog"), **params):
+    def run(right, seed=1, first_image=0, classes=("cat", "dog"), text=None, **params):
         rev = f"rev{len(files)}"
-        rows = ["image,label,head,fine_tuned"]
-        for number, good in enumerate(right, first_image):
-            label = number % len(classes)
-            answer = label if good else (label + 1) % len(classes)
-            cell = classes[answer] if len(classes) > 2 else f"{(0.1, 0.5)[answer]:.6f}"
-            rows.append(f"{number}.png,{classes[label]},{cell},{cell}")
-        files[rev, "metrics/predictions.csv"] = "\n".join(rows) + "\n"
-        files[rev, "metrics/dataset.json"] = json.dumps({"classes": classes})
-        accuracy = {"accuracy": float(np.mean(right))}
-        test = {"head": accuracy, "fine_tuned": accuracy, "images": len(right)}
-        return Run(rev, rev, {"seed": seed, **params}, test, {})
+        by_model = right if isinstance(right, dict) else {"head": right, "fine_tuned": right}
+        numbers = np.arange(len(next(iter(by_model.values())))) + first_image
+        labels = numbers % len(classes)
+        predicted = {name: (labels + 1 - np.array(good, int)) % len(classes) for name, good in by_model.items()}
+        # Of no use here: the answers are given.
+        probabilities = dict.fromkeys(by_model, np.full((len(labels), len(classes)), 1 / len(classes)))
+        paths = [f"{number}.png" for number in numbers]
+        predictions.write(predictions.Predictions(list(classes), paths, labels, predicted, probabilities), tmp_path)
+        files[rev, "metrics/predictions.csv"] = text or (tmp_path / predictions.PREDICTIONS).read_text()
+        accuracies = {name: {"accuracy": float(np.mean(good))} for name, good in by_model.items()}
+        return Run(rev, rev, {"seed": seed, **params}, Results(len(labels), accuracies, {}), {})
 
     return run
 
@@ -38,50 +42,50 @@ def answers(share, images=400, seed=0):
     return np.random.default_rng(seed).random(images) < share
 
 
-def told(runs, **options):
-    _, found = compare.groups(runs)
-    return compare.verdicts(found, "fine_tuned", **options)
+def verdicts(runs, model="classifier", **options):
+    _, groups = compare.groups(runs)
+    return compare.verdicts(groups, model, **options)
 
 
 def test_runs_that_differ_in_the_seed_alone_are_one_group(made):
     runs = [made([1], seed=seed, rate=rate, epochs=5) for seed in (3, 1) for rate in (0.1, 0.2)]
-    names, found = compare.groups([*runs, made([1], seed=1, rate=0.1, epochs=5)])
+    names, groups = compare.groups([*runs, made([1], seed=1, rate=0.1, epochs=5)])
     assert names == ["rate"]
-    assert {letter: list(group) for letter, group in found.items()} == {"A": [1, 3], "B": [1, 3]}
-    assert {run.params["rate"] for run in found["B"].values()} == {0.2}
+    assert {letter: list(group) for letter, group in groups.items()} == {"A": [1, 3], "B": [1, 3]}
+    assert {run.params["rate"] for run in groups["B"].values()} == {0.2}
 
 
-@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "dog", "owl")])
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "dog", "owl"), ("a,b", "c:d", 'e "f"')])
 def test_a_better_one_is_better(made, classes):
     runs = [
         made(answers(share, seed=10 * seed + rate), seed, classes=classes, rate=rate)
         for seed in (1, 2, 3)
         for rate, share in ((1, 0.7), (2, 0.9))
     ]
-    (line,) = told(runs)
-    assert line.startswith("B against A, fine-tuned, 400 test images: +")
+    (line,) = verdicts(runs)
+    assert line.startswith("B against A, classifier, 400 test images: +")
     assert line.endswith("p < 0.001, better with 3 of 3 seeds: B is better, and that is not luck.")
-    assert told(runs, against="B")[0].endswith("worse with 3 of 3 seeds: A is worse, and that is not luck.")
+    assert verdicts(runs, against="B")[0].endswith("worse with 3 of 3 seeds: A is worse, and that is not luck.")
 
 
 def test_equally_good_ones_differ_by_luck(made):
     runs = [made(answers(0.8, seed=10 * seed + rate), seed, rate=rate) for seed in (1, 2, 3) for rate in (1, 2)]
-    assert told(runs)[0].endswith("this can be luck.")
+    assert verdicts(runs)[0].endswith("this can be luck.")
     same = answers(0.8)
-    assert told([made(same, rate=1), made(same, rate=2)]) == [
-        "B against A, fine-tuned, 400 test images: +0.00 points, p = 1: no difference."
+    assert verdicts([made(same, rate=1), made(same, rate=2)]) == [
+        "B against A, classifier, 400 test images: +0.00 points, p = 1: no difference."
     ]
 
 
 def test_of_one_seed_the_verdict_says_so(made):
     runs = [made(answers(0.7), rate=1), made(answers(0.9), rate=2)]
-    assert told(runs)[0].endswith("B is better on more than luck with the images, but of one seed; try others.")
+    assert verdicts(runs)[0].endswith("B is better, not by luck with the images, but with one seed alone; try others.")
 
 
 def test_not_every_seed_agrees(made):
     runs = [made(answers(0.7, seed=seed), seed, rate=1) for seed in (1, 2)]
     runs += [made(answers(0.95, seed=3), 1, rate=2), made(answers(0.67, seed=4), 2, rate=2)]
-    assert told(runs)[0].endswith(
+    assert verdicts(runs)[0].endswith(
         "better with 1 of 2 seeds: B is better on average, but not with every seed; try more."
     )
 
@@ -89,13 +93,14 @@ def test_not_every_seed_agrees(made):
 def test_one_pair_of_runs_is_mcnemars_test():
     labels = np.ones(13, int)
     a, b = np.array([0] * 6 + [1] * 7), np.array([1] * 5 + [0] * 2 + [1] * 6)
-    assert compare.difference(a.astype(float), b.astype(float)) == pytest.approx(scores.mcnemar(labels, a, b)["p"])
+    p = scores.mcnemar(labels, {"a": a, "b": b})["p"]
+    assert compare.difference(a.astype(float), b.astype(float)) == pytest.approx(p)
 
 
 def test_the_same_run_under_several_seeds_is_no_more_evidence(made):
     def chance(seeds):
         runs = [made(answers(share, 60), seed, rate=share) for seed in seeds for share in (0.7, 0.8)]
-        return told(runs)[0].partition("p = ")[2].partition(",")[0]
+        return verdicts(runs)[0].partition("p = ")[2].partition(",")[0]
 
     assert chance([1]) == chance([1, 2, 3, 4])
 
@@ -109,10 +114,41 @@ def test_the_spread_is_that_of_the_seeds(made, capsys):
     from rich.console import Console
 
     runs = [made([1] * good + [0] * (10 - good), seed, rate=1) for seed, good in ((1, 6), (2, 8))]
-    names, found = compare.groups([*runs, made([1] * 10, 1, rate=2)])
-    Console(width=120).print(compare.table(names, found))
+    Console(width=120).print(compare.table(*compare.groups([*runs, made([1] * 10, 1, rate=2)])))
     text = capsys.readouterr().out
     assert text.count("0.7000 ± 0.1414") == 2 and text.count("1.0000 ") == 2 and text.count("±") == 2
+
+
+def test_each_model_is_compared_and_by_default_what_each_run_delivers(made, capsys):
+    from rich.console import Console
+
+    good, better, best = answers(0.6), answers(0.8), answers(0.95)
+    runs = [
+        made({"head": good, "fine_tuned": better}, rate=1),
+        made({"head": good, "fine_tuned": better, "averaged": best}, rate=2),
+    ]
+    for model, name, points in (
+        ("head", "head alone", 0),
+        ("fine_tuned", "fine-tuned", 0),
+        ("classifier", "classifier", 100 * (best.mean() - better.mean())),
+    ):
+        assert verdicts(runs, model)[0].startswith(f"B against A, {name}, 400 test images: {points:+.2f} points, p ")
+    with pytest.raises(UserError) as raised:
+        verdicts(runs, "averaged")
+    assert str(raised.value) == (
+        "--model: got averaged, which rev0 does not have; takes head, fine_tuned or classifier (what each run delivers)"
+    )
+    Console(width=120).print(compare.table(*compare.groups(runs)))
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row[-2].strip() for row in rows] == ["–", f"{best.mean():.4f}"]
+    Console(width=120).print(compare.table(*compare.groups([runs[0], made([1], rate=2)])))
+    assert "averaged" not in capsys.readouterr().out
+
+
+def test_predictions_of_an_earlier_version_are_refused_in_one_line(made):
+    old = made([1, 1], rate=2, text="image,label,head,fine_tuned\n0.png,cat,0.1,0.2\n1.png,dog,0.9,0.8\n")
+    with pytest.raises(UserError, match=r"^rev0: metrics/predictions\.csv has the columns .*; run it again, or"):
+        verdicts([old, made([1, 1], rate=1)])
 
 
 @pytest.mark.parametrize(
@@ -124,5 +160,5 @@ def test_the_spread_is_that_of_the_seeds(made, capsys):
 )
 def test_what_cannot_be_paired_is_refused(made, changes, message):
     with pytest.raises(UserError) as raised:
-        told([made(answers(0.7), rate=1), made(answers(0.9), rate=2, **changes)])
+        verdicts([made(answers(0.7), rate=1), made(answers(0.9), rate=2, **changes)])
     assert str(raised.value).startswith(message) and "\n" not in str(raised.value)

@@ -35,7 +35,7 @@ def test_two_folders_and_two_hash_seeds_give_the_same_bytes(project, tmp_path):
         assert Project.ran(one.repro()) == ALL
         found.append(outputs(one))
     first, second = found
-    assert {"data/features/views.npy", "models/head.keras", "models/classifier.keras", "metrics/test.json"} <= set(
+    assert {"data/features/cut/views.npy", "models/head.keras", "models/classifier.keras", "metrics/test.json"} <= set(
         first
     )
     assert first.keys() == second.keys()

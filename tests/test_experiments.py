@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 from conftest import Project
 from PIL import Image
+from rich.console import Console
 from ruamel.yaml import YAML
+
+from headstart import experiments
+from headstart.artifacts import results
 
 # Another batch size makes extraction run again: once, and not for each size.
 COMMON = {"extract.batch_size": 16}
@@ -23,7 +27,7 @@ COMMON = {"extract.batch_size": 16}
 
 @pytest.fixture(scope="module")
 def queued(_reproduced, tmp_path_factory) -> Project:
-    """The project after a queue of two experiments, size-1 and size-2, of two and four training images a class."""
+    """The project after a queue of two experiments, size-1 and size-2, of two and four training images per class."""
     project = Project(tmp_path_factory.mktemp("queued") / "project")
     shutil.copytree(_reproduced, project.path)
     project.set(COMMON)
@@ -83,12 +87,47 @@ def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):
     assert before.stderr == "" and "size-1" not in before.stdout and "16 │" in before.stdout
 
 
+def test_a_run_of_an_earlier_version_is_left_out_by_name(reproduced):
+    path = reproduced.path / results.TEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"mcnemar": content["mcnemar"]["fine_tuning"]}))
+    reproduced.commit("As version 0.1.0 wrote it")
+    branch = reproduced.run("git", "branch", "--show-current").stdout.strip()
+    for name in ("experiments", "compare", "learning_curve"):
+        done = module(reproduced, name, check=False)
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            f"left out {branch}: metrics/test.json has the form of an earlier version of Headstart; run it again",
+            "error: no run has a result to show: `dvc exp run`, or `dvc repro` and `git commit`, makes one",
+        ]
+
+
+def run(name, **accuracies):
+    scores = {
+        model: {"accuracy": x, "accuracy_low": x - 0.1, "accuracy_high": x + 0.1} for model, x in accuracies.items()
+    }
+    params = {"backbone.name": "MobileNet", "fine_tune.cut": 0, "train_images": 4, "head.dropout": name}
+    return experiments.Run(name, name, params, results.Results(8, scores, {}), {"train": {"cat": 9, "dog": 9}})
+
+
+def test_the_table_has_the_models_that_a_run_has(capsys):
+    def rows(*runs):
+        Console(width=160).print(experiments.table(list(runs)))
+        lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+        return [[cell.strip() for cell in line.split("│")[4:-1]] for line in lines]
+
+    plain, averaged = run("a", head=0.5, fine_tuned=0.6), run("b", head=0.5, fine_tuned=0.6, averaged=0.7)
+    head, fine_tuned = "0.5000 (0.400–0.600)", "0.6000 (0.500–0.700)"
+    assert rows(plain, averaged) == [[head, fine_tuned, "–"], [head, fine_tuned, "0.7000 (0.600–0.800)"]]
+    assert rows(plain, run("c", head=0.5, fine_tuned=0.6)) == [[head, fine_tuned], [head, fine_tuned]]
+
+
 def test_metrics_and_plots_of_two_experiments_are_held_against_each_other(queued):
     changes = json.loads(queued.dvc("metrics", "diff", "size-1", "size-2", "--json").stdout)
     assert {"old", "new", "diff"} <= changes["metrics/test.json"]["fine_tuned.loss"].keys()
     page = queued.dvc("plots", "diff", "size-1", "size-2", "-o", "page").stdout.strip()
     html = Path(page.removeprefix("file://")).read_text()
-    assert "size-1" in html and "size-2" in html and "ROC, test images" in html
+    assert "size-1" in html and "size-2" in html and "ROC curve, test images" in html
 
 
 def test_an_experiment_is_applied_or_becomes_a_branch(tried):
@@ -116,7 +155,7 @@ def test_two_experiments_are_compared_without_checking_them_out(queued):
     assert done.stdout.count(" ± ") == 0
     last = done.stdout.splitlines()[-1]
     assert re.match(
-        r"B against A, fine-tuned, 8 test images: [+-]\d+\.\d\d points, p = .*(luck|others|difference)", last
+        r"B against A, classifier, 8 test images: [+-]\d+\.\d\d points, p = .*(luck|others|difference)", last
     )
     alone = module(queued, "compare", "size-1", check=False)
     assert alone.returncode == 1
@@ -132,7 +171,7 @@ def test_the_learning_curve_is_drawn_and_only_what_is_missing_is_queued(tried):
         assert min(image.size) > 300
 
     done = module(tried, "learning_curve", "--queue", "--sizes", "2,4,8,100,1000", "--seeds", "1")
-    assert "left out: 100, 1,000 a class, since class blue has 8 training images" in done.stdout
+    assert "left out: 100, 1,000 per class, since class blue has 8 training images" in done.stdout
     commands = [line for line in done.stdout.splitlines() if line.startswith("$")]
     assert commands == ["$ dvc exp run --queue --copy-paths data/my_images -S train_images=8 -S seed=1"]
     assert tried.dvc("queue", "status").stdout.count("Queued") == 1
@@ -169,8 +208,8 @@ def grown(curve: Path, lines: int, process: subprocess.Popen) -> int:
     start = time.monotonic()
     while time.monotonic() - start < 120:
         assert process.poll() is None
-        found = curve.read_text().count("\n") if curve.exists() else 0
-        if found > lines:
-            return found
+        count = curve.read_text().count("\n") if curve.exists() else 0
+        if count > lines:
+            return count
         time.sleep(0.05)
     raise AssertionError(f"{curve} does not grow")

@@ -1,4 +1,4 @@
-"""The contracts that hold the house up: dependencies, parameters, and which room holds what."""
+"""The contracts that hold the house up: dependencies, parameters, sizes, and which room holds what."""
 
 import ast
 import json
@@ -8,20 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
-STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+from headstart.base import yaml12
 
-# Modules whose tests stand in the file of the one stage or module that they serve.
-TESTED_IN = {
-    "charts": "pipeline",
-    "dataset": "split",
-    "manifest": "split",
-    "progress": "pipeline",
-    "sources": "fetch",
-    "splitting": "split",
-}
+STAGES = yaml12.read(ROOT / "dvc.yaml")["stages"]
+PACKAGES = sorted(path.parent.name for path in (ROOT / "headstart").glob("*/__init__.py"))
+COMMANDS = sorted(path.stem for path in (ROOT / "headstart").glob("*.py") if not path.stem.startswith("__"))
 
 
 def local(name: str) -> Path | None:
@@ -46,14 +40,18 @@ def imports(file: Path) -> Iterator[str]:
 
 def closure(file: Path) -> set[Path]:
     """`file`, and the files of headstart/ and stages/ that it imports, directly or not."""
-    found, left = set(), [file]
+    files, left = set(), [file]
     while left:
         file = left.pop()
-        if file not in found:
-            found.add(file)
-            modules = [module for name in imports(file) for module in (name, name.partition(".")[0])]
-            left += [known for known in map(local, modules) if known]
-    return found
+        if file not in files:
+            files.add(file)
+            left += [known for known in map(local, imports(file)) if known]
+    return files
+
+
+def room(file: Path) -> str:
+    """The package of a module of headstart/, or the module itself at the top."""
+    return file.parts[1].removesuffix(".py")
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +59,13 @@ def imported() -> dict[str, list[str]]:
     """What Python has imported of headstart/ after importing each stage's script."""
     script = """if True:
         import importlib, json, sys
-        seen = {}
+        modules = {}
         for stage in sys.argv[1:]:
             for name in [name for name in sys.modules if name.partition(".")[0] in ("headstart", "stages")]:
                 del sys.modules[name]
             importlib.import_module(f"stages.{stage}")
-            seen[stage] = [name for name in sys.modules if name.partition(".")[0] == "headstart"]
-        print(json.dumps(seen))
+            modules[stage] = [name for name in sys.modules if name.partition(".")[0] == "headstart"]
+        print(json.dumps(modules))
     """
     done = subprocess.run([sys.executable, "-c", script, *STAGES], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -75,10 +73,17 @@ def imported() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_lists_the_code_that_it_runs_and_no_other(stage, imported):
-    listed = {Path(dep) for dep in STAGES[stage]["deps"] if dep.startswith(("stages/", "headstart/"))}
-    run = {Path("stages", f"{stage}.py"), *map(local, imported[stage])}
-    assert listed == run | closure(Path("stages", f"{stage}.py"))
+def test_a_stage_lists_its_script_and_just_the_packages_that_it_imports(stage, imported):
+    script = Path("stages", f"{stage}.py")
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("stages/", "headstart/"))}
+    files = closure(script) | {local(name) for name in imported[stage]}
+    packages = {f"headstart/{room(file)}" for file in files if file.parts[0] == "headstart"} - {"headstart/__init__"}
+    assert listed == packages | {str(script)}
+
+
+def test_nothing_that_is_run_lies_outside_of_a_package():
+    tree = ast.parse((ROOT / "headstart/__init__.py").read_text())
+    assert len(tree.body) == 1 and ast.get_docstring(tree), "no stage lists headstart/__init__.py: it holds a docstring"
 
 
 def test_a_stage_is_run_from_its_own_script():
@@ -88,10 +93,44 @@ def test_a_stage_is_run_from_its_own_script():
     assert {f"{stage}.py" for stage in STAGES} == {path.name for path in (ROOT / "stages").glob("*.py")}
 
 
-def test_the_library_imports_nothing_from_stages():
+def test_the_library_imports_no_stage_and_its_packages_no_command():
     files = [path.relative_to(ROOT) for path in (ROOT / "headstart").rglob("*.py")]
-    assert len(files) > 10
+    assert len(files) > 40
     assert [file for file in files if any(name.partition(".")[0] == "stages" for name in imports(file))] == []
+    commands = {Path("headstart", f"{name}.py") for name in COMMANDS}
+    inside = [*(file for file in files if len(file.parts) > 2), *(Path("stages", f"{stage}.py") for stage in STAGES)]
+    assert [file for file in inside if commands & set(map(local, imports(file)))] == []
+
+
+def arrows() -> set[tuple[str, str]]:
+    """Which package or top-level module of headstart/ imports from which other one."""
+    pairs = set()
+    for path in (ROOT / "headstart").rglob("*.py"):
+        file = path.relative_to(ROOT)
+        targets = {target for target in map(local, imports(file)) if target and target.parts[0] == "headstart"}
+        pairs |= {(room(file), room(target)) for target in targets}
+    return {(here, there) for here, there in pairs if here != there and there != "__init__"}
+
+
+def test_packages_import_each_other_in_one_direction_and_sparingly():
+    left = arrows()
+    assert 20 < len(left) <= 45, sorted(left)
+    rooms = {*PACKAGES, *COMMANDS}
+    while rooms:
+        ground = {name for name in rooms if not any(here == name and there in rooms for here, there in left)}
+        assert ground, f"these import each other in a circle: {sorted(rooms)}"
+        rooms -= ground
+
+
+def test_what_is_read_is_short():
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 160
+    for path in (ROOT / "stages").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 90, path
+    for folder in ("headstart", "stages", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    assert node.end_lineno - node.lineno + 1 <= 50, f"{path}: {node.name}"
 
 
 def names(section: dict, prefix: str = "") -> Iterator[str]:
@@ -102,7 +141,7 @@ def names(section: dict, prefix: str = "") -> Iterator[str]:
 
 
 def test_every_parameter_is_declared_by_a_stage_and_every_declared_one_is_there():
-    there = set(names(YAML(typ="safe", pure=True).load(ROOT / "params.yaml")))
+    there = set(names(yaml12.read(ROOT / "params.yaml")))
     declared = {name for stage in STAGES.values() for name in stage["params"]}
     covered = {name for name in there if any(name == entry or name.startswith(entry + ".") for entry in declared)}
     sections = {name for name in there if any(entry.startswith(name + ".") for entry in declared)}
@@ -130,14 +169,17 @@ def test_a_stage_that_touches_an_undeclared_parameter_fails(project, stage, lost
     yaml.dump(pipeline, path)
     done = project.stage(stage)
     assert done.returncode == 1
-    told = done.stderr.splitlines()[-1]
-    assert told.startswith(f"error: stage {stage} touches {named}, which dvc.yaml does not declare for it: add it to")
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"error: stage {stage} touches {named}, which dvc.yaml does not declare for it: add it")
     assert "Traceback" not in done.stderr
 
 
-def test_every_module_has_its_tests():
-    modules = [path.stem for room in ("headstart", "stages") for path in (ROOT / room).glob("*.py")]
-    modules = sorted(name for name in modules if name != "__init__")
-    files = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert [name for name in modules if TESTED_IN.get(name, name) not in files] == []
-    assert [name for name in TESTED_IN if name not in modules or name in files] == [], "not needed in TESTED_IN"
+def test_every_package_and_stage_has_its_tests():
+    files = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    assert {file.parts[0] for file in files if len(file.parts) > 1} >= {*PACKAGES, "stages"} - {"labels", "sources"}
+    assert {Path("stages", f"test_{stage}.py") for stage in STAGES} <= files
+    assert {Path(f"test_{name}.py") for name in COMMANDS} - {
+        Path("test_params.py"),  # base/test_params.py
+        Path("test_remote.py"),  # team/test_remote.py
+        Path("test_sharing.py"),
+    } <= files

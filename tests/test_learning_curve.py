@@ -1,22 +1,26 @@
 """How many images do I need? On errors made up for it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from rich.console import Console
 from scipy.stats import binomtest
 
 from headstart import learning_curve
-from headstart.errors import UserError
+from headstart.artifacts.results import Results
+from headstart.base import checkpoint
+from headstart.base.errors import UserError
 from headstart.experiments import Run
 
 
-def run(size, error, seed=1, images=1000, **params):
-    test = {"head": {"accuracy": 1 - error}, "fine_tuned": {"accuracy": 1 - error / 2}, "images": images}
-    return Run("", "", {"seed": seed, "train_images": size, **params}, test, {})
+def run(size, error, seed=1, averaged=False, **params):
+    scores = {"head": {"accuracy": 1 - error}, "fine_tuned": {"accuracy": 1 - error / 2}}
+    if averaged:
+        scores["averaged"] = {"accuracy": 1 - error / 4}
+    return Run("", "", {"seed": seed, "train_images": size, **params}, Results(1000, scores, {}), {})
 
 
 def law(sizes):
@@ -50,27 +54,33 @@ def test_too_little_to_fit_is_no_power_law(sizes, errors):
 
 def test_runs_of_other_parameters_and_of_all_images_are_no_points():
     current = {"seed": 1, "train_images": None, "rate": 0.1}
-    wanted = [run(size, 0.1, seed, rate=0.1) for size in (100, 50) for seed in (2, 1)]
-    found = learning_curve.points([*wanted, run(50, 0.1, 3, rate=0.2), run(None, 0.1, rate=0.1)], current)
-    assert {size: [one.params["seed"] for one in runs] for size, runs in found.items()} == {50: [1, 2], 100: [1, 2]}
-    assert list(found) == [50, 100]
+    same = [run(size, 0.1, seed, rate=0.1) for size in (100, 50) for seed in (2, 1)]
+    curve = learning_curve.points([*same, run(50, 0.1, 3, rate=0.2), run(None, 0.1, rate=0.1)], current)
+    assert {size: [run.params["seed"] for run in runs] for size, runs in curve.items()} == {50: [1, 2], 100: [1, 2]}
+    assert list(curve) == [50, 100]
 
 
-def test_the_plot_and_the_words(tmp_path):
-    found = {
-        size: [run(size, error, seed) for seed, error in enumerate(law(size) * np.array([0.9, 1, 1.1]))]
+@pytest.mark.parametrize("averaged", [False, True])
+def test_the_plot_and_the_words(tmp_path, capsys, averaged):
+    curve = {
+        size: [run(size, error, seed, averaged) for seed, error in enumerate(law(size) * np.array([0.9, 1, 1.1]))]
         for size in SIZES
     }
-    fits = learning_curve.draw(tmp_path / "new/curve.png", found)
+    fits = learning_curve.draw(tmp_path / "new/curve.png", curve)
     with Image.open(tmp_path / "new/curve.png") as image:
         image.load()
         assert np.asarray(image.convert("L")).std() > 10
+    assert list(fits) == ["head", "fine_tuned", "averaged"][: 2 + averaged]
     assert fits["fine_tuned"].at(2000) == pytest.approx(fits["head"].at(2000) / 2, rel=0.02)
-    words = learning_curve.in_words("head alone", fits["head"], 1000)
-    assert words.startswith("head alone: error = 0.5·n^-0.400; 3.15% at 1,000 a class, so twice the images would bring")
-    assert learning_curve.in_words("head alone", None, 1000).startswith("head alone: no power law")
+    sentence = learning_curve.sentence("head alone", fits["head"], 1000)
+    assert sentence.startswith(
+        "head alone: error = 0.5·n^-0.400; 3.15% at 1,000 per class, so twice the images would bring"
+    )
+    assert learning_curve.sentence("head alone", None, 1000).startswith("head alone: no power law")
     flat = learning_curve.PowerLaw(np.array(SIZES), np.array([0.1, 0.11, 0.12, 0.13, 0.14]), 1000)
-    assert "brought nothing" in learning_curve.in_words("head alone", flat, 1000)
+    assert "brought nothing" in learning_curve.sentence("head alone", flat, 1000)
+    Console(width=120).print(learning_curve.table(curve))
+    assert ("averaged over flips, error" in capsys.readouterr().out) == averaged
 
 
 def test_an_interval_is_wilsons(capsys):
@@ -82,27 +92,32 @@ def test_an_interval_is_wilsons(capsys):
 
 
 def test_no_error_at_all_is_drawn(tmp_path):
-    found = {size: [run(size, 0.0)] for size in SIZES}
-    assert learning_curve.draw(tmp_path / "curve.png", found) == {"head": None, "fine_tuned": None}
+    curve = {size: [run(size, 0.0)] for size in SIZES}
+    assert learning_curve.draw(tmp_path / "curve.png", curve) == {"head": None, "fine_tuned": None}
 
 
 @pytest.mark.parametrize("arguments", [["--sizes", "50,many"], ["--sizes", "0"], ["--seeds", ""]])
-def test_what_is_no_number_is_told(arguments, monkeypatch):
+def test_what_is_no_whole_number_is_refused(arguments, monkeypatch):
     monkeypatch.setattr("sys.argv", ["learning_curve", *arguments])
     with pytest.raises(
-        UserError, match=f"{arguments[0]}: got '{arguments[1]}'; takes whole numbers from [01] with commas between"
+        UserError, match=f"{arguments[0]}: got '{arguments[1]}'; takes whole numbers from [01] on, separated by commas"
     ):
         learning_curve.main()
 
 
-def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch):
-    root = Path(__file__).parent.parent
-    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch, capsys):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"no metrics/dataset\.json here: run `dvc repro extract` first"):
+    with pytest.raises(UserError, match=r"no metrics/dataset\.json here: run `dvc repro split`"):
         learning_curve.queue([50], [1])
     (tmp_path / "metrics").mkdir()
     counts = {"train": {"cat": 40, "dog": 49}}
     (tmp_path / "metrics/dataset.json").write_text(json.dumps({"counts": counts}))
     monkeypatch.setattr(learning_curve.subprocess, "run", lambda *_: pytest.fail("something was queued"))
+    for name in ("extract-1", "fine_tune-1"):
+        (checkpoint.CHECKPOINTS / name).mkdir(parents=True)
+        (checkpoint.CHECKPOINTS / name / checkpoint.FINISHED).touch()
     learning_curve.queue([50, 1000], [1])
+    output = capsys.readouterr().out
+    assert output == "left out: 50, 1,000 per class, since class cat has 40 training images\n"
+    assert [path.name for path in checkpoint.CHECKPOINTS.iterdir()] == ["fine_tune-1"]

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COLOURS, SMALL, Project, draw
+from conftest import COLOURS, ROOT, SMALL, Project, draw
 from PIL import Image
-from ruamel.yaml import YAML
 
-from headstart import params
+from headstart.base import params, yaml12
 
-ROOT = Path(__file__).parent.parent
 ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
 
 # Every parameter, another value than the tests' project has, and the stages that take it.
@@ -79,41 +77,18 @@ PARAMETERS = [
     ("dataset.path", "data/other_images", "fetch split extract fine_tune evaluate"),
 ]
 
-# Every module of headstart/, and the stages that run it.
-MODULES = {
-    "__init__": "fetch split extract train_head fine_tune evaluate",
-    "archive": "split extract fine_tune evaluate",
-    "augment": "extract fine_tune",
-    "backbones": "extract train_head fine_tune evaluate",
-    "batches": "extract fine_tune",
-    "charts": "evaluate",
-    "checkpoint": "extract train_head fine_tune evaluate",
-    "compare": "",
-    "dataset": "split",
-    "efficientnet_lite": "extract train_head fine_tune evaluate",
-    "engines": "extract evaluate",
-    "errors": "fetch split extract train_head fine_tune evaluate",
-    "experiments": "",
-    "features": "extract train_head fine_tune evaluate",
-    "files": "fetch split extract train_head fine_tune evaluate",
-    "galleries": "evaluate",
-    "images": "split extract train_head fine_tune evaluate",
-    "learning_curve": "",
-    "manifest": "split extract train_head fine_tune evaluate",
-    "models": "train_head fine_tune evaluate",
-    "params": "fetch split extract train_head fine_tune evaluate",
-    "predict": "evaluate",
-    "preset": "",
-    "progress": "fetch split extract train_head fine_tune evaluate",
-    "remote": "",
-    "report": "",
-    "runtime": "extract train_head fine_tune evaluate",
-    "scores": "evaluate",
-    "sharing": "",
-    "sources": "fetch extract fine_tune",
-    "splitting": "split",
-    "torch_pickle": "extract train_head fine_tune evaluate",
+# Every package of headstart/, and the stages that run it; what lies beside them, the commands, changes no stage.
+PACKAGES = {
+    "base": "fetch split extract train_head fine_tune evaluate",
+    "artifacts": "split extract train_head fine_tune evaluate",
+    "sources": "fetch",
+    "images": "split extract fine_tune evaluate",
+    "labels": "split",
+    "backbones": "extract fine_tune",
     "training": "train_head fine_tune",
+    "classifier": "fine_tune evaluate",
+    "evaluation": "evaluate",
+    "team": "",
 }
 
 
@@ -133,7 +108,7 @@ def changed(settled, monkeypatch):
 
     monkeypatch.chdir(settled.path)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", settled.environment["DVC_SITE_CACHE_DIR"])
-    files = [Path("params.yaml"), *Path("headstart").glob("*.py"), *Path("stages").glob("*.py")]
+    files = [Path("params.yaml"), *Path("headstart").rglob("*.py"), *Path("stages").glob("*.py")]
     kept = {path: path.read_bytes() for path in files}
 
     def stages() -> set[str]:
@@ -157,10 +132,29 @@ def test_a_parameter_changes_exactly_the_stages_that_take_it(settled, changed, n
     assert changed() == set(stages.split())
 
 
-@pytest.mark.parametrize(("module", "stages"), MODULES.items(), ids=MODULES)
-def test_a_module_changes_exactly_the_stages_that_run_it(settled, changed, module, stages):
-    comment(settled, f"headstart/{module}.py")
+@pytest.mark.parametrize(("package", "stages"), PACKAGES.items(), ids=PACKAGES)
+def test_a_package_changes_exactly_the_stages_that_run_it(settled, changed, package, stages):
+    comment(settled, f"headstart/{package}/__init__.py")
     assert changed() == set(stages.split())
+
+
+def test_a_new_module_touches_no_yaml(settled, changed):
+    (settled.path / "headstart/labels/handwriting.py").write_text("")
+    assert changed() == {"split"}
+    (settled.path / "headstart/labels/handwriting.py").unlink()
+
+
+def test_what_python_compiles_changes_nothing(settled, changed):
+    compiled = settled.path / "headstart/base/__pycache__"
+    compiled.mkdir(exist_ok=True)
+    (compiled / "other.pyc").write_bytes(b"compiled")
+    assert changed() == set()
+
+
+def test_a_command_changes_no_stage(settled, changed):
+    for path in (settled.path / "headstart").glob("*.py"):
+        comment(settled, f"headstart/{path.name}")
+    assert changed() == set()
 
 
 @pytest.mark.parametrize("stage", ALL)
@@ -169,13 +163,13 @@ def test_a_script_changes_exactly_its_stage(settled, changed, stage):
     assert changed() == {stage}
 
 
-def test_no_parameter_and_no_module_is_forgotten_above():
-    document = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+def test_no_parameter_and_no_package_is_forgotten_above():
+    document = yaml12.read(ROOT / "params.yaml")
     assert leaves(document, "") == set(SMALL)
     assert {row[0] for row in PARAMETERS} == set(SMALL) - {"dataset.table"} | {
         f"dataset.table.{name}" for name in params.Table.model_fields
     }
-    assert set(MODULES) == {path.stem for path in (ROOT / "headstart").glob("*.py")}
+    assert set(PACKAGES) == {path.parent.name for path in (ROOT / "headstart").glob("*/__init__.py")}
 
 
 def leaves(section: dict[str, Any], prefix: str) -> set[str]:
@@ -193,7 +187,7 @@ def comment(project: Project, file: str) -> None:
 
 def outputs(project: Project) -> dict[str, str]:
     """The hashes of everything that the stages wrote, from dvc.lock."""
-    lock = YAML(typ="safe", pure=True).load(project.path / "dvc.lock")
+    lock = yaml12.read(project.path / "dvc.lock")
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
 
@@ -211,7 +205,7 @@ def test_a_second_run_runs_nothing_and_a_head_parameter_runs_from_the_head_on(re
 
     page = reproduced.dvc("plots", "show", "-o", "page").stdout.strip()
     html = Path(page.removeprefix("file://")).read_text()
-    for title in ("Head, loss an epoch", "Test images, fine-tuned model", "ROC, test images", "wrong.png"):
+    for title in ("Head: loss per epoch", "test images: classifier", "ROC curve, test images", "wrong.png"):
         assert title in html
 
 
@@ -231,10 +225,31 @@ def test_a_fine_tuning_parameter_runs_fine_tuning_and_what_follows(reproduced):
     assert reproduced.ran(reproduced.repro()) == ["fine_tune", "evaluate"]
 
 
+def test_other_views_and_another_backbone_of_the_same_features_leave_the_head(reproduced):
+    """The table above says what runs at first; what is the same bytes after that goes no further."""
+    before = outputs(reproduced)
+    reproduced.set({"fine_tune.views": 2, "fine_tune.cut": "conv_pw_11_relu"})
+    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "evaluate"]
+    reproduced.set({"fine_tune.views": 3})
+    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "evaluate"]
+    comment(reproduced, "headstart/backbones/registry.py")
+    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune"]
+    after = outputs(reproduced)
+    assert [after[name] for name in ("data/features/bottleneck.npy", "models/head.keras")] == [
+        before[name] for name in ("data/features/bottleneck.npy", "models/head.keras")
+    ]
+    assert after["data/features/cut"] != before["data/features/cut"]
+
+
+def test_a_change_to_sources_runs_fetch_alone(reproduced):
+    comment(reproduced, "headstart/sources/web.py")
+    assert reproduced.ran(reproduced.repro()) == ["fetch"]
+
+
 def test_a_change_that_gives_the_same_outputs_goes_no_further(reproduced):
     before = outputs(reproduced)
-    comment(reproduced, "headstart/splitting.py")
-    comment(reproduced, "headstart/scores.py")
+    comment(reproduced, "headstart/labels/splitting.py")
+    comment(reproduced, "headstart/evaluation/scores.py")
     assert reproduced.ran(reproduced.repro()) == ["split", "evaluate"]
     assert outputs(reproduced) == before
 

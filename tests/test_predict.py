@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart import images, models, predict
-from headstart.errors import UserError
-from headstart.runtime import keras
+from headstart import predict
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras
+from headstart.classifier import file, joining
 
 ROOT = Path(__file__).parent.parent
 SIZE = 16
 
 
-def classifier(path, classes=("blue", "red")):
+def classifier(path, classes=("blue", "red"), axes=()):
     """Saves a model that tells the classes by their colour: red for class 1; or red, green, blue for three."""
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -29,7 +30,7 @@ def classifier(path, classes=("blue", "red")):
         layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
     model = keras.Model(inputs, layer(means))
     layer.set_weights([kernel, np.zeros(kernel.shape[1])])
-    models.save(model, path, list(classes))
+    file.save(joining.averaged(model, axes), path, list(classes))
     return path
 
 
@@ -42,7 +43,7 @@ def photo(path, colour, size=(30, 20)):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    classifier(models.CLASSIFIER)
+    classifier(file.CLASSIFIER)
     return tmp_path
 
 
@@ -51,7 +52,7 @@ def output(capsys, *arguments):
     return status, capsys.readouterr().out
 
 
-def test_one_line_an_image_with_path_class_and_probability(here, capsys):
+def test_one_line_per_image_with_path_class_and_probability(here, capsys):
     photo(Path("one.png"), "red")
     photo(Path("more/deep/b.gif"), "blue")
     photo(Path("more/A.PNG"), "red")
@@ -71,9 +72,9 @@ def test_more_than_a_batch_keeps_its_order(here, capsys):
         photo(Path(f"many/{i:02}.png"), "red" if i % 3 else "blue")
     Path("many/40.png").write_bytes(b"")
     status, text = output(capsys, "many", "--csv")
-    found = [row["class"] for row in csv.DictReader(io.StringIO(text))]
+    answers = [row["class"] for row in csv.DictReader(io.StringIO(text))]
     assert status == 1
-    assert found == ["" if i == 40 else "red" if i % 3 else "blue" for i in range(75)]
+    assert answers == ["" if i == 40 else "red" if i % 3 else "blue" for i in range(75)]
 
 
 def test_broken_and_missing_images_are_reported_and_the_rest_goes_on(here, capsys):
@@ -102,15 +103,15 @@ def test_links_pipes_and_other_endings_in_a_folder(here, capsys):
     for name in ("e.heic", "notes.txt", ".hidden.png"):
         Path("photos", name).write_bytes(b"")
     status = predict.main(["photos"])
-    found = capsys.readouterr()
+    output = capsys.readouterr()
     assert status == 1
-    assert [line.split()[:2] for line in found.out.splitlines()] == [
+    assert [line.split()[:2] for line in output.out.splitlines()] == [
         ["photos/a.png", "red"],
         ["photos/b.png", "red"],
         ["photos/c.png", "error:"],
         ["photos/d.png", "error:"],
     ]
-    assert "photos: left out 2 of another ending than .jpg" in found.err
+    assert "photos: left out 2 whose names do not end in .jpg, " in output.err
 
 
 def test_json_is_a_list_with_all_probabilities(here, capsys):
@@ -162,19 +163,15 @@ def test_three_classes(here, capsys):
 
 
 def test_exactly_one_half_is_class_one():
-    assert predict.entry("x", np.array([0.5, 0.5], "float32"), ["a", "b"])["class"] == "b"
+    assert predict.entry("x", np.array([[0.5, 0.5]], "float32"), ["a", "b"])["class"] == "b"
 
 
-def test_probabilities_are_those_of_the_model_itself(here):
-    model, about = models.load(models.CLASSIFIER)
-    generator = np.random.default_rng(1)
-    files = []
-    for i in range(5):
-        files.append(Path(f"{i}.png"))
-        Image.fromarray(generator.integers(0, 256, (40, 50, 3), dtype="uint8")).save(files[-1])
-    found = np.stack(list(predict.probabilities(model, about["size"], [file.read_bytes for file in files])))
-    pixels = np.stack([images.read(file.read_bytes(), SIZE) for file in files])
-    np.testing.assert_allclose(found, models.probabilities(model.predict(pixels, verbose=0)), atol=1e-6)
+def test_a_classifier_that_averages_over_flips_gives_its_average(here, capsys):
+    classifier(Path("mean.keras"), axes=(1, 2))
+    photo(Path("one.png"), "red")
+    _, text = output(capsys, "one.png", "--model", "mean.keras", "--json")
+    (entry,) = json.loads(text)
+    assert entry["probabilities"] == pytest.approx({"blue": 0.017986, "red": 0.982014}, abs=1e-6)
 
 
 def test_without_a_model_one_line_says_so(here):

@@ -1,6 +1,7 @@
 """A preset changes the values that it names, and nothing else in params.yaml."""
 
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -8,17 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+from conftest import ROOT
 
-from headstart import params, preset
-from headstart.errors import UserError
+from headstart import preset
+from headstart.base import params, yaml12
+from headstart.base.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
@@ -28,32 +29,63 @@ def write(name: str, text: str) -> None:
     Path("presets", f"{name}.yaml").write_text(text)
 
 
-def values(path: Path = params.PARAMS) -> dict:
-    return YAML(typ="safe", pure=True).load(path)
-
-
 def leaves(section: dict, prefix: str = "") -> dict:
-    found = {}
+    values = {}
     for name, value in section.items():
-        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
+        values |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return values
 
 
 def test_values_change_and_comments_stay():
     before = params.PARAMS.read_text()
     write("mine", "head:\n  dropout: 0.75\n  hidden: [64, 32]\n  early_stopping: 3\nbackbone:\n  sha256: null\n")
-    dropout, old = values()["head"]["dropout"], values()["backbone"]["sha256"]
+    old = leaves(yaml12.read(params.PARAMS))
     assert preset.apply("mine") == [
-        f"head.dropout: {dropout} -> 0.75",
+        f"head.dropout: {old['head.dropout']} -> 0.75",
         "head.hidden: [] -> [64, 32]",
         "head.early_stopping: null -> 3",
-        f"backbone.sha256: {old} -> null",
+        f"backbone.sha256: {old['backbone.sha256']} -> null",
     ]
-    expected = leaves(YAML(typ="safe", pure=True).load(before))
-    expected |= {"head.dropout": 0.75, "head.hidden": [64, 32], "head.early_stopping": 3, "backbone.sha256": None}
-    assert leaves(values()) == expected
+    new = {"head.dropout": 0.75, "head.hidden": [64, 32], "head.early_stopping": 3, "backbone.sha256": None}
+    assert leaves(yaml12.read(params.PARAMS)) == old | new
     comments = re.compile(r"#.*")
     assert comments.findall(params.PARAMS.read_text()) == comments.findall(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("head: {hidden: [64, 32]}", "  hidden: [64, 32]  "),
+        ("dataset: {classes: [on, '1', 1e-4x]}", "  classes: [on, '1', 1e-4x]\n"),
+        ("dataset: {classes: null}", "  classes: null\n"),
+        ("head: {learning_rate: 1e-4}", "  learning_rate: 0.0001\n"),
+        ("fine_tune: {cut: on}", "  cut: on  "),
+        ("fine_tune: {cut: 0x10}", "  cut: 16  "),
+        ("backbone: {weights: '1e-4'}", "  weights: '1e-4'\n"),
+        ("dataset: {table: {values: null}}", "    values: null  "),
+    ],
+)
+def test_a_value_is_written_as_dvc_reads_it_and_in_one_line(text, line):
+    write("mine", text)
+    assert preset.apply("mine")
+    assert line in params.PARAMS.read_text()
+    assert leaves(yaml12.parse(text)).items() <= leaves(yaml12.read(params.PARAMS)).items()
+
+
+def test_a_section_that_was_null_is_written_whole():
+    write("folders", "dataset: {labels: folders, table: null}")
+    preset.apply("folders")
+    table = {
+        "file": "a.csv",
+        "delimiter": ",",
+        "header": False,
+        "image": 0,
+        "label": "1",
+        "values": {"0": "a", "1": "b"},
+    }
+    write("mine", f"dataset: {{labels: table, table: {json.dumps(table)}}}")
+    assert preset.apply("mine") == ["dataset.labels: folders -> table", f"dataset.table: null -> {json.dumps(table)}"]
+    assert yaml12.read(params.PARAMS)["dataset"]["table"] == table
 
 
 def test_there_and_back_gives_the_same_bytes():
@@ -79,8 +111,9 @@ def test_nothing_to_change_leaves_the_file_alone():
         ("head:\n  dropuot: 0.5\n", "no parameter head.dropuot"),
         ("head:\n  dropout: 1.5\n", "head.dropout: got 1.5"),
         ("head: 3\n", "does not go into"),
-        ("- 1\n", "takes parameters"),
-        ("head: [\n", "not valid YAML"),
+        ("- 1\n", "presets/wrong.yaml: got [1]; takes parameters and their values, like params.yaml"),
+        ("head: [\n", "presets/wrong.yaml is not valid YAML, line 2: "),
+        ("seed: 2\nseed: 3\n", 'presets/wrong.yaml is not valid YAML, line 2: found duplicate key "seed"'),
     ],
 )
 def test_a_preset_that_does_not_fit_changes_nothing(text, message):
@@ -92,16 +125,16 @@ def test_a_preset_that_does_not_fit_changes_nothing(text, message):
 
 
 def test_the_projects_presets_do_not_depend_on_what_was_applied_before():
-    assert len({frozenset(leaves(values(Path(f"presets/{name}.yaml")))) for name in NAMES}) == 1
+    assert len({frozenset(leaves(yaml12.read(Path(f"presets/{name}.yaml")))) for name in NAMES}) == 1
     fresh = params.PARAMS.read_bytes()
     for first, last in itertools.permutations(NAMES, 2):
         params.PARAMS.write_bytes(fresh)
         preset.apply(last)
-        alone = values()
+        expected = yaml12.read(params.PARAMS)
         params.PARAMS.write_bytes(fresh)
         preset.apply(first)
         preset.apply(last)
-        assert values() == alone, (first, last)
+        assert yaml12.read(params.PARAMS) == expected, (first, last)
 
 
 def test_the_default_is_the_preset_solar_cells():

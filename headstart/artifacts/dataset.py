@@ -1,0 +1,63 @@
+"""`metrics/dataset.json`: how many images each split has, and which files were left out and why.
+
+classes      the names of the classes, in the order of their indices
+counts       the images in use: {split: {class: number}}
+found        the labelled images of the source
+unused       how many of them can be used but were not needed for a split
+left_out     the files that are not used, by path: [{path, reason}]
+duplicates   images of equal pixels, which stay in one split: [[path, path, …]]
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headstart.artifacts.manifest import SPLITS, Manifest
+from headstart.base import files
+from headstart.base.errors import UserError
+
+DATASET = Path("metrics/dataset.json")
+
+
+class LeftOut(NamedTuple):
+    """A file of the source that is not used: its path there, and why."""
+
+    path: str
+    reason: str
+
+
+def summarize(
+    manifest: Manifest, found: int, unused: int, left_out: list[LeftOut], duplicates: list[list[str]]
+) -> dict[str, Any]:
+    """Return what the file holds; `left_out` and `duplicates` may come in any order."""
+    counts = Counter(zip(manifest.splits.tolist(), manifest.labels.tolist(), strict=True))
+    return {
+        "classes": manifest.classes,
+        "counts": {
+            split: {name: counts[split, index] for index, name in enumerate(manifest.classes)} for split in SPLITS
+        },
+        "found": found,
+        "unused": unused,
+        "left_out": [entry._asdict() for entry in sorted(left_out)],
+        "duplicates": sorted(duplicates),
+    }
+
+
+def write(summary: dict[str, Any], project: Path = Path()) -> None:
+    """Write what `summarize` returned, whole or not at all. project: its folder; default: the current one."""
+    files.write_text(project / DATASET, json.dumps(summary, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read(project: Path = Path()) -> dict[str, Any]:
+    """Return what the file of `project` (default: the current folder) holds; its keys are listed above.
+
+    Raises UserError where the file is missing or is not JSON.
+    """
+    path = project / DATASET
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no {path} here: run `dvc repro split` to write it") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): run `dvc repro --force split`") from None

@@ -1,0 +1,72 @@
+"""The manifest: the one list of the images in use, which says what each row of every array is."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headstart.base import files
+from headstart.base.errors import UserError
+
+MANIFEST = Path("data/manifest.csv")
+CLASSES = Path("data/classes.json")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The images in use, one row each, sorted by path.
+
+    `classes`: names, in the order of their indices; `paths`: inside the source; `labels`: int64 (n,), indices into
+    `classes`; `splits`: str (n,), each one of `SPLITS`; `sha256`: of the decoded pixels (`decoding.pixel_hash`).
+    """
+
+    classes: list[str]
+    paths: list[str]
+    labels: np.ndarray
+    splits: np.ndarray
+    sha256: list[str]
+
+    def rows(self, split: str) -> np.ndarray:
+        """The indices of the split's rows, ascending: int64 (k,)."""
+        return np.flatnonzero(self.splits == split)
+
+
+def read(project: Path = Path()) -> Manifest:
+    """Return the manifest that `data/manifest.csv` and `data/classes.json` hold.
+
+    project: the folder that they lie in; default: the current one. Raises UserError where one of them is missing, and
+    where they do not match.
+    """
+    try:
+        classes = json.loads((project / CLASSES).read_text(encoding="utf-8"))
+        with (project / MANIFEST).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        indices = {name: index for index, name in enumerate(classes)}
+        return Manifest(
+            classes=classes,
+            paths=[row["path"] for row in rows],
+            labels=np.array([indices[row["label"]] for row in rows], np.int64),
+            splits=np.array([row["split"] for row in rows], str),
+            sha256=[row["sha256"] for row in rows],
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"no {error.filename} here: run `dvc repro split` to write it") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{MANIFEST} and {CLASSES} do not match ({error}): run `dvc repro --force split`") from None
+
+
+def write(manifest: Manifest, project: Path = Path()) -> None:
+    """Write `data/manifest.csv` and `data/classes.json` in the folder `project`, each whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "split", "sha256"])
+    for path, label, split, sha256 in zip(
+        manifest.paths, manifest.labels, manifest.splits, manifest.sha256, strict=True
+    ):
+        writer.writerow([path, manifest.classes[label], split, sha256])
+    files.write_text(project / CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")
+    files.write_text(project / MANIFEST, text.getvalue())

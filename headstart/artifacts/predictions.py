@@ -1,0 +1,80 @@
+"""metrics/predictions.csv: what each model predicts for each test image.
+
+Columns: image, label, then for each model MODEL (the predicted class) and one MODEL:CLASS per class (its probability,
+6 decimals). No model's name has a colon, so the first one ends it, whatever the class is called; commas, quotes and
+line ends in a name are quoted as in any CSV.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headstart.base import files
+
+PREDICTIONS = Path("metrics/predictions.csv")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test images in the order of the manifest, and what each model predicts for them.
+
+    `classes`: k names, in the order of their indices; `paths`: n, inside the source; `labels`: int64 (n,), indices into
+    `classes`; by the models' names: `predicted`, int64 (n,), the predicted class, and `probabilities`, float32 (n, k).
+    """
+
+    classes: list[str]
+    paths: list[str]
+    labels: np.ndarray
+    predicted: dict[str, np.ndarray]
+    probabilities: dict[str, np.ndarray]
+
+
+def write(predictions: Predictions, project: Path = Path()) -> None:
+    """Write metrics/predictions.csv in the folder `project`, whole or not at all."""
+    classes, text = predictions.classes, io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_columns(predictions.probabilities, classes))
+    for row, (path, label) in enumerate(zip(predictions.paths, predictions.labels, strict=True)):
+        cells = [path, classes[label]]
+        for model, probabilities in predictions.probabilities.items():
+            cells += [classes[predictions.predicted[model][row]], *(f"{value:.6f}" for value in probabilities[row])]
+        writer.writerow(cells)
+    files.write_text(project / PREDICTIONS, text.getvalue())
+
+
+def parse(text: str) -> Predictions:
+    """The predictions in `text`, the content of a metrics/predictions.csv.
+
+    Raises ValueError where the stage evaluate, as it is now, would not have written it.
+    """
+    header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    models = [column for column in header[2:] if ":" not in column]
+    classes = [column.partition(":")[2] for column in header if column.startswith(f"{models[0]}:")] if models else []
+    if not classes or header != _columns(models, classes):
+        raise ValueError(f"{PREDICTIONS} has the columns of an earlier version of Headstart, or was damaged")
+    index = {name: number for number, name in enumerate(classes)}
+    try:
+        cells = [dict(zip(header, row, strict=True)) for row in rows]
+        return Predictions(
+            classes,
+            [row["image"] for row in cells],
+            np.array([index[row["label"]] for row in cells], np.int64),
+            {model: np.array([index[row[model]] for row in cells], np.int64) for model in models},
+            {
+                model: np.array([[row[f"{model}:{name}"] for name in classes] for row in cells], np.float32)
+                for model in models
+            },
+        )
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{PREDICTIONS} is damaged ({error})") from None
+
+
+def _columns(models: Iterable[str], classes: list[str]) -> list[str]:
+    columns = ["image", "label"]
+    for model in models:
+        columns += [model, *(f"{model}:{name}" for name in classes)]
+    return columns

@@ -1,0 +1,79 @@
+"""metrics/test.json, the scores of each model on the test images, and where the pictures of the same result lie."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.base import files
+from headstart.base.errors import UserError
+
+TEST = Path("metrics/test.json")
+PICTURE = Path("metrics/result.png")
+PLOTS = Path("metrics/plots")
+# They show the images, which are not ours to publish: DVC keeps them, not Git.
+WRONG, RIGHT = Path("metrics/galleries/wrong.png"), Path("metrics/galleries/right.png")
+
+# All models that are scored, the simplest first. The last one that a run has is what models/classifier.keras delivers.
+MODELS = {"head": "head alone", "fine_tuned": "fine-tuned", "averaged": "averaged over flips"}
+# What is tested with McNemar's test: a model, and what one more step made of it.
+COMPARISONS = {"fine_tuning": ("head", "fine_tuned"), "averaging": ("fine_tuned", "averaged")}
+# The scores that every model has; one that is not defined is None.
+SCORES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "roc_auc", "average_precision")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What `evaluate` measured.
+
+    `images`: how many test images; `scores`: of each model by its name, in the order of `MODELS`, as
+    `evaluation.scores.score` returns them; `mcnemar`: of each comparison in `COMPARISONS` whose models were scored, as
+    `evaluation.scores.mcnemar` returns it.
+    """
+
+    images: int
+    scores: dict[str, dict[str, Any]]
+    mcnemar: dict[str, dict[str, Any]]
+
+    @property
+    def delivered(self) -> str:
+        """The name of the model that models/classifier.keras is."""
+        return list(self.scores)[-1]
+
+
+def write(results: Results, project: Path = Path()) -> None:
+    """Write metrics/test.json in the folder `project`, whole or not at all."""
+    content = {**results.scores, "mcnemar": results.mcnemar, "images": results.images}
+    files.write_text(project / TEST, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read(project: Path = Path()) -> Results:
+    """Read metrics/test.json in the folder `project`. Raises UserError where it is missing, damaged or out of date."""
+    try:
+        return parse(json.loads((project / TEST).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"no {TEST} here: run `dvc repro` to write it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{TEST} is not valid JSON ({error}): run `dvc repro`") from None
+    except ValueError as error:
+        raise UserError(f"{error}: run `dvc repro`") from None
+
+
+def parse(content: Any) -> Results:
+    """The results in `content`, what a JSON reader made of a metrics/test.json.
+
+    Raises ValueError where the stage evaluate, as it is now, would not have written it.
+    """
+    try:
+        scores = {name: content[name] for name in MODELS if name in content}
+        if "only_head" in content["mcnemar"]:
+            raise ValueError(f"{TEST} has the form of an earlier version of Headstart")
+        compared = {name: content["mcnemar"][name] for name, pair in COMPARISONS.items() if scores.keys() >= set(pair)}
+        missing = [f"{model}.{name}" for model in scores for name in SCORES if name not in scores[model]]
+        missing += [model for model in ("head", "fine_tuned") if model not in scores]
+        images = content["images"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{TEST} is not what the stage evaluate writes ({error!r})") from None
+    if missing:
+        raise ValueError(f"{TEST} is not what the stage evaluate writes (it lacks {', '.join(missing)})")
+    return Results(images, scores, compared)

@@ -1,0 +1,1 @@
+"""Pretrained networks without their top: building, weights, the cut, folding, engines."""

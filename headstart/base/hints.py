@@ -1,0 +1,18 @@
+"""Which known name did the user probably mean?"""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """At most `count` of the `known` names that are close to `name`, the closest first.
+
+    cutoff: how close, from 0 (anything) to 1 (equal): the ratio of `difflib.SequenceMatcher`.
+    """
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean X? ` with a space at its end, to stand inside a message; empty where no known name is close."""
+    names = nearest(name, known, cutoff=cutoff)
+    return f"did you mean {names[0]}? " if names else ""

@@ -1,0 +1,33 @@
+"""`origin.json`: where the content of `data/raw/` and of `data/raw/weights/` came from. `fetch` alone writes it."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from headstart.base import files
+
+FILE = "origin.json"
+RAW = Path("data/raw")
+WEIGHTS = RAW / "weights"
+
+
+class Origin(NamedTuple):
+    """Where the content of a folder came from."""
+
+    origin: str | None  # the source, as its parameter names it; None for the user's own images
+    file: str | None  # the name of the fetched file, inside the folder; None where there is none
+    sha256: str | None  # of the file as published
+    file_sha256: str | None  # of `file` itself, which may be a part of the published file
+
+
+def read(folder: Path) -> Origin | None:
+    """Returns what `write` recorded for `folder`; None where there is no record or a damaged one."""
+    try:
+        return Origin(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def write(folder: Path, origin: Origin) -> None:
+    """Record `origin` for `folder`, which is made where it is missing."""
+    files.write_text(folder / FILE, json.dumps(origin._asdict(), indent=2, sort_keys=True) + "\n")

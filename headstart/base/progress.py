@@ -1,0 +1,108 @@
+"""How far a long piece of work is, on standard error: a bar in a terminal, now and then a plain line elsewhere.
+
+With HEADSTART_LOG set to a file, how long the work took is written there too, one JSON object per line. It is no output
+of a stage: seconds in the metrics would make every run another one.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+Item = TypeVar("Item")
+EVERY = 10.0  # seconds between two plain lines
+LOG = "HEADSTART_LOG"  # the variable that names the log's file
+
+
+def track(iterable: Iterable[Item], what: str, total: int | None = None, unit: str = "images") -> Iterator[Item]:
+    """Yield the items of `iterable`; an item counts as done when the next one is asked for.
+
+    `what` names the work; `total` defaults to `len(iterable)`, and to unknown where there is no length.
+    """
+    if total is None and hasattr(iterable, "__len__"):
+        total = len(iterable)
+    with counter(what, total, unit) as advance:
+        for item in iterable:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def bytes_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yields a function that takes the number of bytes just done; `total` is in bytes, None where it is unknown."""
+    with counter(what, total, "MB", lambda count: f"{count / 1e6:,.1f}") as advance:
+        yield advance
+
+
+def log(**facts: Any) -> None:
+    """Append `facts` to the log, where there is one, as a JSON object on a line of its own."""
+    if file := os.environ.get(LOG):
+        with Path(file).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(facts) + "\n")
+
+
+class _Tail(ProgressColumn):
+    """Count and rate; rich's own columns know bytes, but no other unit."""
+
+    def __init__(self, line: Callable[[float, float | None], str]):
+        super().__init__()
+        self._line = line
+
+    def render(self, task: Task) -> Text:
+        return Text(self._line(task.completed, task.finished_speed or task.speed))
+
+
+@contextmanager
+def counter(
+    what: str, total: int | None, unit: str, number: Callable[[float], str] = "{:,.0f}".format
+) -> Iterator[Callable[[int], None]]:
+    """Yields a function that takes how many units were just done; `number` writes a count of them."""
+
+    def speed(rate: float | None) -> str:
+        return f", {number(rate) if rate >= 10 else f'{rate:.1f}'} {unit}/s" if rate else ""
+
+    def line(done: float, rate: float | None) -> str:
+        count = number(done) if total is None else f"{number(done)}/{number(total)}"
+        return f"{count} {unit}{speed(rate)}"
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        _Tail(line),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task(what, total=total)
+    start = printed = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, printed
+        done += count
+        if console.is_terminal:
+            bar.advance(task, count)
+        elif (now := time.monotonic()) - printed >= EVERY:
+            printed = now
+            rate = done / (now - start)
+            left = f", {(total - done) / rate:.0f} s left" if total and done else ""
+            print(f"{what}: {line(done, rate)}{left}", file=sys.stderr, flush=True)
+
+    if console.is_terminal:
+        with bar:
+            yield advance
+    else:
+        yield advance
+    seconds = time.monotonic() - start
+    rate = speed(done / seconds) if seconds else ""
+    print(f"{what}: {number(done)} {unit} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)
+    log(work=what, count=done, unit=unit, seconds=seconds)

@@ -1,0 +1,73 @@
+"""TensorFlow and Keras, brought in once: without start-up noise, with one place for seeds and determinism.
+
+Every module takes `keras` and `tf` from here, so that none of them can be imported before this is set.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+@contextlib.contextmanager
+def _standard_error_closed() -> Iterator[None]:
+    # TensorFlow's libraries log from C++ before they read TF_CPP_MIN_LOG_LEVEL; a failing import still raises.
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    # Keras imports packages that it has wrappers for, where they are: a second of each start, for nothing used here.
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+with _standard_error_closed(), _hidden("matplotlib", "sklearn"):
+    import keras
+    import tensorflow as tf
+
+tf.get_logger().setLevel(logging.ERROR)
+
+__all__ = ["ahead", "deterministic", "keras", "tf", "traced"]
+
+
+def deterministic(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow with `seed`, and let TensorFlow use only ops that give the same bits again."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """`dataset`, two elements of which are made ready ahead, beside the work on the one before them."""
+    # The thread that tunes a dataset looks after 10 ms, 20 ms, 40 ms and so on, and the end of the dataset at times
+    # waits for its next look: epochs of 12 s lasted 21 s. There is nothing to tune here.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(2).with_options(options)
+
+
+def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """Returns `model` as one graph, made at the first call: any number of uint8 images to the list of its outputs."""
+
+    @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    def run(images):
+        return keras.tree.flatten(model(images, training=False))
+
+    return run

@@ -1,0 +1,20 @@
+"""One random stream for each purpose, so that what one of them draws changes nothing elsewhere."""
+
+import numpy as np
+
+# A purpose keeps its number for good: another one draws other images, orders and views, and so changes every result.
+PURPOSES = {
+    "order": 0,  # of the training images in an epoch; number: the epoch, from 0
+    "views": 1,  # which of the fixed views of each image an epoch takes; number: the epoch, from 0
+    "subset": 2,  # the training images that train_images draws from a class; number: the class
+    "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
+}
+
+
+def rng(seed: int, purpose: str, number: int) -> np.random.Generator:
+    """The generator for one purpose and number: equal arguments give equal draws, others are independent.
+
+    seed: the parameter `seed`. purpose: one of `PURPOSES`. number: which epoch, or which class, the draws are for.
+    (The splits have a seed of their own, `split.seed`, and a view's map depends only on the image: `images.augment`.)
+    """
+    return np.random.default_rng([seed, number, PURPOSES[purpose]])

@@ -1,0 +1,1 @@
+"""The whole network: joining backbone and head, its file, inference, the decision."""

@@ -1,0 +1,46 @@
+"""A classifier's probabilities for image files, which threads decode ahead of it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras, traced
+from headstart.base.threads import in_order
+from headstart.classifier import decision
+from headstart.images import archive, decoding
+
+BATCH = 32
+# What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
+UNREADABLE = (OSError, UserError, archive.Unreadable, decoding.Broken)
+Read = Callable[[], bytes]
+
+
+def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Iterator[np.ndarray | Exception]:
+    """Run `model` on images, in batches that threads decode ahead of it.
+
+    Args:
+        model: takes uint8 (n, size, size, 3); each of its m outputs is (n, 1) or (n, k).
+        size: side of the model's images in pixels.
+        reads: for each image a function that returns the bytes of its file; it is called in another thread.
+
+    Yields:
+        For each image in turn its float32 (m, k) probabilities, one row per output of the model, or one of
+        `UNREADABLE` where it could not be read.
+    """
+    run = traced(model)  # Keras would trace the network again for the last batch, which is smaller
+    images = in_order(partial(_pixels, size), reads, ahead=2 * BATCH)
+    while batch := list(islice(images, BATCH)):
+        readable = [image for image in batch if isinstance(image, np.ndarray)]
+        outputs = run(np.stack(readable)) if readable else []
+        answers = zip(*map(decision.probabilities, outputs), strict=True)
+        yield from (np.stack(next(answers)) if isinstance(image, np.ndarray) else image for image in batch)
+
+
+def _pixels(size: int, read: Read) -> np.ndarray | Exception:
+    try:
+        return decoding.read(read(), size)
+    except UNREADABLE as error:
+        return error

@@ -1,0 +1,46 @@
+"""The whole network: a backbone and a head joined, and its answers averaged over mirror images."""
+
+from collections.abc import Callable, Sequence
+
+from headstart.base.runtime import keras
+
+MEAN = "mean"  # the layer that averages
+
+
+def join(
+    backbone: keras.Model, head: keras.Model, scale: Callable[[keras.KerasTensor], keras.KerasTensor]
+) -> keras.Model:
+    """Returns the whole network: uint8 RGB (n, size, size, 3) to what `head` gives.
+
+    scale: from pixels (n, size, size, 3), 0 to 255, to what the backbone takes (`backbones.registry.scale`).
+    """
+    inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
+    return keras.Model(inputs, head(backbone(scale(inputs))), name="classifier")
+
+
+def averaged(classifier: keras.Model, axes: Sequence[int]) -> keras.Model:
+    """Returns a classifier that gives the mean of what `classifier` gives for an image and for its mirror images.
+
+    axes: those that images are mirrored along, in every combination: 1 is up and down, 2 left and right; none gives
+        `classifier` itself. A mean over n views takes n times as long (test-time augmentation: Krizhevsky et al.,
+        ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012, section 4.1).
+    """
+    if not axes:
+        return classifier
+    views = [keras.Input(classifier.input.shape[1:], dtype="uint8", name="image")]
+    for axis in axes:
+        views += [keras.ops.flip(images, axis) for images in views]
+    mean = keras.layers.Average(name=MEAN)([classifier(images) for images in views])
+    return keras.Model(views[0], mean, name="mean_classifier")
+
+
+def parts(classifier: keras.Model) -> tuple[list[str], keras.Model]:
+    """Returns what a classifier's answer is made of: names, and a model with one output for each of them.
+
+    `fine_tuned` is the network's answer to the image as it is; `averaged`, where the classifier averages, the mean over
+    mirror images. Both are computed at the cost of the last one.
+    """
+    if MEAN not in [layer.name for layer in classifier.layers]:
+        return ["fine_tuned"], classifier
+    plain, *_ = classifier.get_layer(MEAN).input
+    return ["fine_tuned", "averaged"], keras.Model(classifier.input, [plain, classifier.output])

@@ -1,0 +1,80 @@
+"""Pictures of what a model got wrong and right. The same images and probabilities give the same bytes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from headstart.classifier import decision
+from headstart.evaluation import figures
+
+SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title
+LONGEST = 13  # characters of a class name
+Pixels = Callable[[int], np.ndarray]
+
+
+def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], read: Pixels) -> None:
+    """Draw at most 100 images that a model got wrong: the highest probability of a wrong class comes first.
+
+    Above each image stand its true class in blue and, in red, the predicted class with its probability.
+
+    Args:
+        path: the PNG to write; its folder is made.
+        labels: (n,) int, the true classes as indices into `classes`.
+        probabilities: (n, k) float.
+        classes: the k names; long ones are shortened in the picture.
+        read: returns image i, i from 0 to n - 1, as uint8 (height, width, 3); called only for the images drawn.
+    """
+    guesses = decision.predicted(probabilities)
+    missed = np.flatnonzero(guesses != labels)
+    worst = missed[np.argsort(-probabilities[missed, guesses[missed]], kind="stable")]
+    heading = f"Wrong: {len(missed):,} of {len(labels):,} images"
+    if len(missed) > 100:
+        heading += ", the worst 100"
+    _draw(path, heading, worst[:100], 10, labels, probabilities, classes, read)
+
+
+def right(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], read: Pixels) -> None:
+    """Draw the first 20 images that a model got right, in their order. Arguments as in `wrong`."""
+    correct = np.flatnonzero(decision.predicted(probabilities) == labels)
+    heading = f"Right: {len(correct):,} of {len(labels):,} images"
+    if len(correct) > 20:
+        heading += ", the first 20"
+    _draw(path, heading, correct[:20], 5, labels, probabilities, classes, read)
+
+
+def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) -> None:
+    rows = max(1, -(-len(chosen) // columns))
+    width = columns * (SIDE + GAP) + GAP
+    height = HEADING + rows * (WORDS + SIDE + GAP)
+    figure = figures.empty(width, height, layout=None)
+    # One set of axes in inches from the upper left corner: a hundred of their own would take a hundred times as long.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.text(GAP, HEADING / 2, heading, fontsize=13, weight="bold", va="center", parse_math=False)
+    if not len(chosen):
+        axes.text(width / 2, HEADING + (height - HEADING) / 2, "none", fontsize=16, color="gray", ha="center")
+    guesses = decision.predicted(probabilities)
+    for cell, i in enumerate(chosen):
+        left = GAP + cell % columns * (SIDE + GAP)
+        top = HEADING + cell // columns * (WORDS + SIDE + GAP)
+        guess = f"{_short(classes[guesses[i]])} {probabilities[i, guesses[i]]:.2f}"
+        words = {"fontsize": 8, "va": "center", "parse_math": False}
+        axes.text(left, top + 0.1, _short(classes[labels[i]]), color="blue", **words)
+        axes.text(left, top + 0.29, guess, color="red" if guesses[i] != labels[i] else "green", **words)
+        thumbnail, wide, high = _thumbnail(read(int(i)))
+        x, y = left + (SIDE - wide) / 2, top + WORDS + (SIDE - high) / 2
+        axes.imshow(thumbnail, extent=(x, x + wide, y + high, y), aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    figures.save(figure, path)
+
+
+def _thumbnail(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
+    side = round(SIDE * figures.DPI)
+    image = ImageOps.contain(Image.fromarray(pixels), (side, side), Image.Resampling.BICUBIC)
+    return np.asarray(image), image.width / figures.DPI, image.height / figures.DPI
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

@@ -1,0 +1,1 @@
+"""Images: reading them out of a zip or folder, decoding, augmenting, batching."""

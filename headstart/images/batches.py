@@ -1,0 +1,71 @@
+"""Images of a source as batches, decoded and warped by `tf.data` beside the network that takes them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from headstart.base.runtime import ahead, tf
+from headstart.base.threads import THREADS
+from headstart.images import augment, decoding
+from headstart.images.archive import Source
+
+
+def of_images(
+    source: Source, paths: Sequence[str], size: int, batch_size: int, transforms: np.ndarray | None = None
+) -> tf.data.Dataset:
+    """Returns the images at `paths`, in that order, as batches of uint8 (n, size, size, 3).
+
+    transforms: float32 (len(paths), 8), the view to take of each (`augment.transform`); None takes them as they are.
+    """
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        return np.stack([decoding.read(source.read(paths[index]), size) for index in indices])
+
+    def decode(indices: tf.Tensor) -> tf.Tensor:
+        # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
+        pixels = tf.numpy_function(read, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (None, size, size, 3))
+
+    indices = tf.data.Dataset.range(len(paths)).batch(batch_size)
+    if transforms is None:
+        return ahead(indices.map(decode, THREADS, deterministic=True))
+    maps = tf.data.Dataset.from_tensor_slices(transforms).batch(batch_size)
+    warped = tf.data.Dataset.zip(indices, maps).map(
+        lambda index, views: augment.warp(decode(index), views), THREADS, deterministic=True
+    )
+    return ahead(warped)
+
+
+class Batch(NamedTuple):
+    """Images to compute, uint8 (n, size, size, 3): as they are, or through the views `transforms`, float32 (n, 8).
+
+    done: at the end of a block, how many images are finished with this batch, counted from 0 at the first of all.
+    """
+
+    images: np.ndarray
+    transforms: np.ndarray | None = None
+    done: int | None = None
+
+
+def with_views(
+    images: Iterable[np.ndarray], transforms: dict[int, list[np.ndarray]], batch_size: int, rows: range, block: int
+) -> Iterator[Batch]:
+    """Yields batches of images, and of the views of some of them: an image is decoded once for all of its views.
+
+    images: the decoded batches, uint8 (n, size, size, 3), of the images `rows`. transforms: by row, its other views,
+    each float32 (8,). batch_size: of a batch of views. block: batches of `images` after which no view is left over.
+    """
+    row, views = rows.start, []
+    for number, batch in enumerate(images, 1):
+        ready = [Batch(batch)]
+        for image in batch:
+            views += [(image, view) for view in transforms.get(row, [])]
+            row += 1
+        ends = number % block == 0 or row == rows.stop
+        while len(views) >= batch_size or (ends and views):
+            ready.append(Batch(*map(np.stack, zip(*views[:batch_size], strict=True))))
+            views = views[batch_size:]
+        if ends:
+            ready[-1] = ready[-1]._replace(done=row)
+        yield from ready

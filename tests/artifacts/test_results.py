@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from headstart.artifacts import results
+from headstart.base.errors import UserError
+
+SCORE = dict.fromkeys(results.SCORES, 0.5) | {"roc_auc": None}
+FINE_TUNING = {"only_head": 1, "only_fine_tuned": 2, "both": 3, "neither": 4, "p": 1.0}
+AVERAGING = {"only_fine_tuned": 1, "only_averaged": 2, "both": 3, "neither": 4, "p": 1.0}
+BOTH = {"images": 10, "head": SCORE, "fine_tuned": SCORE, "mcnemar": {"fine_tuning": FINE_TUNING}}
+# As version 0.1.0 wrote it, where `fine_tuned` was the average over flips.
+OLD = BOTH | {"mcnemar": FINE_TUNING}
+
+
+def test_what_is_written_is_read_and_the_last_model_is_delivered(tmp_path):
+    two = results.Results(10, {"head": SCORE, "fine_tuned": SCORE}, {"fine_tuning": FINE_TUNING})
+    three = results.Results(10, two.scores | {"averaged": SCORE}, two.mcnemar | {"averaging": AVERAGING})
+    for measured, delivered in ((two, "fine_tuned"), (three, "averaged")):
+        results.write(measured, tmp_path)
+        assert results.read(tmp_path) == measured
+        assert list(results.read(tmp_path).scores) == list(measured.scores)
+        assert measured.delivered == delivered
+    content = json.loads((tmp_path / results.TEST).read_text())
+    assert sorted(content) == ["averaged", "fine_tuned", "head", "images", "mcnemar"]
+    assert content["mcnemar"] == {"fine_tuning": FINE_TUNING, "averaging": AVERAGING}
+
+
+def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        results.write(results.Results(1, {"head": SCORE | {"loss": float("nan")}}, {}), tmp_path)
+    assert not (tmp_path / results.TEST).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is not valid JSON"),
+        ("[]", "is not what the stage evaluate writes"),
+        ("{}", "is not what the stage evaluate writes"),
+        ("1", "is not what the stage evaluate writes"),
+        ('{"head": 1}', "is not what the stage evaluate writes"),
+        (json.dumps(BOTH | {"head": 1}), "is not what the stage evaluate writes"),
+        (json.dumps(BOTH | {"head": {"accuracy": 1}}), r"lacks head\.accuracy_low, "),
+        (json.dumps({name: BOTH[name] for name in ("head", "images", "mcnemar")}), "lacks fine_tuned"),
+        (json.dumps(BOTH | {"averaged": SCORE}), "averaging"),
+        (json.dumps(OLD), "has the form of an earlier version of Headstart"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, text, reason):
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / results.TEST).write_text(text)
+    with pytest.raises(UserError, match=rf"^metrics/test\.json .*{reason}.*: run `dvc repro`$"):
+        results.read(tmp_path)
+
+
+def test_without_a_run_one_line_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"no metrics/test\.json here: run `dvc repro`"):
+        results.read(tmp_path)

@@ -1,0 +1,25 @@
+"""What `fetch` records is read back; what is no record counts as none."""
+
+import pytest
+
+from headstart.base import origin
+
+
+def test_a_record_is_read_back(tmp_path):
+    folder = tmp_path / "data/raw"
+    for record in (origin.Origin("pypi:a==1", "a.zip", "12", "34"), origin.Origin(None, None, None, None)):
+        origin.write(folder, record)
+        assert origin.read(folder) == record
+
+
+def test_the_file_is_as_earlier_releases_wrote_it(tmp_path):
+    origin.write(tmp_path, origin.Origin("random", None, None, None))
+    text = '{\n  "file": null,\n  "file_sha256": null,\n  "origin": "random",\n  "sha256": null\n}\n'
+    assert (tmp_path / "origin.json").read_text() == text
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "3", "{}", '{"origin": "random"}', "\xff"])
+def test_no_record_and_a_damaged_one_are_none(tmp_path, text):
+    if text is not None:
+        (tmp_path / "origin.json").write_bytes(text.encode("latin-1"))
+    assert origin.read(tmp_path) is None

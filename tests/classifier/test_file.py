@@ -1,0 +1,74 @@
+import json
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from classifiers import CLASSES, pictures, small
+
+from headstart.artifacts import models
+from headstart.base.errors import UserError
+from headstart.classifier import file
+
+
+def test_the_same_weights_are_the_same_bytes_later_too(tmp_path):
+    model = small()
+    file.save(model, tmp_path / "deep/a.keras", CLASSES)
+    time.sleep(2.1)  # a zip keeps time in steps of two seconds
+    file.save(model, tmp_path / "b.keras", CLASSES)
+    assert (tmp_path / "deep/a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.keras", "deep"]
+    model.layers[-1].get_layer("output").bias.assign([1.0])
+    file.save(model, tmp_path / "b.keras", CLASSES)
+    assert (tmp_path / "deep/a.keras").read_bytes() != (tmp_path / "b.keras").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "DenseNet121", "EfficientNetB0", "EfficientNetLite0"])
+def test_a_classifier_comes_back_as_it_was(name, tmp_path):
+    model, images = small(name), pictures(8)
+    file.save(model, tmp_path / "c.keras", CLASSES)
+    loaded, details = file.load(tmp_path / "c.keras")
+    assert details["classes"] == CLASSES and details["size"] == 8 and "bilinear" in details["resizing"]
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
+    assert loaded.input.dtype == "uint8"
+
+
+def test_keras_alone_reads_a_classifier(tmp_path):
+    model, images = small(), pictures(8)
+    file.save(model, tmp_path / "c.keras", CLASSES)
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import keras, numpy, sys\n"
+        "outputs = keras.saving.load_model('c.keras').predict(numpy.load('images.npy'), verbose=0)\n"
+        "assert not [name for name in sys.modules if name.startswith('headstart')]\n"
+        "numpy.save('outputs.npy', outputs)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), model.predict(images, verbose=0))
+
+
+def test_a_file_that_is_no_classifier_is_told_in_one_line(tmp_path):
+    path = tmp_path / "c.keras"
+    with pytest.raises(UserError, match=r"no .*c\.keras: run `dvc repro`"):
+        file.load(path)
+    bad = {
+        "nothing": b"",
+        "no zip": b"not a model",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "a zip, but of what?")
+    bad["another zip"] = path.read_bytes()
+    models.save(small(), path)
+    bad["a model, but no classifier"] = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("headstart.json", json.dumps({"classes": CLASSES, "size": 8}))
+    bad["details alone"] = path.read_bytes()
+    file.save(small(), path, CLASSES)
+    bad["cut short"] = path.read_bytes()[:-200]
+    for what, content in bad.items():
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote") as error:
+            file.load(path)
+        assert "\n" not in str(error.value), what

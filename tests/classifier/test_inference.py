@@ -1,0 +1,104 @@
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.base.runtime import keras
+from headstart.classifier import decision, inference, joining
+from headstart.images import decoding
+
+SIZE = 16
+
+
+def network(units):
+    """A network that tells left from right, with random weights."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    outputs = keras.layers.Dense(units, "sigmoid" if units == 1 else "softmax")(
+        keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    )
+    return keras.Model(inputs, outputs)
+
+
+def photographs(count):
+    rng, files = np.random.default_rng(1), []
+    for _ in range(count):
+        files.append(io.BytesIO())
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype="uint8")).save(files[-1], "PNG")
+    return [file.getvalue() for file in files]
+
+
+def reads(photos):
+    return [lambda photo=photo: photo for photo in photos]
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize("axes", [(), (1,), (1, 2)])
+def test_each_output_is_that_of_the_model_itself(units, axes):
+    plain, photos = network(units), photographs(inference.BATCH + 5)
+    averaged = joining.averaged(plain, axes)
+    names, model = joining.parts(averaged)
+    answers = np.stack(list(inference.probabilities(model, SIZE, reads(photos))), axis=1)
+    assert answers.shape == (len(names), len(photos), max(2, units))
+    assert answers.dtype == np.float32
+    pixels = np.stack([decoding.read(photo, SIZE) for photo in photos])
+    for answer, model in zip(answers, [plain, averaged], strict=False):
+        np.testing.assert_allclose(answer, decision.probabilities(model.predict(pixels, verbose=0)), atol=1e-6)
+
+
+def test_the_average_does_not_depend_on_whether_its_part_is_asked_for():
+    averaged, photos = joining.averaged(network(1), (1, 2)), photographs(40)
+    _, parts = joining.parts(averaged)
+    alone = np.stack(list(inference.probabilities(averaged, SIZE, reads(photos))))
+    beside = np.stack(list(inference.probabilities(parts, SIZE, reads(photos))))
+    np.testing.assert_array_equal(beside[:, 1], alone[:, 0])
+    assert np.abs(beside[:, 0] - alone[:, 0]).max() > 1e-3
+
+
+def test_what_cannot_be_read_keeps_its_place():
+    def missing():
+        raise FileNotFoundError("gone")
+
+    model, photos = network(3), photographs(70)
+    expected = list(inference.probabilities(model, SIZE, reads(photos)))
+    sources = reads(photos)
+    # One in the first batch, and the whole second batch.
+    broken = {3, *range(inference.BATCH, 2 * inference.BATCH)}
+    for number in broken:
+        sources[number] = missing if number % 2 else lambda: b"no image"
+    outcomes = list(inference.probabilities(model, SIZE, sources))
+    assert len(outcomes) == 70
+    for number, (outcome, answer) in enumerate(zip(outcomes, expected, strict=True)):
+        if number in broken:
+            assert isinstance(outcome, FileNotFoundError if number % 2 else decoding.Broken)
+        else:
+            np.testing.assert_allclose(outcome, answer, atol=1e-6)
+
+
+def test_an_error_of_another_kind_is_raised():
+    def damaged():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(inference.probabilities(network(1), SIZE, [damaged]))
+
+
+def test_images_are_read_ahead_but_not_all_of_them():
+    (photo,), count, lock = photographs(1), 0, threading.Lock()
+
+    def read():
+        nonlocal count
+        with lock:
+            count += 1
+        return photo
+
+    outcomes = inference.probabilities(network(1), SIZE, [read] * 1000)
+    next(outcomes)
+    outcomes.close()
+    assert inference.BATCH <= count <= 4 * inference.BATCH
+
+
+def test_no_images_are_no_answers():
+    assert list(inference.probabilities(network(1), SIZE, [])) == []

@@ -1,0 +1,73 @@
+from functools import partial
+
+import numpy as np
+import pytest
+from classifiers import CLASSES, head_params, pictures, small
+
+from headstart.backbones import cut, registry
+from headstart.base.runtime import keras
+from headstart.classifier import file, joining
+from headstart.training import head
+
+
+def calibrate(network, images):
+    """Give batch normalisation the statistics of `images`: a deep random network tells them apart no other way."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(images, training=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "weights"),
+    [
+        ("InceptionV3", 75, "imagenet"),
+        ("EfficientNetLite0", 32, "imagenet"),
+        ("MobileNetV2", 32, "imagenet"),
+        ("EfficientNetLite0", 32, "random"),
+    ],
+)
+def test_the_joined_network_predicts_what_the_head_predicts(name, size, weights):
+    backbone = registry.build(name, size, None)
+    images = pictures(size)
+    inputs = keras.Input((size, size, 3), dtype="uint8")
+    scaled = keras.Model(inputs, registry.scale(inputs, name, "native"))(images)
+    calibrate(backbone, scaled)
+    features = np.asarray(backbone(scaled, training=False)).astype("float16")
+    classifier_head = head.build(features.shape[1:], 2, head_params(pooling="flatten", hidden=[8]))
+    expected = np.asarray(classifier_head(features.astype("float32")))
+    assert expected.std() > 0.05
+
+    joined = joining.join(backbone, classifier_head, partial(registry.scale, name=name, mode="native"))
+    cut.freeze(backbone, 0, weights)
+    np.testing.assert_allclose(joined.predict(images, verbose=0), expected, atol=3e-3)
+
+
+@pytest.mark.parametrize(("axes", "views"), [([], 1), ([2], 2), ([1, 2], 4)])
+def test_a_mean_over_flips_does_not_see_them(axes, views, tmp_path):
+    model, images = small("DenseNet121"), pictures(8)
+    mean = joining.averaged(model, axes)
+    flipped = images if not axes else np.flip(images, axes)
+    seen = [images, *(np.flip(images, axis) for axis in axes), *([flipped] if views == 4 else [])]
+    expected = np.mean([model.predict(view, verbose=0) for view in seen], axis=0)
+    file.save(mean, tmp_path / "c.keras", CLASSES)
+    loaded, details = file.load(tmp_path / "c.keras")
+    assert len(seen) == views and details["size"] == 8
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(flipped, verbose=0), expected, atol=1e-6)
+    if axes:
+        assert np.abs(model.predict(images, verbose=0) - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("axes", [[], [1, 2]])
+def test_the_parts_of_an_answer_are_the_plain_and_the_mean_one(axes, tmp_path):
+    model, images = small("DenseNet121"), pictures(8)
+    mean = joining.averaged(model, axes)
+    file.save(mean, tmp_path / "c.keras", CLASSES)
+    loaded, _ = file.load(tmp_path / "c.keras")
+    names, parts = joining.parts(loaded)
+    outputs = keras.tree.flatten(parts.predict(images, verbose=0))
+    assert names == (["fine_tuned", "averaged"] if axes else ["fine_tuned"])
+    expected = [model.predict(images, verbose=0), mean.predict(images, verbose=0)][: len(names)]
+    for output, wanted in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(output, wanted, atol=1e-6)

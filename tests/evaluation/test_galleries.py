@@ -1,0 +1,86 @@
+import numpy as np
+from PIL import Image
+
+from headstart.evaluation import galleries
+
+CLASSES = ["cats", "dogs"]
+
+
+def two(*values):
+    ones = np.array(values, dtype="float32")
+    return np.stack([1 - ones, ones], axis=1)
+
+
+def plain(i):
+    return np.full((30, 40, 3), 10 * i % 256, dtype="uint8")
+
+
+def drawn(draw, tmp_path, labels, probabilities, classes=CLASSES, read=plain):
+    shown = []
+
+    def watch(i):
+        shown.append(i)
+        return read(i)
+
+    path = tmp_path / "plots" / "picture.png"
+    draw(path, np.array(labels), probabilities, classes, watch)
+    assert list(path.parent.iterdir()) == [path]
+    with Image.open(path) as image:
+        assert "Software" not in image.info
+        return shown, np.asarray(image.convert("RGB")).astype(int), path.read_bytes()
+
+
+def has_colour(pixels, colour):
+    return bool((np.abs(pixels - colour).sum(axis=2) < 60).any())
+
+
+def test_the_worst_come_first(tmp_path):
+    shown, pixels, _ = drawn(galleries.wrong, tmp_path, [0, 0, 1, 0, 1], two(0.6, 0.99, 0.05, 0.1, 0.7))
+    assert shown == [1, 2, 0]
+    assert has_colour(pixels, (0, 0, 255))
+    assert has_colour(pixels, (255, 0, 0))
+
+
+def test_at_most_a_hundred_in_ten_columns(tmp_path):
+    shown, pixels, _ = drawn(galleries.wrong, tmp_path, [0] * 130, two(*np.linspace(0.5, 1, 130)))
+    assert shown == list(range(129, 29, -1))
+    _, few, _ = drawn(galleries.wrong, tmp_path, [0] * 11, two(*[0.9] * 11))
+    assert pixels.shape[1] == few.shape[1]
+    assert pixels.shape[0] > 4 * few.shape[0]
+
+
+def test_nothing_wrong_is_a_picture_too(tmp_path):
+    shown, pixels, _ = drawn(galleries.wrong, tmp_path, [0, 1], two(0.1, 0.9))
+    assert shown == []
+    assert (pixels < 255).any()
+    assert not has_colour(pixels, (255, 0, 0))
+
+
+def test_right_shows_the_first_twenty_in_order(tmp_path):
+    labels = [1, 0] * 25
+    shown, pixels, _ = drawn(galleries.right, tmp_path, labels, two(*[0.9] * 50))
+    assert shown == list(range(0, 40, 2))
+    assert has_colour(pixels, (0, 0, 255))
+    assert not has_colour(pixels, (255, 0, 0))
+
+
+def test_the_same_images_give_the_same_bytes(tmp_path):
+    first = drawn(galleries.wrong, tmp_path / "a", [0, 0], two(0.6, 0.9))
+    second = drawn(galleries.wrong, tmp_path / "b", [0, 0], two(0.6, 0.9))
+    assert first[2] == second[2]
+
+
+def test_the_aspect_ratio_is_kept(tmp_path):
+    def wide(i):
+        return np.full((50, 200, 3), (255, 0, 255), dtype="uint8")
+
+    _, pixels, _ = drawn(galleries.right, tmp_path, [0], two(0.1), read=wide)
+    rows, columns = np.nonzero((np.abs(pixels - (255, 0, 255)).sum(axis=2)) < 30)
+    ratio = (np.ptp(columns) + 1) / (np.ptp(rows) + 1)
+    assert 3.5 < ratio < 4.5
+
+
+def test_class_names_with_signs_of_mathematics_and_long_ones(tmp_path):
+    names = ["price $1", "a very long name of a class that would run over its neighbour, at least $2"]
+    shown, _, _ = drawn(galleries.wrong, tmp_path, [0, 1], two(0.9, 0.2), classes=names)
+    assert shown == [0, 1]

@@ -1,0 +1,104 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from headstart.evaluation import scores
+
+
+def two(*values):
+    ones = np.array(values, dtype="float32")
+    return np.stack([1 - ones, ones], axis=1)
+
+
+def test_two_classes_against_numbers_worked_out_by_hand():
+    labels = np.array([0, 0, 1, 1, 1])
+    result = scores.score(labels, two(0.1, 0.6, 0.4, 0.8, 0.9), ["cats", "dogs"])
+    assert result["images"] == 5
+    assert result["accuracy"] == 0.6
+    assert result["confusion_matrix"] == [[1, 1], [1, 2]]
+    assert result["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.4, 0.8, 0.9]).mean(), abs=1e-5)
+    assert result["roc_auc"] == pytest.approx(5 / 6, abs=1e-6)  # of 6 pairs one is in the wrong order
+    assert result["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3, abs=1e-6)
+    assert result["per_class"]["dogs"] == {
+        "precision": pytest.approx(2 / 3, abs=1e-6),
+        "recall": pytest.approx(2 / 3, abs=1e-6),
+        "f1": pytest.approx(2 / 3, abs=1e-6),
+        "images": 3,
+    }
+
+
+def test_the_interval_is_wilsons():
+    # 95 of 100: (0.8882, 0.9785), as in the formula of Wilson (1927) with z = 1.959964
+    n, p, z = 100, 0.95, 1.959964
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    labels = np.arange(100) % 2
+    ones = labels.astype(float)
+    ones[:5] = 1 - ones[:5]
+    result = scores.score(labels, two(*ones), ["a", "b"])
+    assert result["accuracy"] == 0.95
+    assert result["accuracy_low"] == pytest.approx(centre - half, abs=1e-5)
+    assert result["accuracy_high"] == pytest.approx(centre + half, abs=1e-5)
+
+
+def test_three_classes():
+    labels = np.array([0, 1, 2, 2])
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0.1, 0.2, 0.7], [0.2, 0.2, 0.6]])
+    result = scores.score(labels, probabilities, ["a", "b", "c"])
+    assert result["accuracy"] == 0.75
+    assert result["roc_auc"] == 1.0
+    assert result["per_class"]["b"] == {"precision": None, "recall": 0.0, "f1": 0.0, "images": 1}
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_what_is_not_defined_is_null_and_never_nan(k):
+    probabilities = np.eye(k)[np.zeros(4, int)]
+    result = scores.score(np.zeros(4, int), probabilities, list("abc"[:k]))
+    assert result["roc_auc"] is None
+    assert result["average_precision"] is None
+    assert result["per_class"]["b"] == {"precision": None, "recall": None, "f1": None, "images": 0}
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_certain_and_wrong_model_has_a_finite_loss():
+    result = scores.score(np.array([0, 1]), two(1.0, 0.0), ["a", "b"])
+    assert result["loss"] == pytest.approx(-np.log(1e-7), rel=1e-3)
+
+
+def test_mcnemar_is_the_exact_two_sided_binomial():
+    labels = np.zeros(30, int)
+    a, b = np.zeros(30, int), np.zeros(30, int)
+    a[:12], b[12:17] = 1, 1  # a errs on 12 that b gets right, b on 5 others
+    a[20], b[20] = 1, 1
+    result = scores.mcnemar(labels, {"head": a, "fine_tuned": b})
+    p = pytest.approx(2 * binom.cdf(5, 17, 0.5), abs=1e-6)
+    assert result == {"only_head": 5, "only_fine_tuned": 12, "both": 12, "neither": 1, "p": p}
+    assert scores.mcnemar(labels, {"fine_tuned": b, "head": a}) == result
+
+
+def test_mcnemar_of_a_model_with_itself():
+    same = np.array([0, 1, 1])
+    assert scores.mcnemar(np.array([0, 0, 1]), {"a": same, "b": same})["p"] == 1.0
+
+
+def test_curves_start_and_end_where_they_must_and_stay_short():
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 3000)
+    probabilities = two(*np.clip(generator.normal(0.3 + 0.4 * labels, 0.3), 0, 1))
+    curve = scores.roc(labels, probabilities)
+    assert curve[0] == (0.0, 0.0)
+    assert curve[-1] == (1.0, 1.0)
+    assert 100 < len(curve) <= 500
+    curve = scores.precision_recall(labels, probabilities)
+    assert curve[0] == (0.0, 1.0)
+    assert curve[-1] == (1.0, pytest.approx(labels.mean(), abs=1e-6))
+    assert len(curve) <= 500
+
+
+def test_curves_of_three_classes_and_of_one_class_only():
+    labels, probabilities = np.array([0, 1, 2]), np.eye(3)
+    assert scores.roc(labels, probabilities)[-1] == (1.0, 1.0)
+    assert scores.precision_recall(labels, probabilities)[-1][0] == 1.0
+    assert scores.roc(np.zeros(3, int), two(0.1, 0.2, 0.3)) == []

@@ -1,0 +1,134 @@
+import os
+import stat
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from headstart.base.errors import UserError
+from headstart.images import archive
+
+
+def zip_of(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return path
+
+
+def test_a_zip_and_a_folder_of_the_same_files_read_the_same(tmp_path):
+    files = {"b/2.txt": b"two", "a/1.txt": b"one", "a/10.txt": b"ten"}
+    folder = tmp_path / "folder"
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    for path in (folder, zip_of(tmp_path / "files.zip", files)):
+        with archive.open_source(path) as source:
+            assert source.names() == ["a/1.txt", "a/10.txt", "b/2.txt"]
+            assert [source.read(name) for name in source.names()] == [b"one", b"ten", b"two"]
+
+
+def test_files_of_file_managers_are_skipped(tmp_path):
+    names = ["__MACOSX/a/._1.jpg", "a/.DS_Store", "a/Thumbs.db", "a/._1.jpg", ".git/config", "a/1.jpg"]
+    for name in names:
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(b"x")
+    for path in (tmp_path / "folder", zip_of(tmp_path / "files.zip", dict.fromkeys(names, b"x"))):
+        with archive.open_source(path) as source:
+            assert source.names() == ["a/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("../up.jpg", "leads out of it"),
+        ("a/../../up.jpg", "leads out of it"),
+        ("a\\..\\up.jpg", "leads out of it"),
+        ("/etc/up.jpg", "absolute file name"),
+        ("C:\\up.jpg", "absolute file name"),
+        ("\\\\server\\up.jpg", "absolute file name"),
+    ],
+)
+def test_names_that_leave_the_zip_are_refused(tmp_path, name, word):
+    path = zip_of(tmp_path / "bad.zip", {"a/1.jpg": b"x", name: b"x"})
+    with pytest.raises(UserError, match=word):
+        archive.open_source(path)
+
+
+def test_links_are_refused(tmp_path):
+    entry = zipfile.ZipInfo("a/link.jpg")
+    entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as file:
+        file.writestr(entry, "/etc/passwd")
+    (tmp_path / "folder" / "a").mkdir(parents=True)
+    (tmp_path / "folder" / "a" / "link.jpg").symlink_to("/etc/passwd")
+    for path in (tmp_path / "link.zip", tmp_path / "folder"):
+        with pytest.raises(UserError, match=r"symbolic link, 'a/link\.jpg'"):
+            archive.open_source(path)
+
+
+def test_a_link_to_the_source_itself_is_followed(tmp_path):
+    (tmp_path / "link.zip").symlink_to(zip_of(tmp_path / "real.zip", {"a/1.jpg": b"x"}))
+    with archive.open_source(tmp_path / "link.zip") as source:
+        assert source.read("a/1.jpg") == b"x"
+
+
+def test_a_missing_path_and_a_file_that_is_no_zip_are_errors(tmp_path):
+    with pytest.raises(UserError, match=r"nothing is at .*none: set dataset\.path"):
+        archive.open_source(tmp_path / "none")
+    whole = zip_of(tmp_path / "whole.zip", {"a/1.jpg": b"x" * 1000}).read_bytes()
+    for number, data in enumerate([b"", b"not a zip", whole[:-30]]):
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="neither a folder nor a whole zip"):
+            archive.open_source(path)
+
+
+def test_one_damaged_entry_does_not_affect_the_others(tmp_path):
+    path = tmp_path / "files.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        file.writestr("bad.txt", b"BAD BAD BAD")
+        file.writestr("good.txt", b"good")
+    path.write_bytes(path.read_bytes().replace(b"BAD BAD BAD", b"BAD bad BAD"))
+    with archive.open_source(path) as source:
+        with pytest.raises(archive.Unreadable, match="checksum"):
+            source.read("bad.txt")
+        assert source.read("good.txt") == b"good"
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 99)])  # in the index: flags (encrypted), method
+def test_an_entry_that_is_encrypted_or_packed_by_an_unknown_method_is_unreadable(tmp_path, offset, value):
+    path = zip_of(tmp_path / "files.zip", {"bad.txt": b"bad", "good.txt": b"good"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + offset] = value
+    path.write_bytes(data)
+    with archive.open_source(path) as source:
+        with pytest.raises(archive.Unreadable, match="encrypted in the zip, or packed by an unsupported method"):
+            source.read("bad.txt")
+        assert source.read("good.txt") == b"good"
+
+
+def test_an_entry_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "LARGEST", 1000)
+    with archive.open_source(zip_of(tmp_path / "bomb.zip", {"big": bytes(1001), "fits": bytes(1000)})) as source:
+        with pytest.raises(archive.Unreadable, match="1,001 bytes unpacked"):
+            source.read("big")
+        assert len(source.read("fits")) == 1000
+
+
+def test_an_entry_that_holds_more_than_its_size_says_is_unreadable(tmp_path):
+    path = zip_of(tmp_path / "liar.zip", {"big": bytes(10_000_000)})
+    size = (10_000_000).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (10).to_bytes(4, "little")))
+    with archive.open_source(path) as source, pytest.raises(archive.Unreadable, match="damaged"):
+        source.read("big")
+
+
+def test_several_threads_read_one_zip(tmp_path):
+    files = {f"{number}.bin": os.urandom(20_000) for number in range(40)}
+    with (
+        archive.open_source(zip_of(tmp_path / "files.zip", files)) as source,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        names = source.names() * 5
+        assert list(pool.map(source.read, names)) == [files[name] for name in names]

@@ -1,0 +1,85 @@
+from types import SimpleNamespace
+
+import pytest
+
+from headstart.base.errors import UserError
+from headstart.base.params import Table
+from headstart.labels.tables import read_labels
+
+FILE = "elpv/labels.csv"
+
+
+def read(lines, images=range(4), **changes):
+    """What a table of these lines says of elpv/images/N.png."""
+    files = {f"elpv/images/{number}.png": b"\x89PNG" for number in images}
+    files |= {FILE: "\n".join(lines).encode(), "elpv/utils.py": b""}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    columns = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1, "values": None}
+    labels, left_out = read_labels(source, Table(**columns | {"file": FILE} | changes))
+    return labels, dict(left_out)
+
+
+def test_images_are_named_relative_to_the_table_and_values_become_classes():
+    lines = ["images/0.png   0.0  mono", "", "./images/1.png 1.0  poly", "../elpv/images/2.png 0.3 mono"]
+    labels, left_out = read(lines, range(3), values={"0.0": "whole", "0.3": "whole", "1.0": "defective"})
+    assert labels == {
+        "elpv/images/0.png": "whole",
+        "elpv/images/1.png": "defective",
+        "elpv/images/2.png": "whole",
+    }
+    assert left_out == {}
+
+
+def test_a_header_names_the_columns():
+    lines = ["\ufeffkind;file", '"a;b"; images/0.png', "c;images/1.png"]
+    labels, _ = read(lines, range(2), delimiter=";", header=True, image="file", label="kind")
+    assert labels == {"elpv/images/0.png": "a;b", "elpv/images/1.png": "c"}
+
+
+def test_what_is_left_out_has_its_reason():
+    lines = ["images/0.png,a", "images/0.png,b", "images/1.png,", "images/9.png,a", "images/2.png,a", "images/2.png,a"]
+    labels, left_out = read(lines, delimiter=",")
+    assert labels == {"elpv/images/2.png": "a"}
+    assert left_out == {
+        "elpv/images/0.png": f"listed in {FILE} under two classes",
+        "elpv/images/1.png": f"listed in {FILE} without a label",
+        "elpv/images/3.png": f"not listed in {FILE}",
+        "elpv/images/9.png": f"listed in {FILE}, but missing in the source",
+    }
+
+
+def test_a_label_counts_where_another_row_has_none():
+    assert read(["images/0.png,", "images/0.png,a"], range(1), delimiter=",") == ({"elpv/images/0.png": "a"}, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"file": "elpv/label.csv"},
+            r"^dataset\.table\.file: elpv/label\.csv is not in the source; did you mean elpv/labels\.csv\? name a file",
+        ),
+        ({"file": "zzz"}, r"zzz is not in the source; name a file inside it"),
+        (
+            {"values": {"a": "x", "bb": "y"}},
+            r"line 3: the label 'b' is not in dataset\.table\.values \('a', 'bb'\); did you mean bb\? add it there",
+        ),
+        ({"label": 7}, r"line 1: 2 columns, too few for dataset\.table\.image: 0 and dataset\.table\.label: 7; check"),
+        ({"label": "kind"}, r"^dataset\.table\.label: got 'kind', but dataset\.table\.header is false: give the col"),
+        (
+            {"label": "A", "header": True},
+            r"^dataset\.table\.label: elpv/labels\.csv has no column 'A'; it has images/0\.png, a$",
+        ),
+        ({"image": "image/0.png", "header": True}, r"no column 'image/0\.png'; did you mean images/0\.png\? it has"),
+        ({"delimiter": "::"}, r"^dataset\.table\.delimiter: got '::'; takes one character, or whitespace"),
+        ({"file": "elpv/images/1.png"}, r"^elpv/images/1\.png cannot be read as a table \(.*save it as plain UTF-8"),
+    ],
+)
+def test_a_table_that_is_not_as_described(changes, message):
+    with pytest.raises(UserError, match=message):
+        read(["images/0.png a", "", "images/1.png b"], **changes)
+
+
+def test_an_empty_table_has_no_columns():
+    with pytest.raises(UserError, match="has no column 'kind'; it has no columns"):
+        read([], header=True, image="kind")

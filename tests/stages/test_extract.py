@@ -1,0 +1,180 @@
+import errno
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.artifacts import features, manifest
+from headstart.backbones import registry
+from headstart.base import params
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras
+from headstart.images import augment, decoding
+from stages import extract, fetch, split
+
+CUT = "block_6_expand_relu"
+SETTINGS = {
+    "backbone.name": "MobileNetV2",
+    "backbone.weights": "weights.h5",
+    "fine_tune.cut": CUT,
+    "augment.rotation": 20.0,
+    "augment.zoom": 0.2,
+    "augment.flip_horizontal": True,
+    "augment.flip_vertical": True,
+    "extract.batch_size": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights under which the drawn images differ: normalised by the statistics of some noise."""
+    network = registry.build("MobileNetV2", 32, None)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(np.random.default_rng(1).uniform(-1, 1, (16, 32, 32, 3)).astype("float32"), training=True)
+    path = tmp_path_factory.mktemp("weights") / "weights.h5"
+    network.save(path)
+    return path
+
+
+@pytest.fixture
+def prepared(project, weights, monkeypatch):
+    """The project after fetch and split, as the working directory."""
+    monkeypatch.chdir(project.path)
+    shutil.copy(weights, "weights.h5")
+    project.set(SETTINGS)
+    fetch.main()
+    split.main()
+    return project
+
+
+def direct(layer=None, view=None):
+    """What the backbone computes on all images of the manifest at once, without `extract`."""
+    table, settings = manifest.read(), params.load()
+    network = registry.build("MobileNetV2", 32, Path("weights.h5"))
+    output = network.get_layer(layer).output if layer else network.output
+    inputs = keras.Input((32, 32, 3), dtype="uint8")
+    model = keras.Model(inputs, keras.Model(network.input, output)(registry.scale(inputs, "MobileNetV2", "native")))
+    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
+    if view is not None:
+        drawn = [augment.transform(settings.augment, 32, sha256, view) for sha256 in table.sha256]
+        pixels = np.asarray(augment.warp(pixels, np.stack(drawn)))
+    return np.asarray(model(pixels, training=False))
+
+
+def arrays():
+    """The arrays that there are, by their places in data/features."""
+    return sorted(str(path.relative_to(features.FEATURES)) for path in features.FEATURES.rglob("*.npy"))
+
+
+def assert_close(array, expected):
+    assert array.dtype == np.float16 and array.shape == expected.shape
+    assert expected.std(axis=0).max() > 0.1  # the images differ, so that a wrong order would show
+    np.testing.assert_allclose(array, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
+def test_features_are_the_backbones_output_in_the_order_of_the_manifest(prepared, capsys):
+    extract.main()
+    assert_close(features.read_bottleneck(), direct())
+    assert arrays() == ["bottleneck.npy"]
+    assert features.CUT.is_dir(), "DVC looks for every out"
+    assert not Path(".headstart").exists()
+    printed = capsys.readouterr()
+    assert "extract: 0 MB for bottleneck; " in printed.out and " MB are free" in printed.out
+    assert "extract: 32 images in " in printed.err and "images/s" in printed.err
+
+
+def test_cut_and_views_are_the_activations_at_the_cut(prepared):
+    prepared.set({"fine_tune.views": 3})
+    extract.main()
+    train = manifest.read().rows("train")
+    assert_close(features.read_bottleneck(), direct())
+    assert_close(features.read_cut(), direct(CUT))
+    assert features.read_views().shape[:2] == (len(train), 2)
+    for view in (1, 2):
+        assert_close(features.read_views()[:, view - 1], direct(CUT, view)[train])
+
+
+def test_a_convolution_at_the_cut_does_not_take_over_the_normalisation_after_it(prepared):
+    prepared.set({"fine_tune.views": 1, "fine_tune.cut": "Conv_1"})
+    extract.main()
+    assert_close(features.read_cut(), direct("Conv_1"))
+    assert_close(features.read_bottleneck(), direct())
+
+
+def test_one_view_is_the_plain_one_alone(prepared):
+    prepared.set({"fine_tune.views": 1})
+    extract.main()
+    assert arrays() == ["bottleneck.npy", "cut/plain.npy"]
+
+
+def test_what_the_arrays_take_is_printed_and_a_disk_too_small_is_an_error(prepared, monkeypatch, capsys):
+    prepared.set({"fine_tune.views": 3, "fine_tune.cut": "block_1_expand_relu"})
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(
+        UserError, match=r"the features take 3 MB, but the disk of .* has 1 MB free: free some"
+    ) as error:
+        extract.main()
+    assert "\n" not in str(error.value)
+    assert "extract: 3 MB for bottleneck, cut/plain, cut/views; 1 MB are free" in capsys.readouterr().out
+    assert not features.FEATURES.exists()
+
+
+def test_bottleneck_features_do_not_depend_on_the_views(prepared):
+    contents = set()
+    for views in (2, 3, "live"):
+        prepared.set({"fine_tune.views": views})
+        extract.main()
+        contents.add(features.BOTTLENECK.read_bytes())
+    assert len(contents) == 1
+
+
+def test_an_image_is_decoded_once_for_all_of_its_views(prepared, monkeypatch):
+    prepared.set({"fine_tune.views": 4})
+    reads, read = [], decoding.read
+    monkeypatch.setattr(decoding, "read", lambda data, size: reads.append(size) or read(data, size))
+    extract.main()
+    assert len(reads) == 32 and features.read_views().shape[:2] == (16, 3)
+
+
+@pytest.mark.parametrize(
+    ("views", "cut", "message"),
+    [
+        ("live", "mixed6", "got mixed6, which is not a layer of mobilenetv2"),
+        (2, "mixed6", "got mixed6, which is not a layer of mobilenetv2"),
+        (2, "block_2_expand", "got block_2_expand, but fixed views need a layer whose output is the only path"),
+        (2, 0, "got 0, but fixed views need"),
+    ],
+)
+def test_a_wrong_cut_is_reported_before_the_work(prepared, views, cut, message):
+    prepared.set({"fine_tune.views": views, "fine_tune.cut": cut})
+    with pytest.raises(UserError, match=message):
+        extract.main()
+    assert not features.FEATURES.exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, prepared, monkeypatch, capsys):
+    prepared.set({"fine_tune.views": 3})
+    with monkeypatch.context() as killed:
+        killed.setattr(extract.checkpoint, "finish", lambda stage: None)
+        if not links:
+
+            def refused(source, target):
+                raise OSError(errno.EPERM, "Operation not permitted")
+
+            killed.setattr(features.os, "link", refused)
+        extract.main()
+    expected = {name: (features.FEATURES / name).read_bytes() for name in arrays()}
+    assert list(Path(".headstart").rglob("done.json"))
+    shutil.rmtree(features.FEATURES)  # as DVC does before it runs the stage again
+    capsys.readouterr()
+    extract.main()
+    assert {name: (features.FEATURES / name).read_bytes() for name in arrays()} == expected
+    # Without links the arrays are gone with the outs, and what is done anew is all of it.
+    assert f"extract: {0 if links else 64} images in" in capsys.readouterr().err
+    assert not Path(".headstart").exists()

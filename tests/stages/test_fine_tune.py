@@ -1,0 +1,180 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.artifacts import features, manifest, models
+from headstart.backbones import cut, folding, registry, weights
+from headstart.base import params
+from headstart.base.runtime import keras, tf
+from headstart.classifier import file
+from headstart.images import archive, augment, decoding
+from headstart.training import batches
+from stages import extract, fetch, fine_tune, split, train_head
+
+CUT = "conv_pw_11_relu"
+SETTINGS = {
+    "fine_tune.cut": CUT,
+    "fine_tune.batch_size": 8,
+    "augment.rotation": 20.0,
+    "augment.flip_horizontal": True,
+}
+
+
+@pytest.fixture
+def prepared(project, monkeypatch):
+    """The project, as the working directory, up to `train_head`; with two fixed views if `views` says so."""
+    monkeypatch.chdir(project.path)
+
+    def prepare(**values):
+        project.set(SETTINGS | {name.replace("__", "."): value for name, value in values.items()})
+        for stage in (fetch, split, extract, train_head):
+            stage.main()
+        return project
+
+    return prepare
+
+
+def assembled():
+    """What `fine_tune` trains: on live images, and on cached activations, with layers that both share."""
+    settings, table = params.load_stage("fine_tune"), manifest.read()
+    backbone = registry.build("MobileNet", 32, weights.fetched())
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    cut.freeze(backbone, CUT, settings.backbone.weights)
+    source = archive.open_source(settings.dataset.path)
+    return (
+        fine_tune.live(settings, table, backbone, head, source),
+        fine_tune.cached(settings, table, backbone, head),
+    )
+
+
+def test_cached_and_live_give_the_same_loss_and_gradient_on_the_same_views(prepared):
+    prepared(fine_tune__views=2)
+    (whole, *_), (tail, *_) = assembled()
+    table, settings = manifest.read(), params.load()
+    train = table.rows("train")
+    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in train])
+    drawn = [augment.transform(settings.augment, 32, table.sha256[row], 1) for row in train]
+    labels = (np.arange(len(train)) % 2)[:, None].astype("float32")  # half of them wrong, for a loss to speak of
+    plain = features.read_cut()[train].astype("float32")
+    view = features.read_views()[:, 0].astype("float32")
+    assert np.abs(plain - view).mean() > 0.01
+    assert len(whole.trainable_variables) == len(tail.trainable_variables) > 5
+
+    def step(model, inputs):
+        with tf.GradientTape() as tape:
+            # Dropout aside, as in training: pretrained batch normalisation must not take part in that.
+            loss = tf.reduce_mean(keras.losses.binary_crossentropy(labels, model(inputs, training=False)))
+        return float(loss), tape.gradient(loss, model.trainable_variables)
+
+    for seen, cached in ((pixels, plain), (np.asarray(augment.warp(pixels, np.stack(drawn))), view)):
+        (loss, gradient), (expected, expected_gradient) = step(tail, cached), step(whole, seen)
+        assert loss == pytest.approx(expected, rel=2e-3)
+        names = {variable.path for variable in whole.trainable_variables}
+        assert {variable.path for variable in tail.trainable_variables} == names
+        wanted = dict(zip([v.path for v in whole.trainable_variables], expected_gradient, strict=True))
+        for variable, got in zip(tail.trainable_variables, gradient, strict=True):
+            difference = np.linalg.norm(got - wanted[variable.path])
+            # Rounding moves a few of the tail's units across the corner of their ReLU.
+            assert difference <= 0.03 * np.linalg.norm(wanted[variable.path]) + 1e-6, variable.path
+
+
+def test_step_0_is_what_the_head_predicted(prepared):
+    prepared(fine_tune__views=2)
+    table = manifest.read()
+    rows = table.rows("validation")
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    expected = head.predict(features.read_bottleneck()[rows].astype("float32"), verbose=0)
+    assert expected.std() > 0.05
+    for model, _, validation in assembled():
+        np.testing.assert_allclose(model.predict(validation, verbose=0), expected, atol=3e-3)
+        np.testing.assert_array_equal(np.concatenate([label for _, label, _ in validation])[:, 0], table.labels[rows])
+
+
+def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepared):
+    project = prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
+    marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
+    views = np.zeros_like(features.read_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
+    np.save(features.CUT / "plain.npy", marked)
+    np.save(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
+    table, settings = manifest.read(), params.load_stage("fine_tune")
+    backbone = registry.build("MobileNet", 32, weights.fetched())
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    _, epochs, validation = fine_tune.cached(settings, table, backbone, head)
+    train, orders, counts = table.rows("train"), set(), np.zeros(3, int)
+    for epoch in range(4):
+        taken = [(int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)]
+        # A plain view is marked by its row, an augmented one by its place among the training images.
+        rows = [value if value < 100 else int(train[value % 100]) for value, _ in taken]
+        assert sorted(rows) == train.tolist()
+        assert [label for _, label in taken] == table.labels[rows].tolist()
+        counts += np.bincount([value // 100 for value, _ in taken], minlength=3)
+        orders.add(tuple(taken))
+        assert taken == [
+            (int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)
+        ]
+    assert len(orders) == 4 and counts.min() > 8
+    project.set({"train_images": 3})
+    _, epochs, _ = fine_tune.cached(params.load_stage("fine_tune"), table, backbone, head)
+    taken = [int(x[0, 0, 0]) for epoch in range(4) for xs, _, _ in epochs(epoch) for x in xs]
+    rows = [value if value < 100 else int(train[value % 100]) for value in taken]
+    assert sorted(rows) == sorted(4 * batches.rows(table, 3, 1).tolist()) and max(taken) >= 100
+    seen = np.concatenate([xs for xs, _, _ in validation])
+    np.testing.assert_array_equal(seen, marked[table.rows("validation")].astype("float32"))
+
+
+@pytest.mark.parametrize("views", ["live", 2])
+def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared):
+    prepared(fine_tune__views=views, fine_tune__optimizer="adam", fine_tune__learning_rate=1e-4, fine_tune__epochs=4)
+    fine_tune.main()
+    metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    classifier, details = file.load(file.CLASSIFIER)
+    assert details["classes"] == ["blue", "red"] and details["size"] == 32
+    table = manifest.read()
+    rows = table.rows("validation")
+    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
+    right = (classifier.predict(pixels, verbose=0)[:, 0] > 0.5) == table.labels[rows]
+    accuracy = Path("metrics/fine_tune/plots/metrics/validation/accuracy.tsv").read_text().split()
+    assert right.mean() == float(accuracy[2 + 2 * metrics["kept_epoch"] + 1])
+
+    tuned = next(layer for layer in classifier.layers if layer.name.startswith("mobilenet"))
+    # A classifier's convolutions hold the normalisation that follows them: the bias is nothing but its statistics.
+    start = folding.folded(registry.build("MobileNet", 32, Path("data/weights.h5")))
+    frozen = [layer.name for layer in start.layers[: cut.frozen_layers(start, CUT)]]
+    assert metrics["kept_epoch"] > 0
+    moved = set()
+    for before, after in zip(start.layers, tuned.layers, strict=True):
+        for weight, now in zip(before.weights, after.weights, strict=True):
+            if not np.array_equal(weight, now):
+                assert before.name not in frozen and weight.name != "bias", weight.path
+                moved.add(before.name)
+    assert {"conv_dw_12", "conv_pw_13"} <= moved
+    assert not Path(".headstart").exists()
+
+
+def test_a_classifier_is_the_mean_over_the_flips_that_are_allowed(prepared):
+    project = prepared(fine_tune__views=2, augment__flip_vertical=True, fine_tune__epochs=0)
+    fine_tune.main()
+    plain, _ = file.load(file.CLASSIFIER)
+    paths = manifest.read().paths
+    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
+    for both in (True, False):
+        project.set({"augment.flip_vertical": both, "fine_tune.average_flips": True})
+        fine_tune.main()
+        mean, _ = file.load(file.CLASSIFIER)
+        seen = [pixels, pixels[:, :, ::-1], *((pixels[:, ::-1], pixels[:, ::-1, ::-1]) if both else ())]
+        expected = np.mean([plain.predict(view, verbose=0) for view in seen], axis=0)
+        np.testing.assert_allclose(mean.predict(pixels, verbose=0), expected, atol=1e-5)
+
+
+def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
+    prepared(fine_tune__views=2, fine_tune__learning_rate=1e6, head__epochs=30)
+    fine_tune.main()
+    assert "fine_tune: kept epoch 0, the head as it was" in capsys.readouterr().out
+    table = manifest.read()
+    head = keras.saving.load_model(models.HEAD, compile=False)
+    classifier, _ = file.load(file.CLASSIFIER)
+    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
+    expected = head.predict(features.read_bottleneck().astype("float32"), verbose=0)
+    np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)

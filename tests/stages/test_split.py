@@ -1,0 +1,258 @@
+"""The stage as a whole; how labels are read and images are dealt out is tested in tests/labels/."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+from ruamel.yaml import YAML
+
+from headstart.artifacts import dataset, manifest
+from headstart.artifacts.manifest import SPLITS
+from headstart.base.errors import UserError
+from stages import split
+
+PIPELINE = """stages:
+  split:
+    cmd: python -m stages.split
+    params: [dataset.path, dataset.labels, dataset.classes, dataset.table, split]
+"""
+COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
+TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}
+
+
+def photo(seed):
+    """A small PNG file; equal seeds give equal pixels."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def photos(*patterns, count=10):
+    """Files named after each pattern's {}, all of different pixels."""
+    return {
+        pattern.format(number): photo([place, number])
+        for place, pattern in enumerate(patterns)
+        for number in range(count)
+    }
+
+
+def write_source(path, files):
+    """Write the files into a zip, or into a folder where `path` does not end with .zip."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as file:
+            for name, data in files.items():
+                file.writestr(name, data)
+    else:
+        for name, data in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(data)
+
+
+@pytest.fixture
+def configure(tmp_path, monkeypatch):
+    """Make `tmp_path` a project of this one stage, with these files as its source and these parameters."""
+    monkeypatch.chdir(tmp_path)
+
+    def configure(files, labels="folders", classes=None, table=None, path="source.zip", **changes):
+        if files is not None:
+            write_source(tmp_path / path, files)
+        yaml = YAML()
+        values = yaml.load(ROOT / "params.yaml")
+        values["dataset"].update(path=path, labels=labels, classes=classes, table=table)
+        values["split"].update(COUNTS | changes)
+        yaml.dump(values, tmp_path / "params.yaml")
+        (tmp_path / "dvc.yaml").write_text(PIPELINE)
+
+    return configure
+
+
+@pytest.fixture
+def run(configure):
+    """Run the stage on these files, and read what it wrote."""
+
+    def run(files, *arguments, **changes):
+        configure(files, *arguments, **changes)
+        split.main()
+        return manifest.read(), dataset.read()
+
+    return run
+
+
+def splits_of(dealt):
+    return dict(zip(dealt.paths, dealt.splits.tolist(), strict=True))
+
+
+def reasons(summary):
+    return {entry["path"]: entry["reason"] for entry in summary["left_out"]}
+
+
+def test_kaggles_zip_of_prefixed_names(run):
+    files = photos("train/cat.{}.jpg", "train/dog.{}.jpg") | {"train/readme.txt": b"", "train/7.jpg": photo(7)}
+    dealt, summary = run(files, "prefix")
+    assert dealt.classes == ["cat", "dog"]
+    assert dealt.paths == sorted(dealt.paths)
+    for path, label in zip(dealt.paths, dealt.labels, strict=True):
+        assert path.startswith(f"train/{dealt.classes[label]}.")
+    assert summary["classes"] == ["cat", "dog"]
+    assert summary["counts"] == {name: {"cat": COUNTS[name], "dog": COUNTS[name]} for name in SPLITS}
+    assert (summary["found"], summary["unused"]) == (20, 4)
+    assert reasons(summary) == {
+        "train/7.jpg": "no class in its name, as in cat.17.jpg (dataset.labels: prefix)",
+        "train/readme.txt": "not the file name of an image",
+    }
+    assert [len(dealt.rows(name)) for name in SPLITS] == [8, 4, 4]
+
+
+def test_googles_zip_keeps_its_validation_folder(run, capsys):
+    top = "cats_and_dogs_filtered/"
+    files = photos(*(f"{top}train/{name}/{name}.{{}}.jpg" for name in ("cats", "dogs")), count=6)
+    files |= {
+        f"{top}validation/{name}/{name}.{number}.png": photo([name == "cats", 99, number])
+        for name in ("cats", "dogs")
+        for number in range(4)
+    }
+    files[top + "vectorize.py"] = b"import os"
+    dealt, summary = run(files, train=5, validation=5, test=5, when_short="share")
+    counts = Counter((split, path.split("/")[1], path.split("/")[2]) for path, split in splits_of(dealt).items())
+    assert counts == {
+        (split, folder, name): size
+        for split, folder, size in (("train", "train", 5), ("validation", "validation", 2), ("test", "validation", 2))
+        for name in ("cats", "dogs")
+    }
+    assert summary["unused"] == 2
+    output = capsys.readouterr().out
+    assert "class cats has 4 images in validation/, fewer than 10: every class gives" in output
+    assert "2 images not needed for the splits, 1 files left out (the list is in metrics/dataset.json):" in output
+
+
+def test_petimages_with_broken_files(run, capsys):
+    files = photos("PetImages/Cat/{}.jpg", "PetImages/Dog/{}.jpg")
+    files |= {f"PetImages/Cat/9{number}.jpg": b"" for number in range(5)}
+    files |= {"PetImages/Dog/90.jpg": b"<html>", "PetImages/Dog/91.jpg": photo(3)[:90], "PetImages/Dog/Thumbs.db": b"x"}
+    dealt, summary = run(files, train=None)
+    assert summary["counts"]["train"] == {"Cat": 6, "Dog": 6}
+    assert (summary["found"], len(dealt.paths)) == (27, 20)
+    assert len(summary["left_out"]) == 7
+    assert reasons(summary)["PetImages/Cat/90.jpg"] == "zero bytes"
+    assert reasons(summary)["PetImages/Dog/90.jpg"] == "not an image"
+    assert summary["left_out"] == sorted(summary["left_out"], key=lambda entry: entry["path"])
+    output = capsys.readouterr().out
+    assert "7 files left out" in output
+    assert "  PetImages/Cat/90.jpg: zero bytes\n" in output
+    assert len(output.splitlines()) < 20
+
+
+def test_what_cannot_be_read_in_the_zip_is_left_out(run, tmp_path, configure):
+    files = photos("a/{}.bmp", "b/{}.bmp") | {"a/x.bmp": b"BM damaged"}
+    configure(files)
+    path = tmp_path / "source.zip"
+    path.write_bytes(path.read_bytes().replace(b"BM damaged", b"BM DAMAGED"))
+    assert reasons(run(None)[1]) == {"a/x.bmp": "damaged in the zip (bad checksum or header)"}
+
+
+def test_the_same_images_as_folder_and_as_zip_twice_give_the_same_bytes(run):
+    files = photos("b/{}.png", "a/{}.png", "c/{}.png")
+    written = []
+    for path in ("source.zip", "source", "source"):
+        run(files, path=path)
+        written.append([path.read_bytes() for path in (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET)])
+    assert written[0] == written[1] == written[2]
+    assert splits_of(run(files, seed=2)[0]) != splits_of(run(files, seed=1)[0])
+
+
+def test_the_order_of_the_classes_does_not_change_the_splits(run):
+    files = photos("a/{}.png", "b/{}.png")
+    plain, reversed_ = run(files)[0], run(files, classes=["b", "a"])[0]
+    assert reversed_.classes == ["b", "a"]
+    assert splits_of(plain) == splits_of(reversed_)
+    np.testing.assert_array_equal(plain.labels, 1 - reversed_.labels)
+
+
+def test_a_table_in_a_wheel(run):
+    rows = [f"images/cell{number}.png   {('0.0', '1.0')[number % 2]}  mono" for number in range(19)]
+    files = photos("elpv/data/images/cell{}.png", count=20)
+    files |= {"elpv/utils.py": b"", "elpv/data/images/more.png": photo(1)}
+    files["elpv/data/labels.csv"] = "\n".join([*rows, "images/no.png 1.0"]).encode()
+    table = TABLE | {"file": "elpv/data/labels.csv", "values": {"0.0": "whole", "1.0": "defective"}}
+    dealt, summary = run(files, "table", ["whole", "defective"], table)
+    assert dealt.classes == ["whole", "defective"]
+    for path, label in zip(dealt.paths, dealt.labels, strict=True):
+        assert int(Path(path).stem.removeprefix("cell")) % 2 == label
+    assert reasons(summary) == {
+        "elpv/data/images/cell19.png": "not listed in elpv/data/labels.csv",
+        "elpv/data/images/more.png": "not listed in elpv/data/labels.csv",
+        "elpv/data/images/no.png": "listed in elpv/data/labels.csv, but missing in the source",
+    }
+
+
+def test_duplicates_of_a_class_stay_together_and_counts_are_met(run):
+    files = {f"a/{number}.png": photo(1000 + number // 2) for number in range(16)} | photos("b/{}.png")
+    dealt, summary = run(files)
+    splits = splits_of(dealt)
+    pairs = [[f"a/{number}.png", f"a/{number + 1}.png"] for number in range(0, 16, 2)]
+    assert all(splits.get(first) == splits.get(second) for first, second in pairs)
+    assert summary["counts"] == {name: {"a": COUNTS[name], "b": COUNTS[name]} for name in SPLITS}
+    assert summary["duplicates"] == sorted(sorted(pair) for pair in pairs)
+    for number, sha256 in enumerate(dealt.sha256):
+        assert sha256 not in dealt.sha256[:number] or dealt.labels[number] == 0
+
+
+def test_equal_pixels_in_two_classes_are_left_out(run):
+    files = photos("a/{}.png", "b/{}.png") | {"a/x.png": photo(77), "b/y.png": photo(77)}
+    dealt, summary = run(files, train=None)
+    assert reasons(summary) == {
+        "a/x.png": "same pixels as b/y.png, of class b",
+        "b/y.png": "same pixels as a/x.png, of class a",
+    }
+    assert sorted(dealt.paths) == sorted(photos("a/{}.png", "b/{}.png"))
+
+
+def test_a_duplicate_across_the_sources_own_splits_stays_in_the_later_one(run):
+    files = photos("train/a/{}.png", "train/b/{}.png", "test/a/{}.png", "test/b/{}.png")
+    files["train/a/x.png"] = files["test/a/3.png"]
+    dealt, summary = run(files, train=None)
+    assert reasons(summary) == {"train/a/x.png": "same pixels as test/a/3.png, which is in test"}
+    assert splits_of(dealt)["test/a/3.png"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "message"),
+    [
+        (None, {}, r"nothing is at source\.zip"),
+        ({}, {}, r"no labelled images in source\.zip \(0 files\)"),
+        (photos("a/{}.png"), {}, r"only one class in source\.zip, a: two or more"),
+        (
+            photos("a/{}.png", "b/{}.png"),
+            {"classes": ["a", "c"]},
+            r"dataset\.classes names a, c, but .* has a, b; name",
+        ),
+        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its 1 images can be read \(b/1\.png: zero"),
+        (photos("a/{}.png", "b/{}.png"), {"train": 9}, r"class a has 10 images, but needs 13 \(train 9, .*share"),
+        (
+            photos("a/{}.png") | {path.replace("a/", "b/"): data for path, data in photos("a/{}.png").items()},
+            {},
+            r"class a has 0 images, but needs 8",
+        ),
+    ],
+)
+def test_what_cannot_be_split_is_an_error_and_nothing_is_written(run, files, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(files, **changes)
+    assert not any(path.exists() for path in (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET))
+
+
+def test_the_command_ends_in_one_line_with_status_1(configure):
+    configure(photos("a/{}.png") | {"../up.png": photo(1)})
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "stages.split"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: source.zip has a file name that leads out of it, '../up.png'")
+    assert done.stderr.count("\n") == 1

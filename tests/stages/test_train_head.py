@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.artifacts import features, manifest, models
+from headstart.artifacts.manifest import Manifest
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras
+from headstart.training import batches
+from stages import train_head
+
+
+@pytest.fixture
+def prepared(project, monkeypatch):
+    """The project with features that tell the classes apart, as the working directory."""
+    monkeypatch.chdir(project.path)
+    project.set({"head.epochs": 5, "head.learning_rate": 0.05, "head.hidden": [4]})
+    rng = np.random.default_rng(1)
+    labels = np.arange(40) % 2
+    splits = np.array(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
+    names = [f"{number:03}.png" for number in range(40)]
+    manifest.write(Manifest(["a", "b"], names, labels, splits, names))
+    values = rng.normal(0, 0.5, (40, 2, 2, 3)) + labels[:, None, None, None]
+    features.FEATURES.mkdir(parents=True)
+    np.save(features.BOTTLENECK, values.astype("float16"))
+    return project
+
+
+def test_a_head_is_trained_and_logged(prepared):
+    train_head.main()
+    head = keras.saving.load_model(models.HEAD)
+    table, bottleneck = manifest.read(), features.read_bottleneck()
+    rows = table.rows("validation")
+    outputs = head.predict(bottleneck[rows].astype("float32"), verbose=0)
+    metrics = json.loads(Path("metrics/head/metrics.json").read_text())
+    assert metrics["validation"]["accuracy"] == ((outputs[:, 0] > 0.5) == table.labels[rows]).mean() >= 0.9
+    assert metrics["kept_epoch"] == 5
+    assert Path("metrics/head/plots/metrics/train/loss.tsv").is_file()
+    assert not Path(".headstart").exists()
+
+
+def test_a_loss_that_is_not_finite_is_an_error(prepared):
+    prepared.set({"head.learning_rate": 1e30, "head.hidden": [8]})
+    with pytest.raises(UserError, match=r"^train_head: the loss is not finite .*: got head.learning_rate 1e\+30"):
+        train_head.main()
+    assert not models.HEAD.exists()
+
+
+def test_the_test_split_is_not_looked_at(prepared):
+    train_head.main()
+    before = models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()
+    array = np.array(features.read_bottleneck())
+    array[manifest.read().rows("test")] = np.nan
+    np.save(features.BOTTLENECK, array)
+    train_head.main()
+    assert (models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()) == before
+
+
+def test_another_seed_is_another_head(prepared):
+    heads = set()
+    for seed in (1, 2, 1):
+        prepared.set({"seed": seed, "head.epochs": 1})
+        train_head.main()
+        heads.add(models.HEAD.read_bytes())
+    assert len(heads) == 2
+
+
+def test_fewer_training_images_are_all_that_is_looked_at(prepared):
+    prepared.set({"train_images": 4})
+    train_head.main()
+    before = models.HEAD.read_bytes()
+    table, array = manifest.read(), np.array(features.read_bottleneck())
+    array[np.setdiff1d(table.rows("train"), batches.rows(table, 4, 1))] = np.nan
+    np.save(features.BOTTLENECK, array)
+    train_head.main()
+    assert models.HEAD.read_bytes() == before
+    np.save(features.BOTTLENECK, np.nan_to_num(array, nan=1.0))
+    prepared.set({"train_images": None})
+    train_head.main()
+    assert models.HEAD.read_bytes() != before
+
+
+def test_early_stopping_stops(prepared):
+    prepared.set({"head.epochs": 60, "head.early_stopping": 1, "head.learning_rate": 1.0})
+    train_head.main()
+    metrics = json.loads(Path("metrics/head/metrics.json").read_text())
+    assert metrics["kept_epoch"] == metrics["step"] - 1 < 59
+
+
+def test_more_classes_make_a_softmax(prepared):
+    table = manifest.read()
+    labels = np.arange(40) % 3
+    manifest.write(Manifest(["a", "b", "c"], table.paths, labels, table.splits, table.sha256))
+    prepared.set({"head.class_weights": "balanced", "head.epochs": 1})
+    train_head.main()
+    outputs = keras.saving.load_model(models.HEAD).predict(np.zeros((2, 2, 2, 3)), verbose=0)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+    assert outputs.shape == (2, 3)

@@ -1,0 +1,61 @@
+"""The records that DVC keeps of runs: which are intact, what they name, and where the remote has them."""
+
+from pathlib import Path
+
+import pytest
+import workshop
+from dvc.repo import Repo
+
+from headstart.team import run_cache, sharing
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    return workshop.build(tmp_path_factory.mktemp("built"), size=4000)
+
+
+@pytest.fixture
+def team(built, tmp_path) -> workshop.Team:
+    return workshop.in_folder(built, tmp_path)
+
+
+def test_a_record_names_all_that_the_run_wrote(team):
+    """`StageCache.get_used_objs` would name them, but `dvc push` does not ask it (see treeverse/dvc#10472)."""
+    with Repo(str(team.first.path)) as repo:
+        (record,) = run_cache.records(repo)
+        places = run_cache.at_remote(repo, [record])[1]
+    assert places == [str(path) for path in team.server.folder.glob("runs/*/*/*")]
+    digests = workshop.digests(team.first)
+    outputs = {path: oid for oid, path in run_cache.outputs(record)}
+    assert sorted(outputs) == ["features", "m.yaml", "model", "plots", "result.yaml"]
+    assert (outputs["model"], outputs["m.yaml"]) == (digests["model"], digests["m.yaml"])
+    assert outputs["features"].endswith(".dir")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:60],
+        lambda text: text.replace("rate: 1", "rate: 7"),
+        lambda text: "[",
+        lambda text: "",
+    ],
+    ids=["short", "changed", "no YAML", "empty"],
+)
+def test_a_damaged_record_is_told_by_its_name(team, damage):
+    """`StageCache._load_cache` asks for a valid schema alone; no issue of DVC is known."""
+    (record,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
+    assert run_cache.is_intact(record)
+    text = record.read_text()
+    assert damage(text) != text
+    record.write_text(damage(text))
+    assert not run_cache.is_intact(record)
+
+
+def test_a_damaged_record_at_the_remote_is_named_and_removed_here(team):
+    """`StageCache.transfer` writes it over an intact one; no issue of DVC is known."""
+    (record,) = team.server.folder.glob("runs/*/*/*")
+    workshop.cut(record, 60)
+    line = workshop.message(sharing.pull, team.first.path)
+    assert f"damaged on the remote, and not used: the record of a run ({record})" in line
+    assert list((team.first.path / ".dvc/cache/runs").glob("*/*/*")) == []

@@ -1,0 +1,43 @@
+import re
+
+import numpy as np
+import pytest
+
+from headstart.artifacts.manifest import Manifest
+from headstart.base.errors import UserError
+from headstart.training import batches
+
+
+def manifest(labels, splits):
+    names = [str(number) for number in range(len(labels))]
+    return Manifest(["a", "b", "c"][: max(labels) + 1], names, np.array(labels), np.array(splits), names)
+
+
+def test_balanced_weights_count_the_classes_of_what_is_trained_on():
+    listed = manifest([0] * 6 + [1] * 7, ["train"] * 13)
+    rows = np.array([0, 7, 3, 1])
+    inputs = batches.of_features(lambda wanted: np.zeros((len(wanted), 1), "float16"), (1,), rows, 8)
+    (_, labels, weights), *_ = batches.with_targets(inputs, listed, rows, 8, "balanced")
+    assert labels.shape == (4, 1) and labels.dtype == "float32"
+    np.testing.assert_allclose(weights, [4 / (2 * 3), 4 / (2 * 1), 4 / (2 * 3), 4 / (2 * 3)])
+
+
+def test_a_count_per_class_is_drawn_from_the_training_images():
+    listed = manifest([0] * 10 + [1] * 14, ["test"] * 2 + ["train"] * 22)
+    np.testing.assert_array_equal(batches.rows(listed, None, 1), np.arange(2, 24))
+    drawn = {seed: [batches.rows(listed, count, seed).tolist() for count in (2, 4, 8)] for seed in (1, 2)}
+    assert drawn[1] != drawn[2]
+    for small, middle, large in drawn.values():
+        assert set(small) < set(middle) < set(large) < set(range(2, 24)) and large[:8] == list(range(2, 10))
+        assert [(listed.labels[rows] == label).sum() for rows in (small, large) for label in (0, 1)] == [2, 2, 8, 8]
+        assert middle == sorted(middle)
+    with pytest.raises(UserError, match=re.escape("train_images: got 9, but class a has 8 training images: take at")):
+        batches.rows(listed, 9, 1)
+
+
+def test_an_epochs_order_depends_only_on_seed_and_epoch():
+    rows = np.arange(100, 150)
+    np.testing.assert_array_equal(batches.shuffled(rows, 1, 2), batches.shuffled(rows, 1, 2))
+    orders = [batches.shuffled(rows, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
+    assert len({order.tobytes() for order in orders}) == 4
+    assert all(sorted(order) == rows.tolist() for order in orders)
