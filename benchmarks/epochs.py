@@ -1,28 +1,23 @@
-"""An epoch of fine-tuning `cats_vs_dogs`, on live views against cached activations: the same layers are trained."""
+"""An epoch of fine-tuning `cats_vs_dogs`: on live views against cached activations, and without op determinism."""
 
 from statistics import median
+from typing import Any
 
-from benchmarks.workspace import photographs, workspace
-from headstart import errors
+from benchmarks.measuring import Measurement
 
-TURNS, EPOCHS = 2, 2
-
-
-def rows() -> list[tuple[str, str, str]]:
-    """The row of the benchmarks' table: figure, measured, to reach."""
-    seconds = {2: [], "live": []}
-    with workspace() as place:
-        place.preset("cats_vs_dogs", **photographs(), **{"fine_tune.epochs": EPOCHS, "fine_tune.views": 2})
-        for stage in ("fetch", "split", "extract", "train_head"):
-            place.stage(stage)
-        for _ in range(TURNS):
-            for views, found in seconds.items():
-                place.set({"fine_tune.views": views})
-                found += place.epochs()
-    cached, live = (median(found) for found in seconds.values())
-    measured = f"{live / cached:.1f} ({live:.1f} s, {cached:.1f} s)"
-    return [("an epoch, live over cached", measured, "3")]
+TURNS, EPOCHS = 2, 3
 
 
-if __name__ == "__main__":
-    errors.run(lambda: print(*rows()[0], sep="\n"))
+def measure(measurement: Measurement) -> dict[str, Any]:
+    """Seconds per epoch: cached; cached, without op determinism; live. The same layers are trained, in turns."""
+    workspace, _ = measurement.extracted()
+    workspace.stage("train_head")
+    seconds: dict[str, list[float]] = {"cached": [], "without_determinism": [], "live": []}
+    for _ in range(TURNS):
+        workspace.set(measurement.parameters(**{"fine_tune.epochs": EPOCHS}))
+        seconds["cached"] += workspace.stage("fine_tune").epochs()
+        seconds["without_determinism"] += workspace.python("benchmarks.without_determinism").epochs()
+        # One live epoch beside the first takes as long as two cached ones do four times.
+        workspace.set(measurement.parameters(**{"fine_tune.epochs": 2, "fine_tune.views": "live"}))
+        seconds["live"] += workspace.stage("fine_tune").epochs()
+    return {name: round(median(values), 2) for name, values in seconds.items()}

@@ -1,53 +1,78 @@
-"""`extract` against the bare network on the same images in memory: InceptionV3 at 150x150, the 4,000 photographs.
+"""`extract` against the bare network, and against itself with OpenVINO: InceptionV3 at 150x150, 4,000 photographs.
 
-`extract`'s rate is the one that it says of its work, with decoding and writing; its start is left out, as it is of the
-bare network's. The two take turns, and the share is the median over the turns.
+The rates are those of the work itself, with decoding and writing; the start of the stage is left out. What is compared
+takes turns, and a ratio is the median over the turns.
 """
 
-import contextlib
-import time
-from statistics import median
+from statistics import mean, median, stdev
+from typing import Any
 
-from benchmarks.workspace import Workspace, photographs, workspace
-from headstart import backbones, batches, engines, errors, manifest, params
-from headstart.archive import open_source
-from headstart.runtime import deterministic
-from stages import extract
+from benchmarks import workspace
+from benchmarks.measuring import Measurement
+from benchmarks.workspace import Workspace
+from headstart.artifacts import features, manifest, models
+from headstart.classifier import decision
 
 TURNS = 3
+SEEDS = range(1, 6)
+ENGINES = (("tensorflow", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 
 
-def bare(place: Workspace) -> float:
-    """Images a second of the network alone, on decoded batches in memory, after one batch to warm up."""
-    with contextlib.chdir(place.path):
-        settings, paths = params.load_stage("extract"), manifest.read_manifest().paths
-        deterministic(backbones.RANDOM_SEED)
-        forward = engines.forward(extract.network(settings), settings.extract.engine, settings.extract.precision)
-        with open_source(settings.dataset.path) as source:
-            images = batches.of_images(source, paths, settings.image.size, settings.extract.batch_size)
-            images = [batch.numpy() for batch in images]
-    forward(images[0])
-    start = time.perf_counter()
-    for batch in images:
-        forward(batch)
-    return len(paths) / (time.perf_counter() - start)
-
-
-def rows() -> list[tuple[str, str, str]]:
-    """The row of the benchmarks' table: figure, measured, to reach."""
-    alone, stage = [], []
-    with workspace() as place:
-        place.preset("cats_vs_dogs", **photographs(), **{"fine_tune.views": "live"})
-        for name in ("fetch", "split"):
-            place.stage(name)
+def against_bare(measurement: Measurement) -> dict[str, Any]:
+    """Images per second of `extract` and of the bare network, and the ratio of the two."""
+    stage, bare = [], []
+    with workspace.temporary(measurement.parameters()) as place:
+        _split(place)
         for _ in range(TURNS):
-            alone.append(bare(place))
-            stage.append(place.rate("extract"))
-    share = median(one / other for one, other in zip(stage, alone, strict=True))
-    return [
-        ("extract over the bare network", f"{share:.2f} ({median(stage):.0f}, {median(alone):.0f} images/s)", "0.95")
-    ]
+            bare.append(place.python("benchmarks.bare_network").rate("bare"))
+            stage.append(place.stage("extract").rate("extract"))
+    return {"extract": round(median(stage), 1), "bare": round(median(bare), 1), "ratio": _ratio(stage, bare)}
 
 
-if __name__ == "__main__":
-    errors.run(lambda: print(*rows()[0], sep="\n"))
+def by_engine(measurement: Measurement) -> dict[str, Any]:
+    """Images per second of `extract` with each engine and precision, and OpenVINO bfloat16 over TensorFlow."""
+    rates: dict[str, list[float]] = {}
+    with workspace.temporary(measurement.parameters()) as place:
+        _split(place)
+        for _ in range(TURNS):
+            for engine, precision in ENGINES:
+                place.set(measurement.parameters(**{"extract.engine": engine, "extract.precision": precision}))
+                rates.setdefault(f"{engine}_{precision}", []).append(place.stage("extract").rate("extract"))
+    ratio = _ratio(rates["openvino_bfloat16"], rates["tensorflow_float32"])
+    return {name: round(median(values), 1) for name, values in rates.items()} | {"ratio": ratio}
+
+
+def by_precision(measurement: Measurement) -> dict[str, Any]:
+    """Mean and standard deviation over five seeds of the head's test accuracy, on float32 and bfloat16 features."""
+    accuracies = {}
+    with workspace.temporary(measurement.parameters()) as place:
+        _split(place)
+        for engine, precision in (ENGINES[0], ENGINES[2]):
+            values = {"extract.engine": engine, "extract.precision": precision}
+            place.set(measurement.parameters(**values))
+            place.stage("extract")
+            seeds = []
+            for seed in SEEDS:
+                place.set(measurement.parameters(**values, seed=seed))
+                place.stage("train_head")
+                seeds.append(_accuracy(place))
+            accuracies[precision] = {"mean": round(mean(seeds), 6), "deviation": round(stdev(seeds), 6)}
+    return accuracies
+
+
+def _split(place: Workspace) -> None:
+    for stage in ("fetch", "split"):
+        place.stage(stage)
+
+
+def _ratio(rates: list[float], others: list[float]) -> float:
+    return round(median(a / b for a, b in zip(rates, others, strict=True)), 3)
+
+
+def _accuracy(place: Workspace) -> float:
+    """Test accuracy of the head in the workspace, on the features there."""
+    images = manifest.read(place.path)
+    rows = images.rows("test")
+    inputs = features.read_bottleneck(place.path)[rows].astype("float32")
+    outputs = models.load_head(place.path).predict(inputs, verbose=0)
+    return float((decision.predicted(decision.probabilities(outputs)) == images.labels[rows]).mean())

@@ -1,16 +1,18 @@
-"""Seconds and peak memory of `extract` and `fine_tune` on 2,000 and on 25,000 images, drawn ones of 64x64 pixels."""
+"""Seconds and peak memory of the stages as the images become more: drawn ones of 64x64 pixels."""
 
 import io
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.workspace import workspace
-from headstart import errors
+from benchmarks import workspace
+from benchmarks.measuring import STAGES, Measurement
 
 COUNTS = (2_000, 25_000)
-SETTINGS = {
+VALUES = {
     "dataset.source": None,
     "dataset.sha256": None,
     "dataset.path": "images.zip",
@@ -29,8 +31,8 @@ SETTINGS = {
 }
 
 
-def draw(path, count: int) -> None:
-    """A zip of `count` images of noise, half of them in either class."""
+def draw(path: Path, count: int) -> None:
+    """Write a zip of `count` images of noise, half of them of each class."""
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(count):
@@ -39,15 +41,12 @@ def draw(path, count: int) -> None:
             archive.writestr(f"{'even' if number % 2 else 'odd'}/{number:05}.png", file.getvalue())
 
 
-def main() -> None:
-    for count in COUNTS:
-        with workspace() as place:
-            place.preset("solar_cells", **SETTINGS)
-            draw(place.path / "images.zip", count)
-            for name in ("fetch", "split", "extract", "train_head", "fine_tune"):
-                seconds, peak = place.anonymous(name)
-                print(f"{count:6,} images  {name:<10}  {seconds:6.1f} s  {peak:6.0f} MB at most", flush=True)
-
-
-if __name__ == "__main__":
-    errors.run(main)
+def measure(measurement: Measurement, count: int) -> dict[str, Any]:
+    """Seconds, and MB of anonymous memory at most, of each stage up to fine-tuning on `count` images."""
+    numbers = {}
+    with workspace.temporary(measurement.parameters()) as place:
+        draw(place.path / "images.zip", count)
+        for stage in STAGES[: STAGES.index("evaluate")]:
+            work = place.stage(stage)
+            numbers[stage] = {"seconds": round(work.seconds, 1), "megabytes": work.peak}
+    return numbers

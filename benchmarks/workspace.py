@@ -1,6 +1,7 @@
 """A scratch copy of the project, in which stages run and are timed."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -9,19 +10,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from headstart.errors import UserError
+from headstart.base import files, yaml12
+from headstart.base.errors import UserError
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("headstart", "stages", "presets", "params.yaml", "dvc.yaml")
+SCRATCH = ROOT / "tmp/benchmarks"  # Git leaves it out
+PARTS = ("headstart", "stages", "benchmarks", "dvc.yaml")
+EXTRACTION = ("fetch", "split", "extract")
+PHOTOGRAPHS = ("article", "cats_vs_dogs")  # the presets that take the 4,000 photographs
 
 
 def shared() -> Path:
-    """The folder of the real photographs and weights: HEADSTART_SHARED, or ../shared beside the project."""
+    """The folder of the real photographs and weights: HEADSTART_SHARED, or ../shared beside the project.
+
+    Raises UserError where the photographs are not there.
+    """
     path = Path(os.environ.get("HEADSTART_SHARED", ROOT.parent / "shared")).resolve()
     if not (path / "data/cats_dogs_4000.zip").exists():
         raise UserError(f"no data/cats_dogs_4000.zip in {path}: set HEADSTART_SHARED to the folder of the photographs")
@@ -38,75 +45,121 @@ def photographs() -> dict[str, Any]:
     }
 
 
-class Workspace:
-    """The project's code and parameters in a folder of their own."""
+def parameters(preset: str, values: dict[str, Any]) -> dict[str, Any]:
+    """All parameters: params.yaml, with the preset merged into it, and `values` by their dotted names."""
+    merged = _merged(yaml12.read(ROOT / "params.yaml"), yaml12.read(ROOT / f"presets/{preset}.yaml"))
+    for name, value in values.items():
+        *sections, last = name.split(".")
+        node = merged
+        for section in sections:
+            node = node[section]
+        if last not in node:
+            raise UserError(f"params.yaml has no {name}: take one of {', '.join(node)}")
+        node[last] = value
+    return merged
 
-    def __init__(self, path: Path):
+
+def _merged(current: Any, wanted: Any) -> Any:
+    if isinstance(current, dict) and isinstance(wanted, dict):
+        return current | {name: _merged(current.get(name), value) for name, value in wanted.items()}
+    return wanted
+
+
+@dataclass(frozen=True)
+class Work:
+    """A process that has ended: its seconds from start to end, its peak of anonymous memory in MB, and its log.
+
+    Pages of memory-mapped files are not counted: the system takes those back when it needs them. Where there is no
+    /proc (macOS), the peak is 0. `log`: what `headstart.base.progress` wrote to HEADSTART_LOG.
+    """
+
+    seconds: float
+    peak: int
+    log: list[dict[str, Any]]
+
+    def rate(self, work: str) -> float:
+        """Units of `work` per second, without the start of the process."""
+        line = next(line for line in self.log if line["work"] == work and "count" in line)
+        return line["count"] / line["seconds"]
+
+    def epochs(self) -> list[float]:
+        """The seconds of each epoch of fine-tuning but the first, which builds the graph."""
+        return [line["seconds"] for line in self.log if line["work"] == "fine_tune" and line.get("epoch", 1) > 1]
+
+
+class Workspace:
+    """The project's code, as it is now, and `parameters` in the folder `path`; what stages wrote there stays."""
+
+    def __init__(self, path: Path, parameters: dict[str, Any]):
         self.path = path
         for part in PARTS:
             if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.rmtree(path / part, ignore_errors=True)
+                shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__", "records"))
             else:
                 shutil.copy(ROOT / part, path / part)
+        self.set(parameters)
 
-    def preset(self, name: str, **values: Any) -> None:
-        """Apply a preset, then `values` by their dotted names."""
-        self._run(sys.executable, "-m", "headstart.preset", name, stdout=subprocess.DEVNULL)
-        self.set(values)
+    def set(self, parameters: dict[str, Any]) -> None:
+        """Write all parameters: JSON is YAML too."""
+        files.write_text(self.path / "params.yaml", json.dumps(parameters, indent=2))
 
-    def set(self, values: dict[str, Any]) -> None:
-        yaml, path = YAML(), self.path / "params.yaml"
-        document = yaml.load(path)
-        for name, value in values.items():
-            *sections, last = name.split(".")
-            node = document
-            for section in sections:
-                node = node[section]
-            node[last] = value
-        yaml.dump(document, path)
+    def stage(self, name: str) -> Work:
+        """Run a stage from its beginning, its progress shown on standard error."""
+        return self.python(f"stages.{name}")
 
-    def stage(self, name: str) -> float:
-        """Run a stage, its progress shown on standard error, and give its seconds, start-up and all."""
-        start = time.perf_counter()
-        self._run(sys.executable, "-m", f"stages.{name}", stdout=sys.stderr)
-        return time.perf_counter() - start
-
-    def anonymous(self, name: str) -> tuple[float, int]:
-        """Run a stage, and give its seconds and its peak of anonymous memory in MB (Linux).
-
-        Pages of memory-mapped files are not counted: the system takes those back when it needs them.
-        """
-        start, peak = time.perf_counter(), 0
-        process = subprocess.Popen([sys.executable, "-m", f"stages.{name}"], cwd=self.path, stdout=sys.stderr)
-        while process.poll() is None:
-            with contextlib.suppress(OSError, TypeError):
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                peak = max(peak, int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]))
-            time.sleep(0.1)
+    def python(self, module: str) -> Work:
+        """Run a module of the workspace, as `stage` does. Raises UserError where it fails."""
+        shutil.rmtree(self.path / ".headstart", ignore_errors=True)  # unfinished work would shorten the time
+        log = self.path / "log.jsonl"
+        log.unlink(missing_ok=True)
+        peak, start = 0, time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=self.path,
+            env=os.environ | {"HEADSTART_LOG": str(log)},
+            stdout=sys.stderr,
+        )
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(OSError, TypeError):
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                    peak = max(peak, int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]))
+                time.sleep(0.05)
+        finally:
+            process.kill()
+            process.wait()
+        seconds = time.perf_counter() - start
         if process.returncode:
-            raise UserError(f"stages.{name} failed in {self.path} with exit status {process.returncode}")
-        return time.perf_counter() - start, peak // 1000
+            raise UserError(f"{module} failed in {self.path} with exit status {process.returncode}: see above")
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return Work(seconds, peak // 1000, [json.loads(line) for line in lines])
 
-    def rate(self, name: str) -> float:
-        """Run a stage, and give the images a second that its progress says at the end."""
-        done = self._run(sys.executable, "-m", f"stages.{name}", stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
-        count, seconds = re.findall(rf"^{name}: ([\d,]+) images in ([\d.]+) s", done.stderr, re.MULTILINE)[-1]
-        return int(count.replace(",", "")) / float(seconds)
-
-    def epochs(self) -> list[float]:
-        """Run `fine_tune`, and give the seconds of each epoch but the first, which builds the graph."""
-        done = self._run(sys.executable, "-m", "stages.fine_tune", stdout=subprocess.PIPE, text=True)
-        return [float(found) for found in re.findall(r"epoch \d+/\d+ .* ([\d.]+) s$", done.stdout, re.MULTILINE)[1:]]
-
-    def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess:
-        done = subprocess.run(command, cwd=self.path, **options)
-        if done.returncode:
-            raise UserError(f"{' '.join(command[1:])} failed in {self.path} with exit status {done.returncode}")
-        return done
+    def megabytes(self) -> float:
+        """What the arrays that `extract` wrote take on the disk."""
+        return sum(file.stat().st_size for file in (self.path / "data/features").rglob("*.npy")) / 1e6
 
 
 @contextlib.contextmanager
-def workspace() -> Iterator[Workspace]:
+def temporary(parameters: dict[str, Any]) -> Iterator[Workspace]:
     """A workspace that is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        yield Workspace(Path(folder))
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        yield Workspace(Path(folder), parameters)
+
+
+def extracted(key: str, parameters: dict[str, Any]) -> tuple[Workspace, dict[str, float]]:
+    """A workspace in which fetch, split and extract have run, and the seconds that each of them took.
+
+    key: of the code and the parameters of these stages. The workspace of a key is made once, and kept until one of
+        another key is wanted.
+    """
+    path = SCRATCH / key
+    seconds = path / "seconds.json"
+    if not seconds.exists() and SCRATCH.exists():
+        shutil.rmtree(SCRATCH)
+    path.mkdir(parents=True, exist_ok=True)
+    workspace = Workspace(path, parameters)
+    if not seconds.exists():
+        files.write_text(seconds, json.dumps({stage: workspace.stage(stage).seconds for stage in EXTRACTION}))
+    return workspace, json.loads(seconds.read_text())

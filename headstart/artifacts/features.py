@@ -1,8 +1,8 @@
 """The arrays that `extract` writes, float16 and read by memory map, so that memory does not grow with the images.
 
-data/features/bottleneck.npy   (n, h, w, c)        the backbone's output, every image in the order of the manifest
-data/features/cut/plain.npy    (n, ...)            the activations at the cut, likewise           (with fixed views only)
-data/features/cut/views.npy    (t, V - 1, ...)     the same for views 1 to V - 1 of the t training images, in their order
+data/features/bottleneck.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest
+data/features/cut/plain.npy    (n, ...)          the activations at the cut, likewise           (with fixed views only)
+data/features/cut/views.npy    (t, V - 1, ...)   the same for views 1 to V - 1 of the t training images, in their order
 
 The bottleneck features are an out of their own: the head is trained on nothing else, and stays as it is when the views
 or the cut change.

@@ -24,7 +24,9 @@ def names() -> list[str]:
 
 
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
-    """Returns the backbone for images of `size` x `size` pixels: scaled float32 (n, size, size, 3) to (n, h, w, channels).
+    """Returns the backbone for images of `size` x `size` pixels.
+
+    It maps scaled float32 (n, size, size, 3) to float32 (n, h, w, channels).
 
     weights: an .h5 file as keras.applications publishes it (without the top), for EfficientNetLite0 a PyTorch state
         dict (.pth); None draws random weights, the same each time.
@@ -41,7 +43,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     except ValueError as error:
         raise UserError(f"image.size: got {size}; {name} says: {error}") from None
     if len(backbone.output.shape) != 4 or 0 in backbone.output.shape[1:]:
-        raise UserError(f"image.size: got {size}; {name} leaves nothing of so small an image: take a larger size")
+        raise UserError(f"image.size: got {size}; {name} reduces so small an image to nothing: take a larger size")
     if weights is not None:
         _load(backbone, name, weights)
     return backbone

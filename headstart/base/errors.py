@@ -1,4 +1,4 @@
-"""What a user can cause is told in one line, with exit status 1 and no traceback."""
+"""Errors that a user can cause: one line on standard error, exit status 1, no traceback."""
 
 import errno
 import sys
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Something that the user can mend.
+    """An error that the user can correct.
 
-    The message is one line: the value that came, the values that are taken, what to do next.
+    The message is one line: the value that was given, the values that are accepted, what to do next.
     """
 
 

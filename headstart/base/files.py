@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name, then renamed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; what is there takes its place when the block ends without an error.
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
     The folder is made where it is missing. A block that fails leaves what was at `path` before.
     """

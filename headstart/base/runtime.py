@@ -1,6 +1,6 @@
-"""TensorFlow and Keras, brought in once: without start-up noise, with one place for seeds and determinism.
+"""TensorFlow and Keras, imported in one place: without start-up noise, with seeds and determinism.
 
-Every module takes `keras` and `tf` from here, so that none of them can be imported before this is set.
+Every module imports `keras` and `tf` from here, so that neither can be imported before this is set up.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ def _standard_error_closed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hidden(*names: str) -> Iterator[None]:
-    # Keras imports packages that it has wrappers for, where they are: a second of each start, for nothing used here.
+    # Keras imports packages that it has wrappers for: a second of each start, for nothing that is used here.
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))
     try:
@@ -55,9 +55,9 @@ def deterministic(seed: int) -> None:
 
 
 def ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """`dataset`, two elements of which are made ready ahead, beside the work on the one before them."""
-    # The thread that tunes a dataset looks after 10 ms, 20 ms, 40 ms and so on, and the end of the dataset at times
-    # waits for its next look: epochs of 12 s lasted 21 s. There is nothing to tune here.
+    """Returns `dataset` with two elements prepared ahead, in parallel with the work on the one before them."""
+    # The thread that tunes a dataset wakes up after 10 ms, 20 ms, 40 ms and so on, and the end of the dataset sometimes
+    # waits for it: epochs of 12 s lasted 21 s. There is nothing to tune here.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)

@@ -1,4 +1,4 @@
-"""Random views of an image: one affine map each, drawn from a seed of its own, so that order and batch never matter."""
+"""Random views of an image: one affine map each, seeded by the image itself, so that order and batches never matter."""
 
 import itertools
 
@@ -10,17 +10,17 @@ from headstart.base.runtime import keras, tf
 IDENTITY = np.array([1, 0, 0, 0, 1, 0, 0, 0], "float32")
 
 
-def transform(augment: params.Augment, size: int, sha256: str, *numbers: int) -> np.ndarray:
-    """The map of one view, (8,) float32: the first two rows of the matrix from output to input pixels, then 0, 0.
+def transform(augment: params.Augment, size: int, sha256: str, view: int) -> np.ndarray:
+    """Returns the map of one view, float32 (8,): two rows of the matrix from output to input pixels, then 0, 0.
 
-    The same image (`sha256` of its pixels, hexadecimal) and `numbers` give the same view. The last number is the
-    view's: consecutive views go through every combination of the flips, and view 0 has none.
+    The same image (`sha256` of its pixels, hexadecimal) and `view` give the same map. Consecutive views go through
+    every combination of the flips, and view 0 has none.
     """
-    rng = np.random.default_rng([int(sha256, 16), *numbers])
+    rng = np.random.default_rng([int(sha256, 16), view])
     flips = list(
         itertools.product(*[(1, -1) if on else (1,) for on in (augment.flip_vertical, augment.flip_horizontal)])
     )
-    flip_y, flip_x = flips[numbers[-1] % len(flips)]
+    flip_y, flip_x = flips[view % len(flips)]
     rotation, shear = np.radians(rng.uniform(-1, 1, 2) * (augment.rotation, augment.shear))
     zoom_x, zoom_y = 1 + rng.uniform(-1, 1, 2) * augment.zoom
     shift_x, shift_y = rng.uniform(-1, 1, 2) * augment.shift * size
@@ -37,7 +37,7 @@ def transform(augment: params.Augment, size: int, sha256: str, *numbers: int) ->
 
 
 def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """`images` (n, h, w, 3) uint8 seen through `transforms` (n, 8) float32: uint8 again, bilinear, edges repeated."""
+    """Returns uint8 `images` (n, h, w, 3) seen through `transforms`, float32 (n, 8): bilinear, with edges repeated."""
     height, width = images.shape[1:3]
     # The map that flips where this one does, and does nothing else.
     x, y = (tf.where(transforms[:, axis] < 0, -1.0, 1.0) for axis in (0, 4))

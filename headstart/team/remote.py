@@ -56,15 +56,8 @@ def configure(
     """
     config = read_config(root)
     name, previous = default_remote(config)
-    if url is None and previous is None:
-        raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
-    url, user_in_url = (previous, None) if url is None else addresses.parse(url, root)
+    url, user_in_url = _address(url, previous, root, replace)
     moved = previous not in (None, url)
-    if moved and not replace:
-        raise UserError(
-            f"got {url}, but the remote is {previous} (.dvc/config), and what was pushed there stays there; to change "
-            "the address, make remote URL=… REPLACE=1"
-        )
     shared = {"url": url} | ({} if moved else _section(config, "repo", name)) | {"verify": "true"}
     # The old server's secrets must never go to the new one.
     own = {} if moved else _section(config, "local", name)
@@ -130,6 +123,21 @@ def probe(options: Mapping[str, Any]) -> str | None:
             raise explain(url, error) from None
         return f"{url} can be read but not written ({reason(error)}): `make pull` works, `make push` will not"
     return None
+
+
+def _address(url: str | None, previous: str | None, root: Path, replace: bool) -> tuple[str, str | None]:
+    """The address to take, and the user that it names or None."""
+    if url is None:
+        if previous is None:
+            raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
+        return previous, None
+    url, user = addresses.parse(url, root)
+    if previous not in (None, url) and not replace:
+        raise UserError(
+            f"got {url}, but the remote is {previous} (.dvc/config), and what was pushed there stays there; to change "
+            "the address, make remote URL=… REPLACE=1"
+        )
+    return url, user
 
 
 def _section(config: Config, level: str, name: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def push(root: Path = Path()) -> str:
     """
     with _open(root) as session:
         cache = session.repo.cache.local
-        paths = objects.names(session.repo)
+        paths = objects.paths(session.repo)
         oids = {oid for oid in paths if cache.exists(oid)}
         records = []
         for record in filter(run_cache.is_intact, run_cache.records(session.repo)):
@@ -88,7 +88,7 @@ def pull(root: Path = Path()) -> str:
             stats = repo.pull(allow_missing=True)["stats"]
         except ObjectFormatError as error:
             # A folder's list, without which nothing of the folder can be asked for.
-            paths = objects.names(repo)
+            paths = objects.paths(repo)
             oid = next(oid for oid in paths if oid in str(error))
             raise _damaged([_place(session, oid, paths[oid])]) from None
         except DvcException as error:
@@ -160,7 +160,7 @@ def _shortfall(session: Session) -> UserError | None:
     if session.logged:
         return explain(session.url, session.logged[0])
     cache = session.repo.cache.local
-    missing = {oid: paths for oid, paths in objects.names(session.repo).items() if not cache.exists(oid)}
+    missing = {oid: paths for oid, paths in objects.paths(session.repo).items() if not cache.exists(oid)}
     sizes = dict(zip(missing, objects.sizes_at_remote(session.database, missing, session.url), strict=True))
     damaged = [_place(session, oid, missing[oid]) for oid in missing if sizes[oid] is not None]
     if damaged:

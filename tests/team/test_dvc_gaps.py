@@ -13,6 +13,7 @@ import pytest
 import workshop
 from conftest import Project
 from dvc.cli import main
+from dvc.fs import generic
 from workshop import Team
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
@@ -151,6 +152,13 @@ def test_pull_takes_no_damaged_record_of_a_run(team):
     dvc(team.first, "pull", "--run-cache")
     (here,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
     assert here.stat().st_size > 60
+
+
+@gap("dvc.stage.cache.StageCache.transfer", "faults.logged_errors")
+def test_pull_fails_where_the_record_of_a_run_cannot_be_read(team, monkeypatch):
+    """It logs the error and goes on; no issue of DVC is known."""
+    monkeypatch.setattr(generic, "copy", workshop.broken)
+    assert dvc(team.first, "pull", "--run-cache", status=None) != 0
 
 
 @gap(f"{ISSUE}2700", "sharing._reach, for folders")

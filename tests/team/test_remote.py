@@ -140,6 +140,7 @@ def test_a_server_that_refuses_the_login_gets_an_answer_from_the_terminal(root, 
     monkeypatch.setattr("getpass.getpass", lambda prompt: "opensezame")
     assert f"{webdav.url} refused your login" in refusal(root, webdav.url, prompt=command.ask)
     monkeypatch.setattr("getpass.getpass", lambda prompt: "opensesame")
+    (root / ".dvc/config.local").touch(mode=0o644)
     monkeypatch.chdir(root)
     monkeypatch.setattr("sys.argv", ["headstart.remote", webdav.url])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import workshop
+from dvc.fs import generic
 from dvc.repo import Repo
 
 from headstart.team import run_cache, sharing
@@ -59,3 +60,10 @@ def test_a_damaged_record_at_the_remote_is_named_and_removed_here(team):
     line = workshop.message(sharing.pull, team.first.path)
     assert f"damaged on the remote, and not used: the record of a run ({record})" in line
     assert list((team.first.path / ".dvc/cache/runs").glob("*/*/*")) == []
+
+
+def test_a_record_that_cannot_be_read_is_an_error(team, monkeypatch):
+    """`StageCache.transfer` logs it, file by file, and goes on; no issue of DVC is known."""
+    monkeypatch.setattr(generic, "copy", workshop.broken)
+    line = workshop.message(sharing.pull, team.first.path)
+    assert line == f"{team.server.url}: [Errno 5] Input/output error: check the address"

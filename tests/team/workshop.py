@@ -1,5 +1,6 @@
 """A small DVC pipeline of two stages, and a team that shares what it makes."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -154,6 +155,11 @@ def folder_list(team: Team) -> Path:
     """Where the remote's folder has the list of the output `plots`."""
     (path,) = [path for path in team.server.folder.glob("files/md5/??/*.dir") if b"p.yaml" in path.read_bytes()]
     return path
+
+
+def broken(*arguments, **options) -> None:
+    """In the place of a function of DVC's that reads or writes: a disk that does not work."""
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def cut(path: Path, size: int) -> None:

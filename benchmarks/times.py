@@ -1,0 +1,170 @@
+"""The tables of docs/speed.md: which measurements they are made of."""
+
+from functools import partial
+from statistics import mean
+
+from benchmarks import epochs, extraction, first_run, growth, runs, scores, training
+from benchmarks.measuring import STAGES, Measurement
+from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
+
+SPEED, COMMAND = "docs/speed.md", "python -m benchmarks.speed --only {}"
+BARE = {"fine_tune.views": "live"}  # extraction without activations at the cut
+EPOCHS = Measurement("speed/epochs", epochs.measure, 9, "cats_vs_dogs", {"fine_tune.views": 2}, stages=STAGES[:5])
+AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=STAGES[:3])
+ENGINES = Measurement("speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=STAGES[:3], openvino=True)
+PRECISION = Measurement(
+    "speed/precision", extraction.by_precision, 4, "cats_vs_dogs", BARE, stages=STAGES[:4], openvino=True
+)
+GROWTH = tuple(
+    Measurement(
+        f"speed/growth_{count}",
+        partial(growth.measure, count=count),
+        count / 10_000,
+        "solar_cells",
+        growth.VALUES,
+        stages=STAGES[:5],
+    )
+    for count in growth.COUNTS
+)
+FIRST_RUNS = tuple(Measurement(f"speed/make_repro-{turn}", first_run.measure, 4, "solar_cells") for turn in (1, 2, 3))
+
+
+def _recipes(numbers: Numbers) -> list[str]:
+    article, ours = scores.article_seconds(numbers[0]), sum(numbers[1]["seconds"].values())
+    epoch = sum(numbers[0]["epochs"]) / len(numbers[0]["epochs"])
+    return [f"{article / ours:.0f} times ({article:,.0f} s, {epoch:.0f} s per epoch; {ours:.0f} s)", "30"]
+
+
+def _recipes_accuracy(numbers: Numbers) -> list[str]:
+    article, ours = (training.test(run) for run in numbers)
+    accuracies = (f"{article.scores[model]['accuracy']:.3f}" for model in ("fine_tuned", "head"))
+    after = "{} after ten epochs, {} of the article's head".format(*accuracies)
+    return [f"{after}; {ours.scores[ours.delivered]['accuracy']:.3f}", "the more accurate one"]
+
+
+def _live(numbers: Numbers) -> list[str]:
+    live, cached = numbers[0]["live"], numbers[0]["cached"]
+    return [f"{live / cached:.1f} ({live:.1f} s, {cached:.1f} s)", "3"]
+
+
+def _determinism(numbers: Numbers) -> list[str]:
+    on, off = numbers[0]["cached"], numbers[0]["without_determinism"]
+    return [f"{on / off:.2f} ({on:.1f} s, {off:.1f} s)", UNKNOWN]
+
+
+def _bare(numbers: Numbers) -> list[str]:
+    rates = numbers[0]
+    return [f"{rates['ratio']:.2f} ({rates['extract']:.0f}, {rates['bare']:.0f} images/s)", "0.95"]
+
+
+def _engines(numbers: Numbers) -> list[str]:
+    rates = numbers[0]
+    half, plain, full = (rates[name] for name in ("openvino_bfloat16", "tensorflow_float32", "openvino_float32"))
+    return [f"{rates['ratio']:.2f} ({half:.0f}, {plain:.0f} images/s; OpenVINO float32 {full:.0f})", "1.8"]
+
+
+def _precision(numbers: Numbers) -> list[str]:
+    half, full = (f"{numbers[0][name]['mean']:.4f} ± {numbers[0][name]['deviation']:.4f}" for name in _PRECISIONS)
+    return [f"{half}; in TensorFlow's float32 {full}", UNKNOWN]
+
+
+_PRECISIONS = ("bfloat16", "float32")
+
+
+def _growth(numbers: Numbers, stage: str) -> list[str]:
+    few, many = (run[stage] for run in numbers)
+    seconds = f"{many['seconds']} s after {few['seconds']} s"
+    return [f"{seconds}; {many['megabytes']} MB at most, after {few['megabytes']} MB", UNKNOWN]
+
+
+def _idle(numbers: Numbers) -> list[str]:
+    repro, status = (mean(run[name] for run in numbers) for name in ("dvc_repro", "dvc_status"))
+    return [f"{repro / status:.2f} ({repro:.2f} s, {status:.2f} s)", "at most 1.5"]
+
+
+def _make_repro(numbers: Numbers) -> list[str]:
+    return [f"{spread([run['make_repro'] for run in numbers], 1)} s, {len(numbers)} runs", UNKNOWN]
+
+
+RECIPES = (runs.ARTICLE, runs.CATS[0])
+MORE = f"{growth.COUNTS[1]:,} drawn images of 64x64 after {growth.COUNTS[0]:,}"
+FIGURES = Table(
+    "figures",
+    SPEED,
+    ("figure", "measured", "to reach"),
+    (
+        Row(
+            "recipes",
+            (
+                "the article's recipe over `cats_vs_dogs`, from the source to a tested classifier (the article's "
+                "200 epochs extrapolated from ten)",
+            ),
+            _recipes,
+            RECIPES,
+        ),
+        Row("recipes_accuracy", ("test accuracy of both",), _recipes_accuracy, RECIPES),
+        Row("epochs", ("an epoch of fine-tuning, live over cached, same layers trained",), _live, (EPOCHS,)),
+        Row("determinism", ("an epoch of fine-tuning, with op determinism over without it",), _determinism, (EPOCHS,)),
+        Row("extract", ("`extract` over the bare network, TensorFlow",), _bare, (AGAINST_BARE,)),
+        Row("engines", ("`extract` with OpenVINO bfloat16 over TensorFlow",), _engines, (ENGINES,)),
+        Row(
+            "precision",
+            ("test accuracy of the head alone on features in bfloat16, seeds 1 – 5",),
+            _precision,
+            (PRECISION,),
+        ),
+        *(
+            Row(f"growth_{stage}", (f"`{stage}` of {MORE}",), partial(_growth, stage=stage), GROWTH)
+            for stage in ("split", "extract", "fine_tune")
+        ),
+        Row(
+            "make_repro",
+            ("`make repro` in a fresh clone, after the installation",),
+            _make_repro,
+            FIRST_RUNS,
+        ),
+        Row("idle", ("`dvc repro` with nothing to do over `dvc status`",), _idle, FIRST_RUNS),
+    ),
+    COMMAND.format("figures"),
+)
+
+
+def _cut(numbers: Numbers) -> list[str]:
+    """Accuracies over the seeds, mean seconds of two stages, and the size of the features."""
+    tests = [training.test(run) for run in numbers]
+    accuracies = (
+        [training.kept(run, "fine_tune", "accuracy") for run in numbers],
+        [test.scores[test.delivered]["accuracy"] for test in tests],
+    )
+    seconds = (mean(run["seconds"][stage] for run in numbers) for stage in ("extract", "fine_tune"))
+    return [
+        *(spread(values, 3) for values in accuracies),
+        *(f"{value:.0f} s" for value in seconds),
+        f"{numbers[0]['megabytes']:,.0f}",
+    ]
+
+
+def _cuts(preset: str, minutes: float, cuts: list[tuple[str, int]]) -> list[Row]:
+    """One row per cut and number of views, of seed 1; the first is the preset's own."""
+    rows = []
+    for number, (cut, views) in enumerate(cuts):
+        name, values = f"{preset}_{cut}_{views}", {"fine_tune.cut": cut, "fine_tune.views": views}
+        preset_run = {"solar_cells": runs.SOLAR_CELLS, "cats_vs_dogs": runs.CATS}[preset][:1]
+        group = runs.runs(f"cuts/{name}", preset, minutes, seeds=1, values=values) if number else preset_run
+        first = (f"`{preset}`" + ("" if number else ", the preset"), f"`{cut}`", str(views))
+        rows.append(Row(name, first, _cut, group, ("1",)))
+    return rows
+
+
+LIVE = runs.runs("cuts/solar_cells_block10_live", "solar_cells", 6, values={"fine_tune.views": "live"})
+CUTS = Table(
+    "cuts",
+    SPEED,
+    ("preset", "cut", "views", "validation", "test", "`extract`", "`fine_tune`", "MB", "seeds"),
+    (
+        *_cuts("cats_vs_dogs", 4, [("mixed8", 4), ("mixed8", 1), ("mixed7", 4), ("mixed9", 4)]),
+        *_cuts("solar_cells", 3.5, [("block10", 4), ("block10", 2), ("block10", 1), ("block11", 4)]),
+        Row("solar_cells_block10_live", ("`solar_cells`", "`block10`", "live"), _cut, LIVE, ("1 – 3",)),
+    ),
+    COMMAND.format("cuts"),
+)

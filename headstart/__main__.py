@@ -1,0 +1,46 @@
+"""`python -m headstart`: the version, and the commands there are."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+from headstart.base import errors
+from headstart.base.errors import UserError
+
+PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+COMMANDS = {
+    "params": "check params.yaml",
+    "preset": "set the parameters of a named experiment in params.yaml",
+    "report": "show the result of the last run",
+    "predict": "classify images with the trained classifier",
+    "experiments": "list the experiments that DVC keeps, with their test accuracy",
+    "compare": "is B better than A, or is it luck?",
+    "learning_curve": "how many images do I need?",
+    "remote": "say where the team keeps its results, and try it out",
+    "sharing": "send results to the team's remote, or fetch them from there",
+}
+
+
+def version() -> str:
+    """Returns the version in pyproject.toml, such as 0.1.0."""
+    with PROJECT.open("rb") as file:
+        return tomllib.load(file)["project"]["version"]
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in COMMANDS:
+        raise UserError(f"got {' '.join(arguments)}; with a full stop it is python -m headstart.{' '.join(arguments)}")
+    if arguments and arguments not in (["--help"], ["-h"], ["--version"]):
+        raise UserError(f"got {' '.join(arguments)}; takes no arguments: python -m headstart lists the commands")
+    print(f"Headstart {version()}")
+    if arguments == ["--version"]:
+        return
+    width = max(map(len, COMMANDS))
+    for name, purpose in COMMANDS.items():
+        print(f"python -m headstart.{name:<{width}}  {purpose}")
+    print("Each of them explains its options: python -m headstart.predict --help")
+
+
+if __name__ == "__main__":
+    errors.run(main)

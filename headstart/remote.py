@@ -1,0 +1,38 @@
+"""`python -m headstart.remote [URL]`: say where the team keeps its results (DVC's remote), and try it out."""
+
+import argparse
+import getpass
+import sys
+
+from headstart.base import errors
+from headstart.team import addresses, remote
+
+
+def ask(url: str, user: str | None) -> dict[str, str]:
+    """Ask at the terminal who the user is. Returns credentials by the names of DVC's options."""
+    print(f"{url} asks who you are; what you type goes into .dvc/config.local", file=sys.stderr)
+    if addresses.storage(url) == "s3":
+        return {"access_key_id": input("access key id: "), "secret_access_key": getpass.getpass("secret access key: ")}
+    user = user or input("name: ")
+    return {"user": user, "password": getpass.getpass(f"password of {user}: ")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m headstart.remote",
+        description="Say where the team keeps its results (DVC's remote), and try it out.",
+        epilog="Secrets are taken from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+        "HEADSTART_REMOTE_PASSWORD) or from a prompt.",
+    )
+    parser.add_argument("url", nargs="?", metavar="URL", help=f"{addresses.FORMS}; without it, the configured one")
+    parser.add_argument("--user", metavar="NAME", help="your name at an SSH or WebDAV server")
+    parser.add_argument("--keyfile", metavar="FILE", help="your private key for SSH")
+    parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible store that is not Amazon's")
+    parser.add_argument("--replace", action="store_true", help="take another address than the configured one")
+    arguments = parser.parse_args()
+    prompt = ask if sys.stdin.isatty() else None
+    print("\n".join(remote.configure(**vars(arguments), prompt=prompt)))
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,1 @@
+"""The team's remote, and what DVC does not do with it. Run by no stage."""

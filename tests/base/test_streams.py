@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from headstart.base.streams import PURPOSES, rng
+
+
+def test_each_purpose_and_number_has_a_stream_of_its_own():
+    draws = {
+        (seed, purpose, number): tuple(rng(seed, purpose, number).integers(2**31, size=4))
+        for seed in (0, 1)
+        for purpose in PURPOSES
+        for number in range(6)
+    }
+    assert len(set(draws.values())) == len(draws)
+    assert draws[1, "views", 3] == tuple(rng(1, "views", 3).integers(2**31, size=4))
+
+
+def test_a_purpose_keeps_its_stream_for_good():
+    """Another number for one of them would silently change every published result."""
+    first = {purpose: int(rng(1, purpose, 2).integers(2**31)) for purpose in PURPOSES}
+    assert first == {
+        "order": int(np.random.default_rng([1, 2]).integers(2**31)),
+        "views": int(np.random.default_rng([1, 2, 1]).integers(2**31)),
+        "subset": int(np.random.default_rng([1, 2, 2]).integers(2**31)),
+        "live views": int(np.random.default_rng([1, 2, 3]).integers(2**31)),
+    }
+
+
+def test_an_unknown_purpose_has_none():
+    with pytest.raises(KeyError):
+        rng(1, "anything else", 0)
