@@ -9,7 +9,7 @@ from headstart.backbones import cut, engines, registry, weights
 from headstart.backbones.folding import folded
 from headstart.base import checkpoint, errors, params, progress, threads
 from headstart.base.runtime import deterministic, keras
-from headstart.images import augment, batches
+from headstart.images import augment, batches, decoding
 from headstart.images.archive import open_source
 from headstart.images.batches import Batch
 
@@ -42,13 +42,11 @@ def main() -> None:
     extra = settings.fine_tune.views - 1 if len(plain) > 1 else 0
     if extra:
         shapes["cut/views"] = (len(train), extra, *model.outputs[1].shape[1:])
-    writer = features.Writer(checkpoint.folder("extract"), shapes, train)
+    writer = features.Writer(checkpoint.folder("extract"), shapes)
 
-    rows = range(writer.done, total)
-    left = train[train >= writer.done] if extra else []
     views = {
         row: [augment.transform(settings.augment, size, table.sha256[row], view + 1) for view in range(extra)]
-        for row in left
+        for row in (train[writer.views // extra :] if extra else [])
     }
     engine = partial(engines.forward, engine=settings.extract.engine, precision=settings.extract.precision)
     forward = engine(model)
@@ -61,16 +59,20 @@ def main() -> None:
 
     with (
         open_source(settings.dataset.path) as source,
-        progress.counter("extract", len(rows) + extra * len(left), "images") as advance,
+        progress.counter("extract", total - writer.images + extra * len(train) - writer.views, "images") as advance,
     ):
+        # Views that an earlier run had not come to, of images that it had: the first of them may be done in part.
+        pixels = ((row, decoding.read(source.read(table.paths[row]), size)) for row in views if row < writer.images)
+        left = [(image, view) for row, image in pixels for view in views[row]][writer.views % max(extra, 1) :]
+        rows = range(writer.images, total)
         images = (batch.numpy() for batch in batches.of_images(source, table.paths[rows.start :], size, batch_size))
-        jobs = batches.with_views(images, views, batch_size, rows, BLOCK)
+        jobs = batches.with_views(images, views, batch_size, rows, BLOCK, left)
         for batch, outputs in threads.in_order(compute, jobs, workers=engines.AT_A_TIME):
             for name, output in zip(plain if batch.transforms is None else ["cut/views"], outputs, strict=True):
                 writer.write(name, output)
             advance(len(batch.images))
             if batch.done:
-                writer.mark(batch.done)
+                writer.mark()
     writer.publish()
     checkpoint.finish("extract")
 

@@ -51,15 +51,15 @@ class Writer:
     Args:
         folder: for the unfinished arrays, and the mark of how far they are; on the same disk as the project.
         shapes: of the arrays, by their names: bottleneck, and with fixed views cut/plain and cut/views.
-        train: int64 (t,), ascending, the rows of the manifest that cut/views has.
 
     Attributes:
-        done: how many images of the manifest are finished, from an earlier run or by `mark`.
+        images: how many images of the manifest were finished when an earlier run stopped.
+        views: how many views were: rows of cut/views, all of one image after all of the one before.
 
     Raises UserError where the disk has too little space.
     """
 
-    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]], train: np.ndarray):
+    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]]):
         self._folder, self._mark = folder / "features", folder / "done.json"
         self._paths = {name: self._folder / f"{name}.npy" for name in shapes}
         # A run that was killed after its arrays had moved to their place left the mark without them.
@@ -67,24 +67,25 @@ class Writer:
             self._mark.unlink(missing_ok=True)
         (self._folder / "cut").mkdir(parents=True, exist_ok=True)
         self._make(shapes)
-        self.done = json.loads(self._mark.read_text()) if self._mark.exists() else 0
+        self.images, self.views = json.loads(self._mark.read_text()) if self._mark.exists() else (0, 0)
+        self._written = {name: self.views if name == "cut/views" else self.images for name in shapes}
         # Plain writes, not the memory map: pages that were written there would count as memory in use.
         self._files = {name: path.open("r+b") for name, path in self._paths.items()}
         for name, path in self._paths.items():
             array = np.load(path, mmap_mode="r")
-            row = np.searchsorted(train, self.done) if name == "cut/views" else self.done
-            self._files[name].seek(array.offset + int(row) * (array.nbytes // len(array)))
+            rows = math.prod(array.shape[: 2 if name == "cut/views" else 1])
+            self._files[name].seek(array.offset + self._written[name] * (array.nbytes // rows))
 
     def write(self, name: str, rows: np.ndarray) -> None:
-        """Append float16 rows to an array (of cut/views, views: row by row of its first two axes)."""
+        """Append float16 rows to an array."""
         self._files[name].write(rows.data)  # not tofile, which does not say that a disk is full
+        self._written[name] += len(rows)
 
-    def mark(self, done: int) -> None:
-        """Say that all rows of the manifest's first `done` images are written."""
+    def mark(self) -> None:
+        """Write down how much is written: a run that is killed later goes on from here."""
         for file in self._files.values():
             file.flush()
-        files.write_text(self._mark, json.dumps(done))
-        self.done = done
+        files.write_text(self._mark, json.dumps([self._written["bottleneck"], self._written.get("cut/views", 0)]))
 
     def publish(self) -> None:
         """Close the arrays and put them in their place; what was there is replaced.

@@ -40,7 +40,7 @@ def of_images(
 class Batch(NamedTuple):
     """Images to compute, uint8 (n, size, size, 3): as they are, or through the views `transforms`, float32 (n, 8).
 
-    done: at the end of a block, how many images are finished with this batch, counted from 0 at the first of all.
+    done: with the last batch of a block, how many images have been taken as they are, counted from the first of all.
     """
 
     images: np.ndarray
@@ -49,23 +49,30 @@ class Batch(NamedTuple):
 
 
 def with_views(
-    images: Iterable[np.ndarray], transforms: dict[int, list[np.ndarray]], batch_size: int, rows: range, block: int
+    images: Iterable[np.ndarray],
+    transforms: dict[int, list[np.ndarray]],
+    batch_size: int,
+    rows: range,
+    block: int,
+    left: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> Iterator[Batch]:
     """Yields batches of images, and of the views of some of them: an image is decoded once for all of its views.
 
+    Views come in full batches but for the very last one, whatever the blocks: a smaller batch may round differently.
+
     images: the decoded batches, uint8 (n, size, size, 3), of the images `rows`. transforms: by row, its other views,
-    each float32 (8,). batch_size: of a batch of views. block: batches of `images` after which no view is left over.
+    each float32 (8,). batch_size: of a batch of views. block: batches of `images` between two marks. left: images and
+    views of earlier rows that come first.
     """
-    row, views = rows.start, []
+    row, views = rows.start, list(left)
     for number, batch in enumerate(images, 1):
         ready = [Batch(batch)]
         for image in batch:
             views += [(image, view) for view in transforms.get(row, [])]
             row += 1
-        ends = number % block == 0 or row == rows.stop
-        while len(views) >= batch_size or (ends and views):
+        while len(views) >= batch_size or (row == rows.stop and views):
             ready.append(Batch(*map(np.stack, zip(*views[:batch_size], strict=True))))
             views = views[batch_size:]
-        if ends:
+        if number % block == 0 or row == rows.stop:
             ready[-1] = ready[-1]._replace(done=row)
         yield from ready

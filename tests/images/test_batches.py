@@ -43,27 +43,32 @@ def test_each_image_is_seen_through_its_own_transform(folder):
                 np.testing.assert_array_equal(after, before[:: int(flip[4]), :: int(flip[0])])
 
 
-def test_the_views_of_some_images_come_in_batches_of_their_own_and_none_is_left_over_in_a_block():
-    images = [
-        np.full((2, 4, 4, 3), number, np.uint8) + np.array([0, 1], np.uint8)[:, None, None, None]
-        for number in (10, 12, 14)
-    ]
-    transforms = {row: [np.full(8, 10 * row + view, "float32") for view in (1, 2, 3)] for row in (5, 7, 8)}
-    made = list(batches.with_views(images, transforms, 2, range(5, 11), block=2))
-    plain = [batch for batch in made if batch.transforms is None]
-    np.testing.assert_array_equal([batch.images[:, 0, 0, 0] for batch in plain], [[10, 11], [12, 13], [14, 15]])
-    views = [
+def views_of(made):
+    """The images and views of the batches of views, each by the number that marks it."""
+    return [
         (int(image[0, 0, 0]), int(view[0]))
         for batch in made
         if batch.transforms is not None
         for image, view in zip(batch.images, batch.transforms, strict=True)
     ]
-    assert views == [(10, 51), (10, 52), (10, 53), (12, 71), (12, 72), (12, 73), (13, 81), (13, 82), (13, 83)]
-    # The first block's views are all there when it ends, though the last batch of them is not full.
-    assert [(len(batch.images), batch.done) for batch in made] == [
-        *((2, None), (2, None), (2, None), (2, None), (2, None), (2, None), (1, 9)),
-        (2, 11),
-    ]
+
+
+def test_the_views_of_some_images_come_in_full_batches_of_their_own():
+    step = np.array([0, 1], np.uint8)[:, None, None, None]
+    images = [np.full((2, 4, 4, 3), number, np.uint8) + step for number in (10, 12, 14)]
+    transforms = {row: [np.full(8, 10 * row + view, "float32") for view in (1, 2, 3)] for row in (5, 7, 8)}
+    made = list(batches.with_views(images, transforms, 2, range(5, 11), block=2))
+    plain = [batch for batch in made if batch.transforms is None]
+    np.testing.assert_array_equal([batch.images[:, 0, 0, 0] for batch in plain], [[10, 11], [12, 13], [14, 15]])
+    expected = [(10, 51), (10, 52), (10, 53), (12, 71), (12, 72), (12, 73), (13, 81), (13, 82), (13, 83)]
+    assert views_of(made) == expected
+    assert [len(batch.images) for batch in made if batch.transforms is not None] == [2, 2, 2, 2, 1]
+    assert [batch.done for batch in made if batch.done] == [9, 11]
+
+    # What a run that was killed after the first block goes on with: its last view is left, and makes the same batches.
+    left = [(np.full((4, 4, 3), 13, np.uint8), transforms[8][2])]
+    again = list(batches.with_views(images[2:], transforms, 2, range(9, 11), 2, left))
+    assert views_of(again) == expected[-1:] and [batch.done for batch in again if batch.done] == [11]
 
 
 @pytest.mark.parametrize("transforms", [None, augment.IDENTITY[None]])
