@@ -29,7 +29,7 @@ def test_only_repeatable_operations_are_allowed_then():
 
 
 def test_importing_is_silent():
-    code = "from headstart.runtime import keras, tf; tf.constant(1) + 1"
+    code = "from headstart.base.runtime import keras, tf; tf.constant(1) + 1"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -37,6 +37,6 @@ def test_importing_is_silent():
 
 def test_keras_does_not_bring_in_what_is_not_used():
     there = "print({'sklearn', 'matplotlib'} & {*sys.modules})"
-    code = f"import sys, headstart.runtime; {there}; import sklearn, matplotlib"
+    code = f"import sys, headstart.base.runtime; {there}; import sklearn, matplotlib"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
