@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 def run(body: str) -> subprocess.CompletedProcess:
     """A command whose `main` has this body, ended by `errors.run`."""
     lines = "\n    ".join(body.splitlines())
-    script = f"import errno, os, signal\nfrom headstart.base import errors\n\ndef main():\n    {lines}\n\nerrors.run(main)\n"
+    imports = "import errno, os, signal\nfrom headstart.base import errors"
+    script = f"{imports}\n\ndef main():\n    {lines}\n\nerrors.run(main)\n"
     return subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
 
 
