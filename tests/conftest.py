@@ -1,10 +1,13 @@
 """A scratch copy of the project that runs through the real `dvc repro` in seconds, and the real material."""
 
+import atexit
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -60,8 +63,8 @@ SMALL = {
     "augment.rotation": 0.0,
     "augment.flip_horizontal": True,
     "augment.flip_vertical": False,
-    "fine_tune.views": "live",
-    "fine_tune.cut": 0,
+    "fine_tune.views": 2,
+    "fine_tune.cut": "conv_pw_12_relu",
     "fine_tune.optimizer": "sgd",
     "fine_tune.learning_rate": 0.0001,
     "fine_tune.schedule": "constant",
@@ -77,13 +80,35 @@ SMALL = {
 }
 
 
+@functools.cache
+def warm_python() -> Path:
+    """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    warm, address = ROOT / "tests/warm.py", folder / "socket"
+    server = subprocess.Popen(
+        [sys.executable, warm, "serve", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert server.stdout.readline() == b"ready\n", server.stderr.read()
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{warm}" ask "{address}" "$@"\n')
+    (folder / "dvc").write_text(f'#!/bin/sh\nexec "{folder}/python" -m dvc "$@"\n')
+    for name in ("python", "dvc"):
+        (folder / name).chmod(0o755)
+
+    @atexit.register
+    def stop() -> None:
+        server.communicate()
+        shutil.rmtree(folder)
+
+    return folder
+
+
 class Project:
     """A copy of the project in `path`, with its own Git repository and its own DVC cache."""
 
     def __init__(self, path: Path):
         self.path = path
         self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(warm_python()), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),
             "DVC_NO_ANALYTICS": "1",
         }
@@ -95,13 +120,13 @@ class Project:
         return done
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+        return self.run("python", "-m", "dvc", *arguments, check=check)
 
     def repro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         return self.dvc("repro", *arguments, check=check)
 
     def stage(self, name: str, check: bool = False) -> subprocess.CompletedProcess:
-        return self.run(sys.executable, "-m", f"stages.{name}", check=check)
+        return self.run("python", "-m", f"stages.{name}", check=check)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")

@@ -30,8 +30,8 @@ def test_two_folders_and_two_hash_seeds_give_the_same_bytes(project, tmp_path):
     project.set(VIEWS)
     other = Project(Path(shutil.copytree(project.path, tmp_path / "a longer path/to another folder")))
     found = []
-    for number, one in enumerate((project, other)):
-        one.environment["PYTHONHASHSEED"] = str(number + 1)
+    other.environment["PYTHONHASHSEED"] = "1"  # otherwise any
+    for one in (project, other):
         assert Project.ran(one.repro()) == ALL
         found.append(outputs(one))
     first, second = found
@@ -44,7 +44,6 @@ def test_two_folders_and_two_hash_seeds_give_the_same_bytes(project, tmp_path):
 
 def test_running_everything_again_leaves_dvc_lock_as_it_was(reproduced):
     before = outputs(reproduced)
-    reproduced.environment["PYTHONHASHSEED"] = "3"
     assert Project.ran(reproduced.repro("--force")) == ALL
     after = outputs(reproduced)
     assert after["dvc.lock"] == before["dvc.lock"]

@@ -47,7 +47,7 @@ def tried(queued, tmp_path) -> Project:
 
 def module(project, name, *arguments, check=True):
     project.environment["COLUMNS"] = "160"
-    return project.run(sys.executable, "-m", f"headstart.{name}", *arguments, check=check)
+    return project.run("python", "-m", f"headstart.{name}", *arguments, check=check)
 
 
 def test_two_queued_runs_extract_once(queued):
@@ -66,11 +66,11 @@ def test_the_table_has_what_a_person_wants_first(queued):
         row = next(line for line in done.stdout.splitlines() if name in line)
         assert re.search(rf"│ +{images} │", row)
         assert f"{float(accuracy[name]):.4f} (" in row
-    assert "8 test images, MobileNet, 0" in done.stdout
+    assert "8 test images, MobileNet, conv_pw_12_relu" in done.stdout
     only = module(queued, "experiments", "*-2").stdout
     assert "size-2" in only and "size-1" not in only
     queued.environment["COLUMNS"] = "80"
-    narrow = queued.run(sys.executable, "-m", "headstart.experiments").stdout
+    narrow = queued.run("python", "-m", "headstart.experiments").stdout
     assert max(map(len, narrow.splitlines())) <= 80 and len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", narrow)) == 4
     unknown = module(queued, "experiments", "seize-1", check=False)
     assert unknown.returncode == 1

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ PARAMETERS = [
     ("augment.rotation", 5.0, "extract fine_tune"),
     ("augment.flip_horizontal", False, "extract fine_tune"),
     ("augment.flip_vertical", True, "extract fine_tune"),
-    ("fine_tune.views", 2, "extract fine_tune"),
+    ("fine_tune.views", 3, "extract fine_tune"),
     ("fine_tune.cut", "conv_pw_13_relu", "extract fine_tune"),
     ("fine_tune.optimizer", "adam", "fine_tune"),
     ("fine_tune.learning_rate", 0.01, "fine_tune"),
@@ -228,8 +227,6 @@ def test_a_fine_tuning_parameter_runs_fine_tuning_and_what_follows(reproduced):
 def test_other_views_and_another_backbone_of_the_same_features_leave_the_head(reproduced):
     """The table above says what runs at first; what is the same bytes after that goes no further."""
     before = outputs(reproduced)
-    reproduced.set({"fine_tune.views": 2, "fine_tune.cut": "conv_pw_11_relu"})
-    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "evaluate"]
     reproduced.set({"fine_tune.views": 3})
     assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "evaluate"]
     comment(reproduced, "headstart/backbones/registry.py")
@@ -267,7 +264,7 @@ def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
 
 def test_three_classes_go_through_and_the_model_tells_them_apart(reproduced):
     draw(reproduced.path / "data/my_images", ["green"])
-    reproduced.set({"split.seed": 2})
+    reproduced.set({"split.seed": 2, "fine_tune.views": "live", "fine_tune.cut": 0})
     done = reproduced.repro()
     assert reproduced.ran(done) == ["split", "extract", "train_head", "fine_tune", "evaluate"]
     # How far the work is, and how fast.
@@ -287,5 +284,5 @@ def test_three_classes_go_through_and_the_model_tells_them_apart(reproduced):
     assert [len(row) for row in scores["head"]["confusion_matrix"]] == [3, 3, 3]
     assert scores["head"]["accuracy"] > 0.6
     assert scores["fine_tuned"]["accuracy"] > 0.6
-    shown = reproduced.run(sys.executable, "-m", "headstart.predict", "data/my_images/green/00.png", "--json")
+    shown = reproduced.run("python", "-m", "headstart.predict", "data/my_images/green/00.png", "--json")
     assert json.loads(shown.stdout)

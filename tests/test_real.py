@@ -17,7 +17,7 @@ def test_cats_and_dogs(project, shared):
             "dataset.labels": "prefix",
             "dataset.classes": ["cat", "dog"],
             "split.train": 100,
-            "split.validation": 50,
+            "split.validation": 40,
             "split.test": 100,
             "image.size": 150,
             "backbone.name": "InceptionV3",

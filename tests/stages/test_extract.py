@@ -18,6 +18,7 @@ CUT = "block_6_expand_relu"
 SETTINGS = {
     "backbone.name": "MobileNetV2",
     "backbone.weights": "weights.h5",
+    "fine_tune.views": "live",
     "fine_tune.cut": CUT,
     "augment.rotation": 20.0,
     "augment.zoom": 0.2,

@@ -15,6 +15,7 @@ from stages import extract, fetch, fine_tune, split, train_head
 
 CUT = "conv_pw_11_relu"
 SETTINGS = {
+    "fine_tune.views": "live",
     "fine_tune.cut": CUT,
     "fine_tune.batch_size": 8,
     "augment.rotation": 20.0,

@@ -315,7 +315,7 @@ def test_a_colleagues_first_day_and_a_result_that_was_trained_elsewhere(reproduc
     assert second.ran(done) == []
     assert "up to date" in done.stdout
     assert second.run("git", "status", "--short").stdout == ""
-    shown = second.run(sys.executable, "-m", "headstart.predict", "data/my_images/red/00.png")
+    shown = second.run("python", "-m", "headstart.predict", "data/my_images/red/00.png")
     assert shown.stdout.startswith("data/my_images/red/00.png")
 
     first.set({"fine_tune.learning_rate": 0.003})

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +118,7 @@ def in_folder(built: Path, tmp_path: Path) -> Team:
 
 
 def command(project: Project, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    return project.run(sys.executable, "-m", f"headstart.{name}", *arguments, check=check)
+    return project.run("python", "-m", f"headstart.{name}", *arguments, check=check)
 
 
 def error_line(done: subprocess.CompletedProcess) -> str:

@@ -1,0 +1,116 @@
+"""`python -m MODULE` for the tests' projects, forked off a process that has imported TensorFlow and DVC already.
+
+A run of the pipeline is six processes beside DVC's own, and half of what they do is to import the same libraries.
+A fork has them. Everything else is its own, as in any process: the folder, the environment, the project's modules,
+the standard streams, the exit status. What a fork cannot do is left to Python itself: another command line than
+`-m MODULE`, and PYTHONHASHSEED, which counts at the start alone.
+
+    python tests/warm.py serve SOCKET        imports the libraries, prints "ready", and forks at each request
+    python tests/warm.py ask SOCKET -m ...   one request; ends as the fork does, which does not outlive it
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+LIBRARIES = ["tensorflow", "keras", "h5py", "sklearn.metrics", "matplotlib.pyplot", "pydantic", "dvclive", "dvc.cli"]
+LIBRARIES += ["dvc.repo", "dvc.repo.reproduce", "dvc.commands.repro", "dvc.commands.experiments", "dvc_data.index"]
+
+
+def ask(address: str, arguments: list[str]) -> int:
+    """Have `arguments` run, and return the exit status."""
+    if arguments[:1] != ["-m"] or "PYTHONHASHSEED" in os.environ:
+        os.execv(sys.executable, [sys.executable, *arguments])
+    request = json.dumps(
+        {"arguments": arguments[1:], "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    ).encode()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        socket.send_fds(connection, [len(request).to_bytes(4)], [0, 1, 2])
+        connection.sendall(request)
+        status = int(connection.recv(10) or 1)
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    return status
+
+
+def serve(address: str) -> dict:
+    """Answer requests until standard input ends. Returns the request in each fork, and never in the server."""
+    import selectors
+
+    with socket.socket(socket.AF_UNIX) as server, selectors.DefaultSelector() as selector:
+        server.bind(address)
+        server.listen(64)
+        selector.register(server, selectors.EVENT_READ)
+        selector.register(0, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while True:
+            ready = [key.fileobj for key, _ in selector.select(timeout=1)]
+            while _reaped():
+                pass
+            if 0 in ready:
+                os._exit(0)
+            if server in ready:
+                connection, _ = server.accept()
+                if os.fork() == 0:
+                    return _keep(connection)
+                connection.close()
+
+
+def _reaped() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def _keep(connection: socket.socket) -> dict:
+    """Fork once more, and return the request there; this process waits for that one's end and for the asker's."""
+    import threading
+
+    head, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    left, request = int.from_bytes(head), b""
+    while len(request) < left:
+        request += connection.recv(left - len(request))
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        return json.loads(request)
+    for number in (0, 1, 2, *streams):
+        os.close(number)
+
+    def outlived() -> None:
+        if not connection.recv(1):
+            os.kill(child, signal.SIGKILL)
+
+    threading.Thread(target=outlived, daemon=True).start()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(str(status).encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ask":
+        sys.exit(ask(sys.argv[2], sys.argv[3:]))
+    import gc
+    import importlib
+    import runpy
+
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    gc.freeze()  # a collection in a fork would copy the pages of all that it looks at
+    asked = serve(sys.argv[2])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
+    module, *rest = asked["arguments"]
+    sys.path[:1] = filter(None, [asked["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    sys.argv = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
