@@ -1,6 +1,7 @@
 """A scratch copy of the project that runs through the real `dvc repro` in seconds, and the real material."""
 
 import atexit
+import fcntl
 import functools
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +189,28 @@ def draw_weights(file: Path, folder: Path) -> None:
         backbone.save(file)
 
 
+def _built_once(tmp_path_factory, name: str, build: Callable[[Path], None]) -> Path:
+    """The project that `build` makes in a folder of that name, for all workers: the first that wants it builds it."""
+    temporary = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        temporary = temporary.parent
+    path = temporary / name / "project"
+    path.parent.mkdir(exist_ok=True)
+    with (temporary / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (path.parent / "built").exists():
+            shutil.rmtree(path, ignore_errors=True)
+            build(path)
+            (path.parent / "built").touch()
+    return path
+
+
 @pytest.fixture(scope="session")
 def _fresh(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("fresh") / "project"
+    return _built_once(tmp_path_factory, "fresh", _set_up)
+
+
+def _set_up(path: Path) -> None:
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -204,17 +225,17 @@ def _fresh(tmp_path_factory) -> Path:
     project.run("git", "config", "user.name", "A Tester")
     project.run("git", "config", "user.email", "tester@example.org")
     project.commit("The project")
-    return path
 
 
 @pytest.fixture(scope="session")
 def _reproduced(_fresh, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("reproduced") / "project"
-    shutil.copytree(_fresh, path)
-    project = Project(path)
-    project.repro()
-    project.commit("A first run")
-    return path
+    def reproduce(path: Path) -> None:
+        shutil.copytree(_fresh, path)
+        project = Project(path)
+        project.repro()
+        project.commit("A first run")
+
+    return _built_once(tmp_path_factory, "reproduced", reproduce)
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 import json
 import re
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL
+from conftest import ROOT, SMALL, warm_python
 
 from benchmarks import choices, command, curves, measuring, records, runs, tables, training, workspace
 from benchmarks.measuring import Measurement
@@ -338,7 +339,9 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     ran = []
     stage = workspace.Workspace.stage
     monkeypatch.setattr(workspace.Workspace, "stage", lambda self, name: ran.append(name) or stage(self, name))
-    assert measuring.run(measuring.planned([whole], older=False), lambda: None) == []
+    with monkeypatch.context() as warm:
+        warm.setattr(sys, "executable", str(warm_python() / "python"))
+        assert measuring.run(measuring.planned([whole], older=False), lambda: None) == []
     assert ran == ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
     numbers = records.read("small/seed-1").numbers
     place, seconds = runs.run("small", "small", 1, seed=2, values=values).extracted()
