@@ -85,6 +85,8 @@ SMALL = {
 @functools.cache
 def warm_python() -> Path:
     """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""
+    if sys.platform != "linux":
+        return Path(sys.executable).parent  # macOS's frameworks do not survive a fork
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     warm, address = ROOT / "tests/warm.py", folder / "socket"
     server = subprocess.Popen(

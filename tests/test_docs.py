@@ -55,21 +55,21 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     """The fenced blocks of a page. An indentation that all lines of a block have is no part of it."""
-    found, block, indent, last = [], None, "", ""
+    complete, block, indent, last = [], None, "", ""
     for number, line in enumerate(text.splitlines(), 1):
         fence = re.fullmatch(r"( *)```(\w*)(?: title=\"(.+)\")?", line)
         if block is None and fence:
             indent = fence[1]
             block = Block(number, fence[2], fence[3] or "", last if last.startswith("<!--") else "")
         elif block is not None and line == f"{indent}```":
-            found.append(block)
+            complete.append(block)
             block = None
         elif block is not None:
             block.lines.append(line.removeprefix(indent))
         if line.strip():
             last = line.strip()
     assert block is None, f"the block of line {block.line} has no end"
-    return found
+    return complete
 
 
 def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
@@ -256,11 +256,11 @@ def test_a_page_does_what_it_says(page, reproduced):
 def test_every_fence_is_a_block_of_a_known_language():
     for page, path in PAGES.items():
         text = path.read_text()
-        found = blocks(text)
+        fenced = blocks(text)
         # A quotation, a list or tildes could hide one from the parser.
-        assert len(re.findall(r"```|~~~", text)) == 2 * len(found), page
-        assert {block.language for block in found} <= LANGUAGES, page
-        assert all(block.title for block in found if block.language in ("diff", "yaml")), page
+        assert len(re.findall(r"```|~~~", text)) == 2 * len(fenced), page
+        assert {block.language for block in fenced} <= LANGUAGES, page
+        assert all(block.title for block in fenced if block.language in ("diff", "yaml")), page
 
 
 def test_commands_stand_in_console_blocks():

@@ -59,8 +59,8 @@ def killed(project, stage, moment):
 
     def state():
         # One look at each file: two would see two states, where the file is replaced between them.
-        found = [path.stat() for path in project.path.glob(f".headstart/{stage}-*/{STAGES[stage][1]}")]
-        return [(status.st_ino, status.st_mtime_ns) for status in found]
+        statuses = [path.stat() for path in project.path.glob(f".headstart/{stage}-*/{STAGES[stage][1]}")]
+        return [(status.st_ino, status.st_mtime_ns) for status in statuses]
 
     with subprocess.Popen(
         [sys.executable, "-m", f"stages.{stage}"],

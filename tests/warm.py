@@ -106,11 +106,11 @@ if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
     gc.freeze()  # a collection in a fork would copy the pages of all that it looks at
-    asked = serve(sys.argv[2])
+    request = serve(sys.argv[2])
     os.environ.clear()
-    os.environ.update(asked["environment"])
-    os.chdir(asked["folder"])
-    module, *rest = asked["arguments"]
-    sys.path[:1] = filter(None, [asked["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    module, *rest = request["arguments"]
+    sys.path[:1] = filter(None, [request["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -54,8 +54,8 @@ def test_view_0_is_not_flipped_and_four_views_have_every_combination():
     views = [linear(augment.transform(flips, 16, SHA256, number)).diagonal() for number in range(4)]
     assert views[0].tolist() == [1, 1]
     assert {tuple(view) for view in views} == {(1, 1), (-1, 1), (1, -1), (-1, -1)}
-    one = ranges(flip_horizontal=True)
-    assert [linear(augment.transform(one, 16, SHA256, n)).diagonal().tolist() for n in (0, 1)] == [[1, 1], [-1, 1]]
+    sideways = ranges(flip_horizontal=True)
+    assert [linear(augment.transform(sideways, 16, SHA256, n)).diagonal().tolist() for n in (0, 1)] == [[1, 1], [-1, 1]]
 
 
 @pytest.mark.parametrize(("flip", "axis"), [("flip_horizontal", 1), ("flip_vertical", 0)])
@@ -70,8 +70,8 @@ def test_each_image_of_a_batch_has_its_own_flips(image):
     views = np.stack(
         [augment.transform(ranges(flip_horizontal=True, flip_vertical=True), 16, SHA256, n) for n in range(4)]
     )
-    found = [tuple(linear(view).diagonal()) for view in views]
-    expected = np.stack([image[:: int(y), :: int(x)] for x, y in found])
+    signs = [tuple(linear(view).diagonal()) for view in views]
+    expected = np.stack([image[:: int(y), :: int(x)] for x, y in signs])
     np.testing.assert_array_equal(augment.warp(np.stack([image] * 4), views), expected)
     # One that is more than a flip does not change what becomes of the others.
     mixed = np.concatenate([views, [[1, 0, 3, 0, -1, 15, 0, 0]]]).astype("float32")

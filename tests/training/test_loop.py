@@ -146,12 +146,12 @@ def test_the_loss_is_the_cross_entropy_of_the_output():
     data = Data()
     data.manifest = manifest(np.arange(20) % 3, ["train"] * 12 + ["validation"] * 8)
     model = loop.compiled(heads.build((2, 2, 3), 3, head()), head(), 3)
-    found = model.evaluate(data.validation(), verbose=0, return_dict=True)
+    scores = model.evaluate(data.validation(), verbose=0, return_dict=True)
     rows = data.manifest.rows("validation")
     given = model.predict(data.features[rows].astype("float32"), verbose=0)
     truth = data.manifest.labels[rows]
-    assert found["loss"] == pytest.approx(-np.log(given[np.arange(8), truth]).mean(), rel=1e-4)
-    assert found["accuracy"] == pytest.approx((given.argmax(1) == truth).mean())
+    assert scores["loss"] == pytest.approx(-np.log(given[np.arange(8), truth]).mean(), rel=1e-4)
+    assert scores["accuracy"] == pytest.approx((given.argmax(1) == truth).mean())
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -215,9 +215,9 @@ def test_every_epoch_is_logged_by_its_number():
     for name in ("loss", "accuracy"):
         assert list(curve(f"metrics/fine_tune/plots/metrics/train/{name}.tsv")) == [1, 2, 3]
         assert list(curve(f"metrics/fine_tune/plots/metrics/validation/{name}.tsv")) == [0, 1, 2, 3]
-    found = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
     last = curve("metrics/fine_tune/plots/metrics/validation/loss.tsv")[3]
-    assert found["validation"]["loss"] == pytest.approx(last) and (found["kept_epoch"], found["step"]) == (3, 3)
+    assert metrics["validation"]["loss"] == pytest.approx(last) and (metrics["kept_epoch"], metrics["step"]) == (3, 3)
 
 
 def test_without_an_epoch_the_head_is_kept_and_dvc_finds_its_files():
