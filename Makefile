@@ -35,7 +35,7 @@ learning-curve: .venv/ready
 
 # make test TESTS=tests/labels. Two at a time: most of their seconds go into starting python.
 test: .venv/ready-for-tests
-	@python -m pytest --numprocesses 2 $(TESTS)
+	@python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 lint: .venv/ready-for-tests
 	@ruff check .

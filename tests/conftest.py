@@ -83,14 +83,18 @@ SMALL = {
 
 
 @functools.cache
-def warm_python() -> Path:
+def warm_python(hash_seed: str = "random") -> Path:
     """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""
     if sys.platform != "linux":
         return Path(sys.executable).parent  # macOS's frameworks do not survive a fork
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     warm, address = ROOT / "tests/warm.py", folder / "socket"
     server = subprocess.Popen(
-        [sys.executable, warm, "serve", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, warm, "serve", address],
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert server.stdout.readline() == b"ready\n", server.stderr.read()
     (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{warm}" ask "{address}" "$@"\n')
@@ -109,10 +113,12 @@ def warm_python() -> Path:
 class Project:
     """A copy of the project in `path`, with its own Git repository and its own DVC cache."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, hash_seed: str = "random"):
         self.path = path
         self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-            "PATH": os.pathsep.join([str(warm_python()), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                [str(warm_python(hash_seed)), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),
             "DVC_NO_ANALYTICS": "1",
         }

@@ -13,6 +13,8 @@ from PIL import Image
 
 from headstart.base import params, yaml12
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
 
 # Every parameter, another value than the tests' project has, and the stages that take it.

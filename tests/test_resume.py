@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import Project
+
+pytestmark = pytest.mark.xdist_group(__name__)
 
 SETTINGS = {
     "extract.batch_size": 1,
@@ -63,7 +64,7 @@ def killed(project, stage, moment):
         return [(status.st_ino, status.st_mtime_ns) for status in statuses]
 
     with subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
+        ["python", "-m", f"stages.{stage}"],
         cwd=project.path,
         env=project.environment,
         stdout=subprocess.PIPE,

@@ -7,6 +7,8 @@ import workshop
 
 from headstart.team import sharing
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:

@@ -9,6 +9,8 @@ from dvc.repo import Repo
 
 from headstart.team import run_cache, sharing
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:

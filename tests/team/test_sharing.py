@@ -16,6 +16,8 @@ from workshop import Team, command, damaged, digests, error_line, kept, message
 
 from headstart.team import sharing
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
@@ -203,7 +205,7 @@ def test_two_push_at_once(local, tmp_path):
         project.repro()
     at_once = [
         subprocess.Popen(
-            [sys.executable, "-m", "headstart.sharing", "push"],
+            ["python", "-m", "headstart.sharing", "push"],
             cwd=project.path,
             env=project.environment,
             stdout=subprocess.PIPE,
