@@ -33,7 +33,7 @@ learning-curve: .venv/ready
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
 
-# make test TESTS=tests/labels. Two at a time: most of their seconds go into starting python.
+# make test TESTS=tests/labels. Two workers; the tests of a module whose fixtures are slow to make stay with one.
 test: .venv/ready-for-tests
 	@python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
 

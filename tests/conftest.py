@@ -119,6 +119,7 @@ class Project:
             "PATH": os.pathsep.join(
                 [str(warm_python(hash_seed)), str(Path(sys.executable).parent), os.environ["PATH"]]
             ),
+            "PYTHONHASHSEED": hash_seed,  # for what does not start warm
             "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),
             "DVC_NO_ANALYTICS": "1",
         }

@@ -2,8 +2,8 @@
 
 A run of the pipeline is six processes beside DVC's own, and half of what they do is to import the same libraries.
 A fork has them. Everything else is its own, as in any process: the folder, the environment, the project's modules,
-the standard streams, the exit status. What a fork cannot do is left to Python itself: another command line than
-`-m MODULE`, and PYTHONHASHSEED, which counts at the start alone.
+the standard streams, the exit status. Another command line than `-m MODULE` is left to Python itself.
+PYTHONHASHSEED counts at the start of a process alone: a fork has that of the server.
 
     python tests/warm.py serve SOCKET        imports the libraries, prints "ready", and forks at each request
     python tests/warm.py ask SOCKET -m ...   one request; ends as the fork does, which does not outlive it
@@ -22,7 +22,7 @@ LIBRARIES += ["dvc.repo", "dvc.repo.reproduce", "dvc.commands.repro", "dvc.comma
 
 def ask(address: str, arguments: list[str]) -> int:
     """Have `arguments` run, and return the exit status."""
-    if arguments[:1] != ["-m"] or "PYTHONHASHSEED" in os.environ:
+    if arguments[:1] != ["-m"]:
         os.execv(sys.executable, [sys.executable, *arguments])
     request = json.dumps(
         {"arguments": arguments[1:], "folder": str(Path.cwd()), "environment": dict(os.environ)}
