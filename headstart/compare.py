@@ -26,7 +26,7 @@ from scipy.stats import permutation_test
 from headstart import experiments
 from headstart.artifacts import predictions
 from headstart.artifacts.results import MODELS
-from headstart.base import errors
+from headstart.base import errors, wording
 from headstart.base.errors import UserError
 from headstart.experiments import Run
 
@@ -158,7 +158,7 @@ def _verdict(letter: str, comparison: str, seeds: int, a: np.ndarray, b: np.ndar
     measured = f"{letter} {comparison}, {a.shape[1]:,} test images: {points:+.2f} points, {chance}"
     if not points:
         return f"{measured}: no difference."
-    counted = f"{measured}, {word} with {higher} of {seeds} seed{'s' if seeds > 1 else ''}"
+    counted = f"{measured}, {word} with {higher} of {wording.count(seeds, 'seed')}"
     if p >= LUCK:
         return f"{counted}: this can be luck."
     if seeds == 1:

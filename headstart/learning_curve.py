@@ -28,7 +28,7 @@ from scipy.optimize import curve_fit
 from headstart import experiments
 from headstart.artifacts import dataset
 from headstart.artifacts.results import MODELS
-from headstart.base import checkpoint, errors, params
+from headstart.base import checkpoint, errors, params, wording
 from headstart.base.errors import UserError
 from headstart.evaluation import figures
 from headstart.experiments import Run
@@ -127,7 +127,11 @@ def draw(path: Path, curve: Points) -> dict[str, PowerLaw | None]:
     axes.set_xticks(ticks, [f"{size:,}" for size in ticks])
     axes.minorticks_off()
     images = curve[sizes[-1]][0].results.images
-    axes.set(xlabel="training images per class", ylabel=f"test error, % of {images:,} images", title="Learning curve")
+    axes.set(
+        xlabel="training images per class",
+        ylabel=f"test error, % of {wording.count(images, 'image')}",
+        title="Learning curve",
+    )
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()

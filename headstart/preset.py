@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from headstart.base import errors, files, hints, params, yaml12
+from headstart.base import errors, files, params, wording, yaml12
 from headstart.base.errors import UserError
 
 PRESETS = Path("presets")
@@ -38,7 +38,7 @@ def apply(name: str) -> list[str]:
     file is not touched. Raises UserError.
     """
     if name not in names():
-        hint = hints.did_you_mean(name, names())
+        hint = wording.did_you_mean(name, names())
         raise UserError(f"no preset is named {name}; {hint}There are: {', '.join(names()) or f'none in {PRESETS}/'}")
     file = PRESETS / f"{name}.yaml"
     _section(params.PARAMS)

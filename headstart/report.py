@@ -1,6 +1,5 @@
 """The short table at the end of a run: python -m headstart.report"""
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -8,17 +7,16 @@ from rich.table import Table
 
 from headstart.artifacts import results
 from headstart.artifacts.predictions import PREDICTIONS
-from headstart.artifacts.results import MODELS, Results
-from headstart.base import errors
+from headstart.artifacts.results import CLASSIFIER, MODELS, Results
+from headstart.base import errors, wording
 
-CLASSIFIER = Path("models/classifier.keras")  # headstart.classifier.file has it too, but takes seconds to import
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
 SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
 
 
 def table(measured: Results) -> Table:
     """Accuracy with its interval, ROC AUC and loss, one row per model."""
-    title = f"{measured.images:,} test images, none of them used before"
+    title = f"{wording.count(measured.images, 'test image')}, none of them used before"
     rows = Table("model", title=title, title_justify="left")
     for name in ("accuracy", "95 % interval", "ROC AUC", "loss"):
         rows.add_column(name, justify="right")
@@ -37,7 +35,7 @@ def sentence(comparison: str, pair: dict[str, Any]) -> str:
         return f"{later} is right and wrong on the same images as {earlier}."
     p = "p < 0.0001" if pair["p"] < 0.0001 else f"p = {pair['p']:.2g}"
     return (
-        f"{later} is right on {_images(better)} that {earlier} gets wrong, "
+        f"{later} is right on {wording.count(better, 'image')} that {earlier} gets wrong, "
         f"and wrong on {worse:,} that it gets right: {p} (McNemar)."
     )
 
@@ -58,10 +56,6 @@ def main() -> None:
     width = max(map(len, places))
     for what, path in places.items():
         console.print(f"{what:<{width}}  {path}", soft_wrap=True)
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
 
 
 if __name__ == "__main__":

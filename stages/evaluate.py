@@ -22,7 +22,7 @@ BATCH = 32
 
 def by_head(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The head's probabilities, (n, k) float32, for the rows of the bottleneck features (float16)."""
-    starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batches")
+    starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
     batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
     return decision.probabilities(np.concatenate(batches))
 
@@ -32,7 +32,7 @@ def by_classifier(source: archive.Source, paths: list[str]) -> dict[str, np.ndar
 
     By the models' names, in one pass over the images themselves. Raises UserError where one cannot be read.
     """
-    classifier, details = file.load(file.CLASSIFIER)
+    classifier, details = file.load(results.CLASSIFIER)
     names, model = joining.parts(classifier)
     outcomes = inference.probabilities(model, details["size"], (partial(source.read, path) for path in paths))
     rows = []

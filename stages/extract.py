@@ -31,18 +31,20 @@ def network(settings: params.View) -> keras.Model:
     return keras.Model(inputs, [tail(activations)] if live else [tail(activations), activations])
 
 
+def shapes(model: keras.Model, plain: list[str], total: int, train: int, extra: int) -> dict[str, tuple[int, ...]]:
+    """What is written: each output for all `total` images, and the last for `extra` views of the `train` images."""
+    arrays = {name: (total, *output.shape[1:]) for name, output in zip(plain, model.outputs, strict=True)}
+    return arrays | ({"cut/views": (train, extra, *model.outputs[-1].shape[1:])} if extra else {})
+
+
 def main() -> None:
     settings, table = params.load_stage("extract"), manifest.read()
     deterministic(registry.RANDOM_SEED)
     model, train, total = network(settings), table.rows("train"), len(table.paths)
     size, batch_size = settings.image.size, settings.extract.batch_size
-
     plain = ["bottleneck", "cut/plain"][: len(model.outputs)]
-    shapes = {name: (total, *output.shape[1:]) for name, output in zip(plain, model.outputs, strict=True)}
     extra = settings.fine_tune.views - 1 if len(plain) > 1 else 0
-    if extra:
-        shapes["cut/views"] = (len(train), extra, *model.outputs[1].shape[1:])
-    writer = features.Writer(checkpoint.folder("extract"), shapes)
+    writer = features.Writer(checkpoint.folder("extract"), shapes(model, plain, total, len(train), extra))
 
     views = {
         row: [augment.transform(settings.augment, size, table.sha256[row], view + 1) for view in range(extra)]
@@ -59,7 +61,7 @@ def main() -> None:
 
     with (
         open_source(settings.dataset.path) as source,
-        progress.counter("extract", total - writer.images + extra * len(train) - writer.views, "images") as advance,
+        progress.counter("extract", total - writer.images + extra * len(train) - writer.views, "image") as advance,
     ):
         # Views that an earlier run had not come to, of images that it had: the first of them may be done in part.
         pixels = ((row, decoding.read(source.read(table.paths[row]), size)) for row in views if row < writer.images)

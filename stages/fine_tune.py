@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from headstart.artifacts import features, manifest, models
+from headstart.artifacts import features, manifest, models, results
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut, registry, weights
 from headstart.backbones.folding import folded
@@ -82,7 +82,7 @@ def main() -> None:
     # Rows of an image are its axis 1, columns its axis 2.
     flips = {1: settings.augment.flip_vertical, 2: settings.augment.flip_horizontal}
     axes = [axis for axis, allowed in flips.items() if allowed and settings.fine_tune.average_flips]
-    file.save(joining.averaged(classifier, axes), file.CLASSIFIER, table.classes)
+    file.save(joining.averaged(classifier, axes), results.CLASSIFIER, table.classes)
     checkpoint.finish("fine_tune")
 
 

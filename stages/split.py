@@ -9,7 +9,7 @@ from rich.table import Table
 
 from headstart.artifacts import dataset, manifest
 from headstart.artifacts.dataset import DATASET, LeftOut
-from headstart.base import errors, params
+from headstart.base import errors, params, wording
 from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.threads import in_order
@@ -34,7 +34,7 @@ def refuse_unreadable_class(items: list[Item], classes: list[str], broken: list[
         paths = [item.path for item in items if item.label == name]
         if all(path in reasons for path in paths):
             example = f"{paths[0]}: {reasons[paths[0]]}"
-            raise UserError(f"class {name}: none of its {len(paths):,} images can be read ({example}): replace them")
+            raise UserError(f"class {name}: none of its images can be read ({example}): replace them")
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -44,7 +44,8 @@ def show(summary: dict[str, Any]) -> None:
         table.add_row(split, *(f"{counts[name]:,}" for name in summary["classes"]))
     Console().print(table)
     left_out = summary["left_out"]
-    print(f"{summary['unused']:,} images not needed for the splits, {len(left_out):,} files left out", end="")
+    unused = wording.count(summary["unused"], "image")
+    print(f"{unused} not needed for the splits, {wording.count(len(left_out), 'file')} left out", end="")
     print(f" (the list is in {DATASET}):" if left_out else "")
     for entry in left_out[:3]:
         print(f"  {entry['path']}: {entry['reason']}")

@@ -21,8 +21,6 @@ from ruamel.yaml import YAML
 from headstart import experiments
 from headstart.artifacts import results
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 # Another batch size makes extraction run again: once, and not for each size.
 COMMON = {"extract.batch_size": 16}
 

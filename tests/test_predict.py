@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from headstart import predict
+from headstart.artifacts import results
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining
@@ -43,7 +44,7 @@ def photo(path, colour, size=(30, 20)):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    classifier(file.CLASSIFIER)
+    classifier(results.CLASSIFIER)
     return tmp_path
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from conftest import Project
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 SETTINGS = {
     "extract.batch_size": 1,
     "fine_tune.views": 3,

@@ -1,7 +1,6 @@
 """The manifest: the one list of the images in use, which says what each row of every array is."""
 
 import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +60,7 @@ def read(project: Path = Path()) -> Manifest:
 
 def write(manifest: Manifest, project: Path = Path()) -> None:
     """Write `data/manifest.csv` and `data/classes.json` in the folder `project`, each whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split", "sha256"])
-    for path, label, split, sha256 in zip(
-        manifest.paths, manifest.labels, manifest.splits, manifest.sha256, strict=True
-    ):
-        writer.writerow([path, manifest.classes[label], split, sha256])
+    labels = (manifest.classes[label] for label in manifest.labels)
+    rows = zip(manifest.paths, labels, manifest.splits, manifest.sha256, strict=True)
     files.write_text(project / CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")
-    files.write_text(project / MANIFEST, text.getvalue())
+    files.write_csv(project / MANIFEST, [("path", "label", "split", "sha256"), *rows])

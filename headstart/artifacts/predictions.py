@@ -35,15 +35,14 @@ class Predictions:
 
 def write(predictions: Predictions, project: Path = Path()) -> None:
     """Write metrics/predictions.csv in the folder `project`, whole or not at all."""
-    classes, text = predictions.classes, io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(predictions.probabilities, classes))
+    classes = predictions.classes
+    table = [_columns(predictions.probabilities, classes)]
     for row, (path, label) in enumerate(zip(predictions.paths, predictions.labels, strict=True)):
         cells = [path, classes[label]]
         for model, probabilities in predictions.probabilities.items():
             cells += [classes[predictions.predicted[model][row]], *(f"{value:.6f}" for value in probabilities[row])]
-        writer.writerow(cells)
-    files.write_text(project / PREDICTIONS, text.getvalue())
+        table.append(cells)
+    files.write_csv(project / PREDICTIONS, table)
 
 
 def parse(text: str) -> Predictions:

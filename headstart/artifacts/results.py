@@ -14,7 +14,8 @@ PLOTS = Path("metrics/plots")
 # They show the images, which are not ours to publish: DVC keeps them, not Git.
 WRONG, RIGHT = Path("metrics/galleries/wrong.png"), Path("metrics/galleries/right.png")
 
-# All models that are scored, the simplest first. The last one that a run has is what models/classifier.keras delivers.
+CLASSIFIER = Path("models/classifier.keras")
+# All models that are scored, the simplest first. The last one that a run has is what CLASSIFIER delivers.
 MODELS = {"head": "head alone", "fine_tuned": "fine-tuned", "averaged": "averaged over flips"}
 # What is tested with McNemar's test: a model, and what one more step made of it.
 COMPARISONS = {"fine_tuning": ("head", "fine_tuned"), "averaging": ("fine_tuned", "averaged")}

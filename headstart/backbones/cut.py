@@ -1,8 +1,8 @@
 """The cut: where the frozen part of a backbone ends, and the tail that is trained begins."""
 
 from headstart.base.errors import UserError
-from headstart.base.hints import nearest
 from headstart.base.runtime import keras
+from headstart.base.wording import nearest
 
 
 def freeze(backbone: keras.Model, cut: str | int, weights: str) -> None:

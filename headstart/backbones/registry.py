@@ -10,8 +10,8 @@ from headstart.backbones import efficientnet_lite
 from headstart.backbones.efficientnet_lite import EfficientNetLite0
 from headstart.backbones.torch_pickle import load_tensors
 from headstart.base.errors import UserError
-from headstart.base.hints import did_you_mean
 from headstart.base.runtime import keras
+from headstart.base.wording import did_you_mean
 
 # Where no weights are given, every stage must draw the same ones.
 RANDOM_SEED = 0

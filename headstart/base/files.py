@@ -1,6 +1,8 @@
 """Files that appear whole or not at all: written under a temporary name, then renamed."""
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,3 +23,10 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8 with plain line feeds, whole or not at all."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
+    """Write a table, its header first, whole or not at all."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())

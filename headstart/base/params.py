@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from headstart.base import hints, yaml12
+from headstart.base import wording, yaml12
 from headstart.base.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -325,7 +325,7 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
             break
         name, value = longer, value.get(key)
     if first["type"] in unknown:
-        hint = hints.did_you_mean(name, _schemas()).strip() or f"known here: {_children(name.rpartition('.')[0])}"
+        hint = wording.did_you_mean(name, _schemas()).strip() or f"known here: {_children(name.rpartition('.')[0])}"
         return f"no parameter is named {name}; {hint}"
     if first["type"] == "missing":
         return f"{name} is missing; add it (`git diff {path}` shows what was changed)"

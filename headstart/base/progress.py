@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from headstart.base import wording
+
 Item = TypeVar("Item")
 EVERY = 10.0  # seconds between two plain lines
 LOG = "HEADSTART_LOG"  # the variable that names the log's file
 
 
-def track(iterable: Iterable[Item], what: str, total: int | None = None, unit: str = "images") -> Iterator[Item]:
+def track(iterable: Iterable[Item], what: str, total: int | None = None, unit: str = "image") -> Iterator[Item]:
     """Yield the items of `iterable`; an item counts as done when the next one is asked for.
 
     `what` names the work; `total` defaults to `len(iterable)`, and to unknown where there is no length.
@@ -64,14 +66,18 @@ class _Tail(ProgressColumn):
 def counter(
     what: str, total: int | None, unit: str, number: Callable[[float], str] = "{:,.0f}".format
 ) -> Iterator[Callable[[int], None]]:
-    """Yields a function that takes how many units were just done; `number` writes a count of them."""
+    """Yields a function that takes how many units were just done; `unit` is one of them, `number` writes a count."""
+    units = wording.plural(unit)
 
     def speed(rate: float | None) -> str:
-        return f", {number(rate) if rate >= 10 else f'{rate:.1f}'} {unit}/s" if rate else ""
+        return f", {number(rate) if rate >= 10 else f'{rate:.1f}'} {units}/s" if rate else ""
+
+    def amount(done: float) -> str:
+        return f"{number(done)} {unit if done == 1 else units}"
 
     def line(done: float, rate: float | None) -> str:
-        count = number(done) if total is None else f"{number(done)}/{number(total)}"
-        return f"{count} {unit}{speed(rate)}"
+        count = amount(done) if total is None else f"{number(done)}/{amount(total)}"
+        return f"{count}{speed(rate)}"
 
     console = Console(stderr=True)
     bar = Progress(
@@ -104,5 +110,5 @@ def counter(
         yield advance
     seconds = time.monotonic() - start
     rate = speed(done / seconds) if seconds else ""
-    print(f"{what}: {number(done)} {unit} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)
+    print(f"{what}: {amount(done)} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)
     log(work=what, count=done, unit=unit, seconds=seconds)

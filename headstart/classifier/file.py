@@ -10,7 +10,6 @@ from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.images import decoding
 
-CLASSIFIER = Path("models/classifier.keras")
 # What a classifier file says of itself, beside what Keras reads.
 DETAILS = "headstart.json"
 

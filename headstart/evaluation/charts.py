@@ -1,8 +1,6 @@
 """The result without any of the images: in one picture, and as the data that `dvc plots` draws."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +61,10 @@ def data(folder: Path, labels: np.ndarray, probabilities: dict[str, np.ndarray],
     """
     for name, values in probabilities.items():
         pairs = [(classes[a], classes[b]) for a, b in zip(labels, decision.predicted(values), strict=True)]
-        _write_table(folder / "confusion" / f"{name}.csv", ("actual", "predicted"), pairs)
+        files.write_csv(folder / "confusion" / f"{name}.csv", [("actual", "predicted"), *pairs])
         columns = ("false_positive_rate", "true_positive_rate")
-        _write_table(folder / "roc" / f"{name}.csv", columns, scores.roc(labels, values))
+        files.write_csv(folder / "roc" / f"{name}.csv", [columns, *scores.roc(labels, values)])
         columns = ("recall", "precision")
-        _write_table(folder / "precision_recall" / f"{name}.csv", columns, scores.precision_recall(labels, values))
-
-
-def _write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    files.write_text(path, text.getvalue())
+        files.write_csv(
+            folder / "precision_recall" / f"{name}.csv", [columns, *scores.precision_recall(labels, values)]
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from headstart.base import wording
 from headstart.classifier import decision
 from headstart.evaluation import figures
 
@@ -29,7 +30,7 @@ def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
     guesses = decision.predicted(probabilities)
     missed = np.flatnonzero(guesses != labels)
     worst = missed[np.argsort(-probabilities[missed, guesses[missed]], kind="stable")]
-    heading = f"Wrong: {len(missed):,} of {len(labels):,} images"
+    heading = f"Wrong: {len(missed):,} of {wording.count(len(labels), 'image')}"
     if len(missed) > 100:
         heading += ", the worst 100"
     _draw(path, heading, worst[:100], 10, labels, probabilities, classes, read)
@@ -38,7 +39,7 @@ def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
 def right(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], read: Pixels) -> None:
     """Draw the first 20 images that a model got right, in their order. Arguments as in `wrong`."""
     correct = np.flatnonzero(decision.predicted(probabilities) == labels)
-    heading = f"Right: {len(correct):,} of {len(labels):,} images"
+    heading = f"Right: {len(correct):,} of {wording.count(len(labels), 'image')}"
     if len(correct) > 20:
         heading += ", the first 20"
     _draw(path, heading, correct[:20], 5, labels, probabilities, classes, read)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.artifacts.manifest import SPLITS
+from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.base.hints import did_you_mean
 from headstart.images.archive import Source
 from headstart.images.decoding import is_image_name
 from headstart.labels import tables
@@ -50,7 +50,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     if not splits:
         reason = f"; {left_out[0].path}: {left_out[0].reason}" if left_out else ""
         raise UserError(
-            f"no labelled images in {dataset.path} ({len(source.names())} files{reason}): "
+            f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
             "check dataset.path and dataset.labels"
         )
     return [Item(path, labels[path], splits[path]) for path in sorted(splits)], left_out
@@ -64,7 +64,7 @@ def order_classes(items: Iterable[Item], dataset: Any) -> list[str]:
     """
     names = sorted({item.label for item in items})
     if dataset.classes is not None and sorted(dataset.classes) != names:
-        hints = "".join(did_you_mean(name, names) for name in dataset.classes if name not in names)
+        hints = "".join(wording.did_you_mean(name, names) for name in dataset.classes if name not in names)
         raise UserError(
             f"dataset.classes names {', '.join(dataset.classes)}, but the source has {', '.join(names)}; {hints}"
             "name each of its classes once, or set dataset.classes to null"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from headstart.artifacts.manifest import SPLITS
+from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
 from headstart.labels.layouts import Item
@@ -74,20 +75,22 @@ def sizes_per_class(
     if needed > count:
         if when_short == "error" or None in wanted.values() or set(wanted) == {"train"}:
             raise UserError(
-                f"class {smallest} has {count} images{where}, but needs {needed} ({_listed(sizes[smallest])}): "
-                f"add images, lower split.{' or split.'.join(wanted)}, or give counts and set split.when_short to share"
+                f"class {smallest} has {wording.count(count, 'image')}{where}, but needs {needed} "
+                f"({_listed(sizes[smallest])}): add images, "
+                f"lower split.{' or split.'.join(wanted)}, or give counts and set split.when_short to share"
             )
         sizes = dict.fromkeys(counts, _share(sizes[smallest], count))
     for split in wanted:
         emptiest = min(counts, key=lambda name: (sizes[name][split], counts[name], name))
         if sizes[emptiest][split] < 1:
             raise UserError(
-                f"class {emptiest} has {counts[emptiest]} images{where}, too few: its {split} split would be empty "
-                f"(wanted: {_listed(wanted)}): add images, or change split.{split}"
+                f"class {emptiest} has {wording.count(counts[emptiest], 'image')}{where}, too few: its {split} split "
+                f"would be empty (wanted: {_listed(wanted)}): add images, or change split.{split}"
             )
     if needed > count:
         shared = _listed(sizes[smallest])
-        print(f"class {smallest} has {count} images{where}, fewer than {needed}: every class gives {shared}")
+        images = wording.count(count, "image")
+        print(f"class {smallest} has {images}{where}, fewer than {needed}: every class gives {shared}")
     return sizes
 
 

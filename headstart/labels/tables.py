@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Iterator
 
 from headstart.artifacts.dataset import LeftOut
+from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.base.hints import did_you_mean
 from headstart.base.params import Table
 from headstart.images.archive import Source
 from headstart.images.decoding import is_image_name
@@ -22,7 +22,7 @@ def read_labels(source: Source, table: Table) -> tuple[dict[str, str], list[Left
     """
     paths = set(source.names())
     if table.file not in paths:
-        hint = did_you_mean(table.file, paths)
+        hint = wording.did_you_mean(table.file, paths)
         raise UserError(f"dataset.table.file: {table.file} is not in the source; {hint}name a file inside it")
     labels, missing, contradictory, unlabelled = {}, set(), set(), set()
     for path, label in _entries(source, table):
@@ -49,14 +49,15 @@ def _entries(source: Source, table: Table) -> Iterator[tuple[str, str]]:
     for number, row in rows:
         if max(image, label) >= len(row):
             raise UserError(
-                f"{table.file}, line {number}: {len(row)} columns, too few for dataset.table.image: {table.image} and "
-                f"dataset.table.label: {table.label}; check those and dataset.table.delimiter: {table.delimiter!r}"
+                f"{table.file}, line {number}: {wording.count(len(row), 'column')}, too few for "
+                f"dataset.table.image: {table.image} and dataset.table.label: {table.label}; "
+                f"check those and dataset.table.delimiter: {table.delimiter!r}"
             )
         value = row[label]
         if table.values is not None and value not in table.values:
             raise UserError(
                 f"{table.file}, line {number}: the label {value!r} is not in dataset.table.values "
-                f"({', '.join(map(repr, table.values))}); {did_you_mean(value, table.values)}add it there"
+                f"({', '.join(map(repr, table.values))}); {wording.did_you_mean(value, table.values)}add it there"
             )
         path = posixpath.normpath(posixpath.join(folder, row[image]))
         yield path, value if table.values is None else table.values[value]
@@ -91,7 +92,7 @@ def _column(name: str, table: Table, header: list[str] | None) -> int:
         )
     if column not in header:
         raise UserError(
-            f"dataset.table.{name}: {table.file} has no column {column!r}; {did_you_mean(column, header)}"
+            f"dataset.table.{name}: {table.file} has no column {column!r}; {wording.did_you_mean(column, header)}"
             f"it has {', '.join(header) or 'no columns'}"
         )
     return header.index(column)

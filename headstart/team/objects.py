@@ -68,7 +68,7 @@ def send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str)
     files = [oid for oid in missing if not oid.endswith(LIST)]
     lists = [oid for oid in missing if oid.endswith(LIST)]
     failures: list[BaseException] = []
-    with progress.counter(f"push to {url}", len(missing), "files") as advance:
+    with progress.counter(f"push to {url}", len(missing), "file") as advance:
         for group in filter(None, (files, lists)):
             remote.add(
                 [cache.oid_to_path(oid) for oid in group],

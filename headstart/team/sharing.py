@@ -17,6 +17,7 @@ from dvc.repo import Repo, lock_repo
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.errors import ObjectFormatError
 
+from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.team import addresses, objects, remote, run_cache
 from headstart.team.faults import explain, logged_errors
@@ -67,7 +68,7 @@ def push(root: Path = Path()) -> str:
         )
     if not file_count + run_count:
         return f"everything is on {session.url} already"
-    return f"{_count(file_count, 'file')} and {_count(run_count, 'run')} pushed to {session.url}"
+    return f"{wording.count(file_count, 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}"
 
 
 def pull(root: Path = Path()) -> str:
@@ -98,7 +99,7 @@ def pull(root: Path = Path()) -> str:
         if damaged:
             _, places = run_cache.at_remote(repo, damaged)
             raise _damaged([f"the record of a run ({place})" for place in places])
-    return f"{_count(stats.get('fetched', 0), 'file')} fetched from {session.url}"
+    return f"{wording.count(stats.get('fetched', 0), 'file')} fetched from {session.url}"
 
 
 @contextmanager
@@ -181,7 +182,3 @@ def _damaged(places: list[str]) -> UserError:
         f"damaged on the remote, and not used: {', '.join(places)}; delete it there, run make push where it is "
         "intact, then make pull again"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -119,7 +119,7 @@ def train(
     steps, printed = len(batches(0)), 0.0
     with (
         Live(f"metrics/{stage.removeprefix('train_')}", save_dvc_exp=False, dvcyaml=None, report=None) as live,
-        progress.counter(stage, (settings.epochs - len(history.epochs) + 1) * steps, "batches") as advance,
+        progress.counter(stage, (settings.epochs - len(history.epochs) + 1) * steps, "batch") as advance,
     ):
         for logs in history.epochs:
             _log(live, logs)

@@ -6,8 +6,6 @@ import pytest
 from headstart.backbones import efficientnet_lite
 from headstart.base.runtime import keras
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 
 @pytest.fixture(scope="module")
 def network():

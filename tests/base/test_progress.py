@@ -13,7 +13,7 @@ def test_the_end_says_what_how_much_and_how_fast(capsys):
 
 def test_now_and_then_a_line_says_how_long_still(capsys, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    with progress.counter("extract", 4, "images") as advance:
+    with progress.counter("extract", 4, "image") as advance:
         advance(1)
         advance(2)
     lines = capsys.readouterr().err.splitlines()
@@ -37,5 +37,5 @@ def test_how_long_work_took_is_logged_where_a_log_is_named(named, tmp_path, monk
         assert list(tmp_path.iterdir()) == []
         return
     decoding, epoch = (json.loads(line) for line in (tmp_path / "log").read_text().splitlines())
-    assert decoding.pop("seconds") >= 0 and decoding == {"work": "decoding", "count": 3, "unit": "images"}
+    assert decoding.pop("seconds") >= 0 and decoding == {"work": "decoding", "count": 3, "unit": "image"}
     assert epoch == {"work": "fine_tune", "epoch": 1, "seconds": 2.5}

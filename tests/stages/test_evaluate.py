@@ -69,7 +69,7 @@ def project(classes, colours, mistake, axes=()):
     models.save(dense(inputs, inputs, kernel), models.HEAD)
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     left = keras.layers.Cropping2D(((0, 0), (0, SIZE // 2)))(keras.layers.Rescaling(1 / 255)(inputs))
-    file.save(joining.averaged(dense(inputs, left, kernel), axes), file.CLASSIFIER, list(classes))
+    file.save(joining.averaged(dense(inputs, left, kernel), axes), results.CLASSIFIER, list(classes))
 
 
 def two(axes=()):
@@ -126,8 +126,8 @@ def test_an_average_over_flips_is_a_model_of_its_own():
     evaluate.main()
     plain = predicted()
     before = json.loads(results.TEST.read_text())
-    inputs = file.load(file.CLASSIFIER)[0]
-    file.save(joining.averaged(inputs, COLUMNS), file.CLASSIFIER, ["blue", "red"])
+    inputs = file.load(results.CLASSIFIER)[0]
+    file.save(joining.averaged(inputs, COLUMNS), results.CLASSIFIER, ["blue", "red"])
     evaluate.main()
     result = json.loads(results.TEST.read_text())
     assert {name: result[name] for name in ("head", "fine_tuned")} == {
@@ -140,7 +140,7 @@ def test_an_average_over_flips_is_a_model_of_its_own():
     answers = predicted()
     assert list(answers.predicted) == ["head", "fine_tuned", "averaged"]
     assert plain.probabilities["fine_tuned"].tolist() == answers.probabilities["fine_tuned"].tolist()
-    classifier, _ = file.load(file.CLASSIFIER)
+    classifier, _ = file.load(results.CLASSIFIER)
     pixels = np.stack([decoding.read(Path("photos", path).read_bytes(), SIZE) for path in answers.paths])
     expected = decision.probabilities(classifier.predict(pixels, verbose=0))
     np.testing.assert_allclose(answers.probabilities["averaged"], expected, atol=1e-6)

@@ -14,8 +14,6 @@ from headstart.base.runtime import keras
 from headstart.images import augment, decoding
 from stages import extract, fetch, split
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 CUT = "block_6_expand_relu"
 SETTINGS = {
     "backbone.name": "MobileNetV2",

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.artifacts import features, manifest, models
+from headstart.artifacts import features, manifest, models, results
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
 from headstart.base.runtime import keras, tf
@@ -130,7 +130,7 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     prepared(fine_tune__views=views, fine_tune__optimizer="adam", fine_tune__learning_rate=1e-4, fine_tune__epochs=4)
     fine_tune.main()
     metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
-    classifier, details = file.load(file.CLASSIFIER)
+    classifier, details = file.load(results.CLASSIFIER)
     assert details["classes"] == ["blue", "red"] and details["size"] == 32
     table = manifest.read()
     rows = table.rows("validation")
@@ -157,13 +157,13 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
 def test_a_classifier_is_the_mean_over_the_flips_that_are_allowed(prepared):
     project = prepared(fine_tune__views=2, augment__flip_vertical=True, fine_tune__epochs=0)
     fine_tune.main()
-    plain, _ = file.load(file.CLASSIFIER)
+    plain, _ = file.load(results.CLASSIFIER)
     paths = manifest.read().paths
     pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
     for both in (True, False):
         project.set({"augment.flip_vertical": both, "fine_tune.average_flips": True})
         fine_tune.main()
-        mean, _ = file.load(file.CLASSIFIER)
+        mean, _ = file.load(results.CLASSIFIER)
         seen = [pixels, pixels[:, :, ::-1], *((pixels[:, ::-1], pixels[:, ::-1, ::-1]) if both else ())]
         expected = np.mean([plain.predict(view, verbose=0) for view in seen], axis=0)
         np.testing.assert_allclose(mean.predict(pixels, verbose=0), expected, atol=1e-5)
@@ -175,7 +175,7 @@ def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     assert "fine_tune: kept epoch 0, the head as it was" in capsys.readouterr().out
     table = manifest.read()
     head = keras.saving.load_model(models.HEAD, compile=False)
-    classifier, _ = file.load(file.CLASSIFIER)
+    classifier, _ = file.load(results.CLASSIFIER)
     pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
     expected = head.predict(features.read_bottleneck().astype("float32"), verbose=0)
     np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)

@@ -130,7 +130,7 @@ def test_googles_zip_keeps_its_validation_folder(run, capsys):
     assert summary["unused"] == 2
     output = capsys.readouterr().out
     assert "class cats has 4 images in validation/, fewer than 10: every class gives" in output
-    assert "2 images not needed for the splits, 1 files left out (the list is in metrics/dataset.json):" in output
+    assert "2 images not needed for the splits, 1 file left out (the list is in metrics/dataset.json):" in output
 
 
 def test_petimages_with_broken_files(run, capsys):
@@ -234,7 +234,7 @@ def test_a_duplicate_across_the_sources_own_splits_stays_in_the_later_one(run):
             {"classes": ["a", "c"]},
             r"dataset\.classes names a, c, but .* has a, b; name",
         ),
-        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its 1 images can be read \(b/1\.png: zero"),
+        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its images can be read \(b/1\.png: zero"),
         (photos("a/{}.png", "b/{}.png"), {"train": 9}, r"class a has 10 images, but needs 13 \(train 9, .*share"),
         (
             photos("a/{}.png") | {path.replace("a/", "b/"): data for path, data in photos("a/{}.png").items()},

@@ -16,7 +16,7 @@ from dvc.cli import main
 from dvc.fs import generic
 from workshop import Team
 
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc"), pytest.mark.xdist_group(__name__)]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 ISSUE = "treeverse/dvc#"
 
 

@@ -7,8 +7,6 @@ import workshop
 
 from headstart.team import sharing
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:

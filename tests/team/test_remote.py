@@ -12,8 +12,6 @@ from workshop import message
 from headstart import remote as command
 from headstart.team import remote
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 IGNORED = "/config.local\n/tmp\n/cache\n"
 
 

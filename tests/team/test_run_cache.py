@@ -9,8 +9,6 @@ from dvc.repo import Repo
 
 from headstart.team import run_cache, sharing
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:

@@ -16,8 +16,6 @@ from workshop import Team, command, damaged, digests, error_line, kept, message
 
 from headstart.team import sharing
 
-pytestmark = pytest.mark.xdist_group(__name__)
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:

@@ -1,4 +1,4 @@
-"""Which known name did the user probably mean?"""
+"""Phrases that several messages share."""
 
 import difflib
 from collections.abc import Iterable
@@ -16,3 +16,15 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`did you mean X? ` with a space at its end, to stand inside a message; empty where no known name is close."""
     names = nearest(name, known, cutoff=cutoff)
     return f"did you mean {names[0]}? " if names else ""
+
+
+def plural(noun: str) -> str:
+    """`images`, `batches`; a unit's symbol, such as MB, has none."""
+    if noun.isupper():
+        return noun
+    return noun + ("es" if noun.endswith("ch") else "s")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 image`, `1,200 images`; `noun` is in the singular."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"

@@ -1,0 +1,13 @@
+from headstart.base import wording
+
+
+def test_a_near_name_is_offered_and_a_far_one_is_not():
+    assert wording.did_you_mean("InceptionV4", ["ResNet50", "InceptionV3"]) == "did you mean InceptionV3? "
+    assert wording.did_you_mean("qqq", ["ResNet50", "InceptionV3"]) == ""
+    assert wording.nearest("mixd6", ["mixed6", "mixed7", "conv"], count=2) == ["mixed6", "mixed7"]
+
+
+def test_one_of_a_thing_is_in_the_singular():
+    assert [wording.count(number, "batch") for number in (0, 1, 1200)] == ["0 batches", "1 batch", "1,200 batches"]
+    assert wording.count(1, "image") == "1 image"
+    assert wording.plural("MB") == "MB"
