@@ -5,15 +5,20 @@ the table, and a line that says when and where it was measured
 <!-- end -->
 """
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from benchmarks import records, workspace
 from benchmarks.measuring import Measurement
 from benchmarks.records import Imported, Record
+from headstart import report
+from headstart.artifacts import results
 from headstart.base import files
 
 Numbers = list[dict[str, Any]]
@@ -113,6 +118,20 @@ def write(tables: Iterable[Table], root: Path | None = None) -> list[Path]:
             files.write_text(path, written)
             changed[path] = True
     return list(changed)
+
+
+def write_result(root: Path | None = None) -> list[Path]:
+    """Write what `python -m headstart.report` prints of metrics/test.json into README.md; return what changed."""
+    root = root or workspace.ROOT
+    page, printed = root / "README.md", io.StringIO()
+    report.show(results.read(root), Console(file=printed, width=80))
+    lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+    text = page.read_text(encoding="utf-8")
+    written = between(text, "result", "\n".join(["```text", *lines, "```"]))
+    if written == text:
+        return []
+    files.write_text(page, written)
+    return [page]
 
 
 def between(text: str, mark: str, content: str) -> str:

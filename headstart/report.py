@@ -40,12 +40,17 @@ def sentence(comparison: str, pair: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    measured = results.read()
-    console = Console(highlight=False)
+def show(measured: Results, console: Console) -> None:
+    """Print the table, and below it what each further step brought."""
     console.print(table(measured))
     for comparison, pair in measured.mcnemar.items():
         console.print(sentence(comparison, pair))
+
+
+def main() -> None:
+    measured = results.read()
+    console = Console(highlight=False)
+    show(measured, console)
     places = {
         "the result in a picture": results.PICTURE,
         "what it got wrong": results.WRONG,

@@ -25,7 +25,7 @@ def copy(names: list[str], path: Path) -> None:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            path.mkdir(parents=True, exist_ok=True)
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, path / name)
 
 
@@ -33,7 +33,7 @@ def copy(names: list[str], path: Path) -> None:
 def house(tmp_path, monkeypatch) -> Path:
     """A copy of what the benchmarks read and write, without records."""
     path = tmp_path / "house"
-    copy(["headstart", "stages", "presets", "docs", "dvc.yaml", "params.yaml", "README.md"], path)
+    copy(["headstart", "stages", "presets", "docs", "dvc.yaml", "params.yaml", "README.md", "metrics/test.json"], path)
     monkeypatch.setattr(workspace, "ROOT", path)
     monkeypatch.setattr(workspace, "SCRATCH", path / "tmp/benchmarks")
     monkeypatch.setattr(records, "RECORDS", path / "benchmarks/records")
