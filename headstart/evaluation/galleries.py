@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from headstart.base import wording
 from headstart.classifier import decision
@@ -72,8 +72,10 @@ def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) 
 
 
 def _thumbnail(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
-    side = round(SIDE * figures.DPI)
-    image = ImageOps.contain(Image.fromarray(pixels), (side, side), Image.Resampling.BICUBIC)
+    image = Image.fromarray(pixels)
+    scale = round(SIDE * figures.DPI) / max(image.size)
+    # Of a strip of 4000 x 6 pixels a row has to be left.
+    image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
     return np.asarray(image), image.width / figures.DPI, image.height / figures.DPI
 
 

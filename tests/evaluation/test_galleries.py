@@ -84,3 +84,13 @@ def test_class_names_with_signs_of_mathematics_and_long_ones(tmp_path):
     names = ["price $1", "a very long name of a class that would run over its neighbour, at least $2"]
     shown, _, _ = drawn(galleries.wrong, tmp_path, [0, 1], two(0.9, 0.2), classes=names)
     assert shown == [0, 1]
+
+
+def test_strips_and_single_pixels_are_shown(tmp_path):
+    shapes = [(6, 4000, 3), (4000, 6, 3), (1, 1, 3), (1, 100_000, 3)]
+    magenta = np.array([255, 0, 255], dtype="uint8")
+    shown, pixels, _ = drawn(
+        galleries.right, tmp_path, [0] * 4, two(*[0.1] * 4), read=lambda i: np.broadcast_to(magenta, shapes[i])
+    )
+    assert shown == [0, 1, 2, 3]
+    assert has_colour(pixels, magenta)
