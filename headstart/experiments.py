@@ -50,7 +50,10 @@ class Run:
         try:
             return dvc.api.read(str(path), rev=self.rev, encoding="utf-8")
         except (DvcException, OSError) as error:
-            raise UserError(f"{self.name} has no {path} ({error}): run it again, or leave it out") from None
+            raise UserError(
+                f"{self.name} has no {path} in Git, nor in DVC's cache ({error}): name the runs that have one, or "
+                "commit the run that the others start from (`dvc repro`, then `git commit -am ...`)"
+            ) from None
 
 
 def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run]:
@@ -141,7 +144,11 @@ def parser(description: str, prog: str) -> argparse.ArgumentParser:
 def main() -> None:
     arguments = parser("The finished experiments, with their test accuracy.", "python -m headstart.experiments")
     options = arguments.parse_args()
-    Console(highlight=False).print(table(finished(options.rev, options.names)))
+    rows, console = table(finished(options.rev, options.names)), Console(highlight=False)
+    # Where it cannot be folded into the width, the terminal breaks its lines: rich would cut off the last columns.
+    narrowest = console.measure(rows, options=console.options.update(width=1000)).minimum
+    console.width = max(console.width, narrowest)
+    console.print(rows)
 
 
 def _data(state: Any, path: Path) -> dict | None:

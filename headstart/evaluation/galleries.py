@@ -54,6 +54,8 @@ def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) 
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     axes.text(GAP, HEADING / 2, heading, fontsize=13, weight="bold", va="center", parse_math=False)
+    legend = {"fontsize": 8, "color": "gray", "va": "center", "ha": "right"}
+    axes.text(width - GAP, HEADING / 2, "above: the label, below: what was predicted", **legend)
     if not len(chosen):
         axes.text(width / 2, HEADING + (height - HEADING) / 2, "none", fontsize=16, color="gray", ha="center")
     guesses = decision.predicted(probabilities)

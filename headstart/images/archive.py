@@ -60,7 +60,8 @@ class _Zip:
             raise
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
             raise UserError(
-                f"{path} is neither a folder nor a whole zip ({error}): fetch it again, or unpack it into a folder"
+                f"{path} is neither a folder nor a whole zip ({error}): copy or fetch it again, or "
+                "unpack it into a folder"
             ) from None
         self._lock = threading.Lock()
         self._entries = {}

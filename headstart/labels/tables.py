@@ -57,7 +57,8 @@ def _entries(source: Source, table: Table) -> Iterator[tuple[str, str]]:
         if table.values is not None and value not in table.values:
             raise UserError(
                 f"{table.file}, line {number}: the label {value!r} is not in dataset.table.values "
-                f"({', '.join(map(repr, table.values))}); {wording.did_you_mean(value, table.values)}add it there"
+                f"({', '.join(map(repr, table.values))}); {wording.did_you_mean(value, table.values)}"
+                "add it there, or set it to null, where the labels are the classes"
             )
         path = posixpath.normpath(posixpath.join(folder, row[image]))
         yield path, value if table.values is None else table.values[value]
@@ -93,6 +94,6 @@ def _column(name: str, table: Table, header: list[str] | None) -> int:
     if column not in header:
         raise UserError(
             f"dataset.table.{name}: {table.file} has no column {column!r}; {wording.did_you_mean(column, header)}"
-            f"it has {', '.join(header) or 'no columns'}"
+            f"with dataset.table.delimiter {table.delimiter!r} it has {' | '.join(header) or 'no columns'}"
         )
     return header.index(column)

@@ -27,8 +27,8 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
     if source is None:
         if not path.exists():
             raise UserError(
-                f"dataset.path: nothing is at {path}; dataset.source is null, so put your zip or folder of images "
-                "there, or set dataset.path to where it is"
+                f"dataset.path: nothing is at {path}{'' if path.is_absolute() else f' ({path.resolve()})'}; "
+                "dataset.source is null, so put your zip or folder of images there, or set dataset.path to where it is"
             )
         _record(RAW, Origin(None, None, None, None), keep=path)
         return

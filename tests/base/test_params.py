@@ -86,6 +86,7 @@ WRONG = [
     ("backbone.name", 3, "backbone.name: got 3; takes a text"),
     ("dataset.path", None, "dataset.path: got null; takes a text"),
     ("dataset.path", "", 'dataset.path: got ""; takes a text'),
+    ("dataset.path", "~/photos", f'dataset.path: got "~/photos"; takes a path without ~, such as {Path.home()}/photos'),
     ("dataset.table.header", "no", 'dataset.table.header: got "no"; takes true or false'),
     ("dataset.table.image", 1.5, "dataset.table.image: got 1.5; takes a column's name or a column's number from 0"),
     ("dataset.table", 3, "dataset.table: got 3; takes a section with dataset.table.file, dataset.table.delimiter, "),
@@ -299,6 +300,21 @@ def test_the_project_may_be_another_folder(tmp_path, monkeypatch):
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "headstart.params", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+
+
+@pytest.mark.parametrize("path", ["data", ".", "..", "data/features/cut", "models"])
+def test_a_folder_that_the_pipeline_writes_to_is_refused(tmp_path, path):
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(ROOT / "dvc.yaml", project)
+    text = (ROOT / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("path: data/raw/elpv-dataset.zip", f"path: {path}"))
+    with pytest.raises(
+        UserError, match=f"dataset.path: got {re.escape(path)}, where the pipeline writes .*: move yours"
+    ):
+        params.load(project)
+    (project / "params.yaml").write_text(text.replace("path: data/raw/elpv-dataset.zip", "path: data/my_images"))
+    assert params.load(project).dataset.path == "data/my_images"
 
 
 def test_the_command_is_silent_or_says_what_is_wrong():

@@ -68,9 +68,10 @@ def test_a_label_counts_where_another_row_has_none():
         ({"label": "kind"}, r"^dataset\.table\.label: got 'kind', but dataset\.table\.header is false: give the col"),
         (
             {"label": "A", "header": True},
-            r"^dataset\.table\.label: elpv/labels\.csv has no column 'A'; it has images/0\.png, a$",
+            r"^dataset\.table\.label: elpv/labels\.csv has no column 'A'; with dataset\.table\.delimiter 'whitespace' "
+            r"it has images/0\.png \| a$",
         ),
-        ({"image": "image/0.png", "header": True}, r"no column 'image/0\.png'; did you mean images/0\.png\? it has"),
+        ({"image": "image/0.png", "header": True}, r"no column 'image/0\.png'; did you mean images/0\.png\? with"),
         ({"delimiter": "::"}, r"^dataset\.table\.delimiter: got '::'; takes one character, or whitespace"),
         ({"file": "elpv/images/1.png"}, r"^elpv/images/1\.png cannot be read as a table \(.*save it as plain UTF-8"),
     ],
@@ -81,5 +82,5 @@ def test_a_table_that_is_not_as_described(changes, message):
 
 
 def test_an_empty_table_has_no_columns():
-    with pytest.raises(UserError, match="has no column 'kind'; it has no columns"):
+    with pytest.raises(UserError, match="has no column 'kind'; with .* it has no columns"):
         read([], header=True, image="kind")

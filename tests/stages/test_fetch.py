@@ -353,7 +353,7 @@ def test_a_source_goes_directly_into_data_raw(server, path):
 
 def test_own_images_are_looked_for_and_kept():
     own = Path("data/raw/mine")
-    with pytest.raises(UserError, match=r"dataset\.path: nothing is at data/raw/mine; dataset\.source is null"):
+    with pytest.raises(UserError, match=r"dataset\.path: nothing is at data/raw/mine \(/.*\); dataset\.source is null"):
         fetching.fetch_dataset(None, None, own)
     own.mkdir(parents=True)
     (own / "1.jpg").write_bytes(b"1")
