@@ -12,6 +12,7 @@ from headstart.base import errors, wording
 
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
 SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
+SENTENCES["head_averaging"] = SENTENCES["averaging"]
 
 
 def table(measured: Results) -> Table:
@@ -45,6 +46,8 @@ def show(measured: Results, console: Console) -> None:
     console.print(table(measured))
     for comparison, pair in measured.mcnemar.items():
         console.print(sentence(comparison, pair))
+    if measured.delivered in ("head", "head_averaged"):
+        console.print("Fine-tuning was no better on the validation images: the classifier is the head.")
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def by_classifier(source: archive.Source, paths: list[str]) -> dict[str, np.ndar
     By the models' names, in one pass over the images themselves. Raises UserError where one cannot be read.
     """
     classifier, details = file.load(results.CLASSIFIER)
-    names, model = joining.parts(classifier)
+    names, model = joining.parts(classifier, details["delivered"])
     outcomes = inference.probabilities(model, details["size"], (partial(source.read, path) for path in paths))
     rows = []
     for path, outcome in zip(paths, progress.track(outcomes, "evaluate the classifier", len(paths)), strict=True):

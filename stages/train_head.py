@@ -1,9 +1,9 @@
-"""Train the head on the bottleneck features: seconds, since the backbone has run already."""
+"""Fit the head to the bottleneck features: seconds, since the backbone has run already."""
 
 from headstart.artifacts import features, manifest, models
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic
-from headstart.training import batches, head, loop
+from headstart.training import batches, head, logistic, loop
 
 
 def main() -> None:
@@ -19,16 +19,21 @@ def main() -> None:
         return batches.with_targets(inputs, table, rows, batch_size, class_weights)
 
     model = head.build(bottleneck.shape[1:], len(table.classes), settings.head)
-    steps = -(-len(train) // batch_size)
-    loop.train(
-        # A step of so small a network is over before Python has asked for the next.
-        loop.compiled(model, settings.head, steps, at_once=steps),
-        lambda epoch: of(batches.shuffled(train, seed, epoch), settings.head.class_weights),
-        of(validation),
-        settings.head,
-        "train_head",
-        better=loop.by_loss if settings.head.early_stopping else None,
-    )
+    if settings.head.solver == "logistic":
+        pooled = head.pooled(model, of(train))
+        solution = logistic.solve(pooled, table.labels[train], settings.head.class_weights, seed)
+        loop.solved(model, solution.weights, of(train), of(validation), "train_head", solution.facts)
+    else:
+        steps = -(-len(train) // batch_size)
+        loop.train(
+            # A step of so small a network is over before Python has asked for the next.
+            loop.compiled(model, settings.head, steps, at_once=steps),
+            lambda epoch: of(batches.shuffled(train, seed, epoch), settings.head.class_weights),
+            of(validation),
+            settings.head,
+            "train_head",
+            better=loop.by_loss if settings.head.early_stopping else None,
+        )
     models.save(model, models.HEAD)
     checkpoint.finish("train_head")
 

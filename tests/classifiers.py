@@ -18,6 +18,7 @@ def head_params(**values):
         "pooling": "average", "hidden": [], "dropout": 0.5, "optimizer": "adam", "learning_rate": 0.001,
         "momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "batch_size": 4, "class_weights": "none",
         "early_stopping": None,
+        "solver": "gradient",
     }  # fmt: skip
     return params.Head(**(settings | values))
 

@@ -31,7 +31,7 @@ def classifier(path, classes=("blue", "red"), axes=()):
         layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
     model = keras.Model(inputs, layer(means))
     layer.set_weights([kernel, np.zeros(kernel.shape[1])])
-    file.save(joining.averaged(model, axes), path, list(classes))
+    file.save(joining.averaged(model, axes), path, list(classes), "averaged")
     return path
 
 

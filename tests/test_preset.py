@@ -38,15 +38,18 @@ def leaves(section: dict, prefix: str = "") -> dict:
 
 def test_values_change_and_comments_stay():
     before = params.PARAMS.read_text()
-    write("mine", "head:\n  dropout: 0.75\n  hidden: [64, 32]\n  early_stopping: 3\nbackbone:\n  sha256: null\n")
+    head = "head:\n  solver: gradient\n  dropout: 0.75\n  hidden: [64, 32]\n  early_stopping: 3\n"
+    write("mine", f"{head}backbone:\n  sha256: null\n")
     old = leaves(yaml12.read(params.PARAMS))
     assert preset.apply("mine") == [
+        "head.solver: logistic -> gradient",
         f"head.dropout: {old['head.dropout']} -> 0.75",
         "head.hidden: [] -> [64, 32]",
         "head.early_stopping: null -> 3",
         f"backbone.sha256: {old['backbone.sha256']} -> null",
     ]
-    new = {"head.dropout": 0.75, "head.hidden": [64, 32], "head.early_stopping": 3, "backbone.sha256": None}
+    new = {"head.solver": "gradient", "head.dropout": 0.75, "head.hidden": [64, 32], "head.early_stopping": 3}
+    new["backbone.sha256"] = None
     assert leaves(yaml12.read(params.PARAMS)) == old | new
     comments = re.compile(r"#.*")
     assert comments.findall(params.PARAMS.read_text()) == comments.findall(before)
@@ -55,7 +58,7 @@ def test_values_change_and_comments_stay():
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("head: {hidden: [64, 32]}", "  hidden: [64, 32]  "),
+        ("head: {solver: gradient, hidden: [64, 32]}", "  hidden: [64, 32]  "),
         ("dataset: {classes: [on, '1', 1e-4x]}", "  classes: [on, '1', 1e-4x]\n"),
         ("dataset: {classes: null}", "  classes: null\n"),
         ("head: {learning_rate: 1e-4}", "  learning_rate: 0.0001\n"),

@@ -16,9 +16,18 @@ WRONG, RIGHT = Path("metrics/galleries/wrong.png"), Path("metrics/galleries/righ
 
 CLASSIFIER = Path("models/classifier.keras")
 # All models that are scored, the simplest first. The last one that a run has is what CLASSIFIER delivers.
-MODELS = {"head": "head alone", "fine_tuned": "fine-tuned", "averaged": "averaged over flips"}
+MODELS = {
+    "head": "head alone",
+    "head_averaged": "head averaged over flips",
+    "fine_tuned": "fine-tuned",
+    "averaged": "averaged over flips",
+}
 # What is tested with McNemar's test: a model, and what one more step made of it.
-COMPARISONS = {"fine_tuning": ("head", "fine_tuned"), "averaging": ("fine_tuned", "averaged")}
+COMPARISONS = {
+    "fine_tuning": ("head", "fine_tuned"),
+    "averaging": ("fine_tuned", "averaged"),
+    "head_averaging": ("head", "head_averaged"),
+}
 # The scores that every model has; one that is not defined is None.
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "roc_auc", "average_precision")
 

@@ -168,13 +168,37 @@ class _Training(_Section):
 
 
 class Head(_Training):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"solver": {"const": "logistic"}}},
+            "then": {"properties": {"hidden": {"maxItems": 0}, "pooling": {"const": "average"}}},
+        }
+    )
+
     pooling: Literal["average", "flatten"] = Field(description="of the bottleneck features")
-    hidden: list[Count] = Field(examples=[[64, 32], []], description="units of each hidden layer")
+    solver: Literal["logistic", "gradient"] = Field(
+        description="logistic: regression, its penalty chosen by cross-validation; gradient: trained by the optimizer"
+    )
+    hidden: list[Count] = Field(examples=[[64, 32], []], description="units of each hidden layer; of gradient")
     dropout: Fraction = Field(description="fraction, before each dense layer that follows pooling or a hidden layer")
-    epochs: Count = Field(description="passes over the training images")
+    epochs: Count = Field(description="passes over the training images; of gradient")
     early_stopping: Count | None = Field(
         description="epochs without a lower validation loss before training stops; null: never"
     )
+
+    @field_validator("solver")
+    @classmethod
+    def _is_small(cls, value: str, info: ValidationInfo) -> str:
+        if value == "logistic" and info.data.get("pooling") == "flatten":
+            raise PydanticCustomError("explained", "gradient where head.pooling is flatten: logistic is for averages")
+        return value
+
+    @field_validator("hidden")
+    @classmethod
+    def _is_linear(cls, value: list[int], info: ValidationInfo) -> list[int]:
+        if value and info.data.get("solver") == "logistic":
+            raise PydanticCustomError("explained", "[] where head.solver is logistic; hidden layers need gradient")
+        return value
 
 
 class FineTune(_Training):
@@ -189,11 +213,14 @@ class FineTune(_Training):
         description="epochs in which the learning rate rises from 0, before the schedule; 0: none",
     )
     early_stopping: Count | None = Field(
-        description="epochs without a higher validation accuracy before training stops; null: never"
+        description="epochs without a better one, by select_by, before training stops; null: never"
+    )
+    select_by: Literal["loss", "accuracy", "balanced_accuracy"] = Field(
+        description="what chooses the epoch, and between head, fine-tuned model and averages, on the validation images"
     )
     label_smoothing: Fraction = Field(description="fraction of the target that goes to all classes in equal parts")
     average_flips: bool = Field(
-        description="the classifier gives the mean over the flips that augment allows: 2 or 4 times the work"
+        description="the mean over the flips that augment allows may be delivered: 2 or 4 times the work"
     )
 
 

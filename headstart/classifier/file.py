@@ -14,17 +14,18 @@ from headstart.images import decoding
 DETAILS = "headstart.json"
 
 
-def save(model: keras.Model, path: Path, classes: list[str]) -> None:
+def save(model: keras.Model, path: Path, classes: list[str], delivered: str) -> None:
     """Write a classifier, the same bytes for the same weights; whole or not at all.
 
     model: uint8 RGB (n, size, size, 3) to (n, 1) or (n, k). classes: the names of the k classes, in their order.
+    delivered: which of `artifacts.results.MODELS` it is.
     """
-    details = {"classes": classes, "size": model.input.shape[1], "resizing": decoding.RESIZING}
+    details = {"classes": classes, "size": model.input.shape[1], "resizing": decoding.RESIZING, "delivered": delivered}
     models.save(model, path, {DETAILS: json.dumps(details, indent=2, ensure_ascii=False)})
 
 
 def load(path: Path) -> tuple[keras.Model, dict]:
-    """Returns a classifier and its details: `classes` (list of str), `size` (int, pixels) and `resizing` (str).
+    """Returns a classifier and its details, as `save` took them: `classes`, `size`, `resizing` and `delivered`.
 
     The model takes uint8 RGB (n, size, size, 3). Raises UserError for a file that is missing or no classifier.
     """

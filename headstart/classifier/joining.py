@@ -27,20 +27,28 @@ def averaged(classifier: keras.Model, axes: Sequence[int]) -> keras.Model:
     """
     if not axes:
         return classifier
-    views = [keras.Input(classifier.input.shape[1:], dtype="uint8", name="image")]
-    for axis in axes:
-        views += [keras.ops.flip(images, axis) for images in views]
+    views = mirrored(keras.Input(classifier.input.shape[1:], dtype="uint8", name="image"), axes)
     mean = keras.layers.Average(name=MEAN)([classifier(images) for images in views])
     return keras.Model(views[0], mean, name="mean_classifier")
 
 
-def parts(classifier: keras.Model) -> tuple[list[str], keras.Model]:
+def mirrored(images: keras.KerasTensor, axes: Sequence[int]) -> list[keras.KerasTensor]:
+    """Returns the images as they are, then mirrored along every combination of `axes`."""
+    views = [images]
+    for axis in axes:
+        views += [keras.ops.flip(view, axis) for view in views]
+    return views
+
+
+def parts(classifier: keras.Model, delivered: str) -> tuple[list[str], keras.Model]:
     """Returns what a classifier's answer is made of: names, and a model with one output for each of them.
 
     `fine_tuned` is the network's answer to the image as it is; `averaged`, where the classifier averages, the mean over
-    mirror images. Both are computed at the cost of the last one.
+    mirror images; or `head` and `head_averaged`, where `delivered` says that it is the head's. Both are computed at the
+    cost of the last one.
     """
+    names = ["head", "head_averaged"] if delivered in ("head", "head_averaged") else ["fine_tuned", "averaged"]
     if MEAN not in [layer.name for layer in classifier.layers]:
-        return ["fine_tuned"], classifier
+        return names[:1], classifier
     plain, *_ = classifier.get_layer(MEAN).input
-    return ["fine_tuned", "averaged"], keras.Model(classifier.input, [plain, classifier.output])
+    return names, keras.Model(classifier.input, [plain, classifier.output])

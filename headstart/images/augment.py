@@ -10,6 +10,11 @@ from headstart.base.runtime import keras, tf
 IDENTITY = np.array([1, 0, 0, 0, 1, 0, 0, 0], "float32")
 
 
+def flipped_axes(augment: params.Augment) -> list[int]:
+    """Returns the axes of (n, h, w, 3) images that may be flipped: 1, rows, and 2, columns."""
+    return [axis for axis, allowed in ((1, augment.flip_vertical), (2, augment.flip_horizontal)) if allowed]
+
+
 def transform(augment: params.Augment, size: int, sha256: str, view: int) -> np.ndarray:
     """Returns the map of one view, float32 (8,): two rows of the matrix from output to input pixels, then 0, 0.
 

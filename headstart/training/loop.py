@@ -3,9 +3,10 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from dvclive import Live
@@ -20,8 +21,8 @@ Better = Callable[[Logs], tuple]  # what ranks epochs: the higher, the better
 
 @dataclass
 class History:
-    """The epochs so far. `epochs`: the logs of each, from 0, the untrained model; `kept`: the number of the best one
-    (without a ranking: of the last one); `best`: its weights.
+    """The epochs so far. `epochs`: the logs of each, from 0, the model as it was; `kept`: the number of the best one
+    after that (without a ranking: of the last one); `best`: its weights.
     """
 
     epochs: list[Logs]
@@ -30,7 +31,8 @@ class History:
 
     def add(self, logs: Logs, model: keras.Model, better: Better | None) -> None:
         """Take down one more epoch, after which `model` has its weights."""
-        if better is None or better(logs) > better(self.epochs[self.kept]):
+        # The model as it was is weighed against the best epoch on other evidence: `classifier.selection`.
+        if better is None or self.kept == 0 or better(logs) > better(self.epochs[self.kept]):
             self.kept, self.best = len(self.epochs), model.get_weights()
         self.epochs.append(logs)
 
@@ -101,7 +103,7 @@ def train(
     """Train a compiled `model` for `settings.epochs`, and leave the weights to keep in it.
 
     batches: the training batches of an epoch, counted from 0.
-    better: what ranks an epoch; the best one's weights are kept, the untrained model's (epoch 0) among them, and
+    better: what ranks an epoch; the best one's weights are kept (the model as it was, epoch 0, is none of them), and
         training stops early after `settings.early_stopping` epochs without a better one. None keeps the last epoch's.
 
     Writes DVCLive's logs to `metrics/head/` or `metrics/fine_tune/`. Returns the number of the epoch that was kept.
@@ -109,7 +111,7 @@ def train(
     Raises UserError where the loss becomes infinite or is not a number.
     """
     file = checkpoint.folder(stage) / "epochs.npz"
-    judge = _judge(model)
+    judge = _judge(model, [BalancedAccuracy(model.output.shape[-1])] if better is by_balanced_accuracy else [])
     if file.exists():
         history = _restore(file, model)
         print(f"{stage}: going on after epoch {len(history.epochs) - 1}")
@@ -141,6 +143,37 @@ def train(
     return history.kept
 
 
+def solved(
+    model: keras.Model,
+    solution: list[np.ndarray],
+    batches: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    stage: str,
+    facts: dict[str, Any],
+) -> None:
+    """Give `model` the weights `solution`, and log it as `train` does: epoch 0 is as it was, epoch 1 the solution.
+
+    batches: the training images, for the metrics alone. facts: what the summary says of the solution.
+    """
+    judge = _judge(model)
+    with Live(f"metrics/{stage.removeprefix('train_')}", save_dvc_exp=False, dvcyaml=None, report=None) as live:
+        _log(live, _judged(judge, validation))
+        model.set_weights(solution)
+        logs = _named(judge.evaluate(batches, verbose=0, return_dict=True), "train") | _judged(judge, validation)
+        _log(live, logs)
+        live.step = 1
+        live.summary |= {"kept_epoch": 1, **facts}
+        live.make_summary()
+    print(f"{stage}: {_line(logs)}", flush=True)
+
+
+def add_facts(stage: str, facts: dict[str, Any]) -> None:
+    """Add `facts`, of what came after the training, to the metrics.json of a stage."""
+    path = Path(f"metrics/{stage.removeprefix('train_')}/metrics.json")
+    content = json.loads(path.read_text(encoding="utf-8")) | facts
+    files.write_text(path, json.dumps(content, indent=4))
+
+
 def by_loss(logs: Logs) -> tuple:
     """Ranks epochs by validation loss."""
     return (-logs["validation/loss"],)
@@ -151,6 +184,14 @@ def by_accuracy(logs: Logs) -> tuple:
     return logs["validation/accuracy"], -logs["validation/loss"]
 
 
+def by_balanced_accuracy(logs: Logs) -> tuple:
+    """Ranks epochs by the mean of the classes' recalls on the validation images, ties by validation loss."""
+    return logs["validation/balanced_accuracy"], -logs["validation/loss"]
+
+
+RANKINGS = {"loss": by_loss, "accuracy": by_accuracy, "balanced_accuracy": by_balanced_accuracy}
+
+
 def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], None]) -> Logs:
     """Train for one epoch."""
     bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(model.steps_per_execution))
@@ -158,10 +199,33 @@ def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], 
     return _named({name: values[0] for name, values in fitted.history.items()}, "train")
 
 
-def _judge(model: keras.Model) -> keras.Model:
+class BalancedAccuracy(keras.metrics.Metric):
+    """The mean recall of the classes that there are images of; `units`: of the model's output."""
+
+    def __init__(self, units: int):
+        super().__init__(name="balanced_accuracy")
+        self._classes = max(units, 2)
+        self._counts = self.add_variable((2, self._classes), initializer="zeros", name="counts")  # right, all
+
+    def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
+        labels = keras.ops.cast(y_true[:, 0], "int32")
+        guesses = keras.ops.argmax(y_pred, axis=1) if y_pred.shape[1] > 1 else y_pred[:, 0] >= 0.5
+        right = keras.ops.cast(keras.ops.cast(guesses, "int32") == labels, "float32")[:, None]
+        seen = keras.ops.one_hot(labels, self._classes)
+        self._counts.assign_add(keras.ops.stack([keras.ops.sum(right * seen, axis=0), keras.ops.sum(seen, axis=0)]))
+
+    def result(self) -> tf.Tensor:
+        right, seen = self._counts[0], self._counts[1]
+        recalls = keras.ops.where(seen > 0, right / keras.ops.maximum(seen, 1), 0)
+        return keras.ops.sum(recalls) / keras.ops.sum(keras.ops.cast(seen > 0, "float32"))
+
+
+def _judge(model: keras.Model, extra: Sequence[keras.metrics.Metric] = ()) -> keras.Model:
     """The same network, compiled for validation: against the labels as they are, whatever smoothing training has."""
     judge = keras.Model(model.input, model.output)
-    judge.compile(loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=["accuracy"], jit_compile=False)
+    judge.compile(
+        loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=["accuracy", *extra], jit_compile=False
+    )
     return judge
 
 

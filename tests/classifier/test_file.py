@@ -15,20 +15,20 @@ from headstart.classifier import file
 
 def test_the_same_weights_are_the_same_bytes_later_too(tmp_path):
     model = small()
-    file.save(model, tmp_path / "deep/a.keras", CLASSES)
+    file.save(model, tmp_path / "deep/a.keras", CLASSES, "averaged")
     time.sleep(2.1)  # a zip keeps time in steps of two seconds
-    file.save(model, tmp_path / "b.keras", CLASSES)
+    file.save(model, tmp_path / "b.keras", CLASSES, "averaged")
     assert (tmp_path / "deep/a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.keras", "deep"]
     model.layers[-1].get_layer("output").bias.assign([1.0])
-    file.save(model, tmp_path / "b.keras", CLASSES)
+    file.save(model, tmp_path / "b.keras", CLASSES, "averaged")
     assert (tmp_path / "deep/a.keras").read_bytes() != (tmp_path / "b.keras").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "DenseNet121", "EfficientNetB0", "EfficientNetLite0"])
 def test_a_classifier_comes_back_as_it_was(name, tmp_path):
     model, images = small(name), pictures(8)
-    file.save(model, tmp_path / "c.keras", CLASSES)
+    file.save(model, tmp_path / "c.keras", CLASSES, "averaged")
     loaded, details = file.load(tmp_path / "c.keras")
     assert details["classes"] == CLASSES and details["size"] == 8 and "bilinear" in details["resizing"]
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
@@ -37,7 +37,7 @@ def test_a_classifier_comes_back_as_it_was(name, tmp_path):
 
 def test_keras_alone_reads_a_classifier(tmp_path):
     model, images = small(), pictures(8)
-    file.save(model, tmp_path / "c.keras", CLASSES)
+    file.save(model, tmp_path / "c.keras", CLASSES, "averaged")
     np.save(tmp_path / "images.npy", images)
     code = (
         "import keras, numpy, sys\n"
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_classifier_is_told_in_one_line(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("headstart.json", json.dumps({"classes": CLASSES, "size": 8}))
     bad["details alone"] = path.read_bytes()
-    file.save(small(), path, CLASSES)
+    file.save(small(), path, CLASSES, "averaged")
     bad["cut short"] = path.read_bytes()[:-200]
     for what, content in bad.items():
         path.write_bytes(content)

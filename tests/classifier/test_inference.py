@@ -39,7 +39,7 @@ def reads(photos):
 def test_each_output_is_that_of_the_model_itself(units, axes):
     plain, photos = network(units), photographs(inference.BATCH + 5)
     averaged = joining.averaged(plain, axes)
-    names, model = joining.parts(averaged)
+    names, model = joining.parts(averaged, "averaged")
     answers = np.stack(list(inference.probabilities(model, SIZE, reads(photos))), axis=1)
     assert answers.shape == (len(names), len(photos), max(2, units))
     assert answers.dtype == np.float32
@@ -50,7 +50,7 @@ def test_each_output_is_that_of_the_model_itself(units, axes):
 
 def test_the_average_does_not_depend_on_whether_its_part_is_asked_for():
     averaged, photos = joining.averaged(network(1), (1, 2)), photographs(40)
-    _, parts = joining.parts(averaged)
+    _, parts = joining.parts(averaged, "averaged")
     alone = np.stack(list(inference.probabilities(averaged, SIZE, reads(photos))))
     beside = np.stack(list(inference.probabilities(parts, SIZE, reads(photos))))
     np.testing.assert_array_equal(beside[:, 1], alone[:, 0])

@@ -50,7 +50,7 @@ def test_a_mean_over_flips_does_not_see_them(axes, views, tmp_path):
     flipped = images if not axes else np.flip(images, axes)
     seen = [images, *(np.flip(images, axis) for axis in axes), *([flipped] if views == 4 else [])]
     expected = np.mean([model.predict(view, verbose=0) for view in seen], axis=0)
-    file.save(mean, tmp_path / "c.keras", CLASSES)
+    file.save(mean, tmp_path / "c.keras", CLASSES, "averaged")
     loaded, details = file.load(tmp_path / "c.keras")
     assert len(seen) == views and details["size"] == 8
     np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-6)
@@ -63,9 +63,9 @@ def test_a_mean_over_flips_does_not_see_them(axes, views, tmp_path):
 def test_the_parts_of_an_answer_are_the_plain_and_the_mean_one(axes, tmp_path):
     model, images = small("DenseNet121"), pictures(8)
     mean = joining.averaged(model, axes)
-    file.save(mean, tmp_path / "c.keras", CLASSES)
+    file.save(mean, tmp_path / "c.keras", CLASSES, "averaged")
     loaded, _ = file.load(tmp_path / "c.keras")
-    names, parts = joining.parts(loaded)
+    names, parts = joining.parts(loaded, "averaged")
     outputs = keras.tree.flatten(parts.predict(images, verbose=0))
     assert names == (["fine_tuned", "averaged"] if axes else ["fine_tuned"])
     expected = [model.predict(images, verbose=0), mean.predict(images, verbose=0)][: len(names)]

@@ -69,7 +69,7 @@ def project(classes, colours, mistake, axes=()):
     models.save(dense(inputs, inputs, kernel), models.HEAD)
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     left = keras.layers.Cropping2D(((0, 0), (0, SIZE // 2)))(keras.layers.Rescaling(1 / 255)(inputs))
-    file.save(joining.averaged(dense(inputs, left, kernel), axes), results.CLASSIFIER, list(classes))
+    file.save(joining.averaged(dense(inputs, left, kernel), axes), results.CLASSIFIER, list(classes), "averaged")
 
 
 def two(axes=()):
@@ -127,7 +127,7 @@ def test_an_average_over_flips_is_a_model_of_its_own():
     plain = predicted()
     before = json.loads(results.TEST.read_text())
     inputs = file.load(results.CLASSIFIER)[0]
-    file.save(joining.averaged(inputs, COLUMNS), results.CLASSIFIER, ["blue", "red"])
+    file.save(joining.averaged(inputs, COLUMNS), results.CLASSIFIER, ["blue", "red"], "averaged")
     evaluate.main()
     result = json.loads(results.TEST.read_text())
     assert {name: result[name] for name in ("head", "fine_tuned")} == {

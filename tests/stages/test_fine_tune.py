@@ -8,9 +8,9 @@ from headstart.artifacts import features, manifest, models, results
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
 from headstart.base.runtime import keras, tf
-from headstart.classifier import file
+from headstart.classifier import decision, file, selection
 from headstart.images import archive, augment, decoding
-from headstart.training import batches
+from headstart.training import assembly, batches
 from stages import extract, fetch, fine_tune, split, train_head
 
 CUT = "conv_pw_11_relu"
@@ -45,8 +45,8 @@ def assembled():
     cut.freeze(backbone, CUT, settings.backbone.weights)
     source = archive.open_source(settings.dataset.path)
     return (
-        fine_tune.live(settings, table, backbone, head, source),
-        fine_tune.cached(settings, table, backbone, head),
+        assembly.live(settings, table, backbone, head, source),
+        assembly.cached(settings, table, backbone, head),
     )
 
 
@@ -102,7 +102,7 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
     table, settings = manifest.read(), params.load_stage("fine_tune")
     backbone = registry.build("MobileNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)
-    _, epochs, validation = fine_tune.cached(settings, table, backbone, head)
+    _, epochs, validation = assembly.cached(settings, table, backbone, head)
     train, orders, counts = table.rows("train"), set(), np.zeros(3, int)
     for epoch in range(4):
         taken = [(int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)]
@@ -117,7 +117,7 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
         ]
     assert len(orders) == 4 and counts.min() > 8
     project.set({"train_images": 3})
-    _, epochs, _ = fine_tune.cached(params.load_stage("fine_tune"), table, backbone, head)
+    _, epochs, _ = assembly.cached(params.load_stage("fine_tune"), table, backbone, head)
     taken = [int(x[0, 0, 0]) for epoch in range(4) for xs, _, _ in epochs(epoch) for x in xs]
     rows = [value if value < 100 else int(train[value % 100]) for value in taken]
     assert sorted(rows) == sorted(4 * batches.rows(table, 3, 1).tolist()) and max(taken) >= 100
@@ -154,25 +154,37 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     assert not Path(".headstart").exists()
 
 
-def test_a_classifier_is_the_mean_over_the_flips_that_are_allowed(prepared):
-    project = prepared(fine_tune__views=2, augment__flip_vertical=True, fine_tune__epochs=0)
+@pytest.mark.parametrize("select_by", ["loss", "accuracy", "balanced_accuracy"])
+def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepared):
+    prepared(
+        fine_tune__views=2,
+        augment__flip_vertical=True,
+        augment__rotation=0.0,
+        fine_tune__average_flips=True,
+        fine_tune__select_by=select_by,
+        fine_tune__optimizer="adam",
+        fine_tune__epochs=3,
+    )
     fine_tune.main()
-    plain, _ = file.load(results.CLASSIFIER)
-    paths = manifest.read().paths
-    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
-    for both in (True, False):
-        project.set({"augment.flip_vertical": both, "fine_tune.average_flips": True})
-        fine_tune.main()
-        mean, _ = file.load(results.CLASSIFIER)
-        seen = [pixels, pixels[:, :, ::-1], *((pixels[:, ::-1], pixels[:, ::-1, ::-1]) if both else ())]
-        expected = np.mean([plain.predict(view, verbose=0) for view in seen], axis=0)
-        np.testing.assert_allclose(mean.predict(pixels, verbose=0), expected, atol=1e-5)
+    metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    classifier, details = file.load(results.CLASSIFIER)
+    table = manifest.read()
+    rows = table.rows("validation")
+    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
+    assert details["delivered"] == metrics["delivered"]
+    names = ["head", "head_averaged", "fine_tuned", "averaged"]
+    assert list(metrics["candidates"]) == (names if metrics["kept_epoch"] else names[:2])
+    answers = classifier.predict(pixels, verbose=0)
+    cost = selection.costs(decision.probabilities(answers), table.labels[rows], select_by).mean()
+    assert metrics["candidates"][metrics["delivered"]] == pytest.approx(cost, abs=1e-4)
+    flipped = classifier.predict(pixels[:, ::-1, ::-1], verbose=0)
+    assert (np.abs(answers - flipped).max() < 1e-5) == metrics["delivered"].endswith("averaged")
 
 
 def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     prepared(fine_tune__views=2, fine_tune__learning_rate=1e6, head__epochs=30)
     fine_tune.main()
-    assert "fine_tune: kept epoch 0, the head as it was" in capsys.readouterr().out
+    assert "fine_tune: delivers head (validation loss: head 0." in capsys.readouterr().out
     table = manifest.read()
     head = keras.saving.load_model(models.HEAD, compile=False)
     classifier, _ = file.load(results.CLASSIFIER)

@@ -98,3 +98,31 @@ def test_more_classes_make_a_softmax(prepared):
     outputs = keras.saving.load_model(models.HEAD).predict(np.zeros((2, 2, 2, 3)), verbose=0)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
     assert outputs.shape == (2, 3)
+
+
+def test_a_head_is_solved_and_logged(prepared):
+    prepared.set({"head.solver": "logistic", "head.hidden": []})
+    train_head.main()
+    head = keras.saving.load_model(models.HEAD)
+    table, bottleneck = manifest.read(), features.read_bottleneck()
+    metrics = json.loads(Path("metrics/head/metrics.json").read_text())
+    assert metrics["kept_epoch"] == 1 and metrics["step"] == 1
+    assert metrics["strength"] > 0 and metrics["standardised"] in (True, False)
+    for split in ("train", "validation"):
+        rows = table.rows(split)
+        outputs = head.predict(bottleneck[rows].astype("float32"), verbose=0)[:, 0]
+        assert metrics[split]["accuracy"] == pytest.approx(((outputs > 0.5) == table.labels[rows]).mean())
+    assert 0 < metrics["train"]["loss"] < metrics["cross_validation"]["loss"] < 0.69
+    assert len(Path("metrics/head/plots/metrics/validation/loss.tsv").read_text().splitlines()) == 1 + 2
+    assert not Path(".headstart").exists()
+
+
+def test_the_same_head_is_solved_again_without_a_look_at_the_test_split(prepared):
+    prepared.set({"head.solver": "logistic", "head.hidden": []})
+    train_head.main()
+    before = models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()
+    array = np.array(features.read_bottleneck())
+    array[manifest.read().rows("test")] = np.nan
+    np.save(features.BOTTLENECK, array)
+    train_head.main()
+    assert (models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()) == before

@@ -1,0 +1,61 @@
+"""What fine-tuning trains: the whole network on views drawn anew, or the tail after the cut on cached activations."""
+
+from functools import partial
+
+import numpy as np
+
+from headstart.artifacts import features
+from headstart.artifacts.manifest import Manifest
+from headstart.backbones import cut, registry
+from headstart.base import params
+from headstart.base.runtime import keras, tf
+from headstart.base.streams import rng
+from headstart.classifier import joining
+from headstart.images import augment
+from headstart.images.archive import Source
+from headstart.images.batches import of_images
+from headstart.training import batches
+
+
+def live(settings: params.View, table: Manifest, backbone: keras.Model, head: keras.Model, source: Source):
+    """The whole network, trained on images that are augmented anew in every epoch: model, batches, validation."""
+    size, batch_size, changes = settings.image.size, settings.fine_tune.batch_size, settings.augment
+    train = batches.rows(table, settings.train_images, settings.seed)
+    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+
+    def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
+        inputs = of_images(source, [table.paths[row] for row in rows], size, batch_size, transforms)
+        return batches.with_targets(inputs, table, rows, batch_size, class_weights)
+
+    def epoch(number: int) -> tf.data.Dataset:
+        rows = batches.shuffled(train, settings.seed, number)
+        views = rng(settings.seed, "live views", number).integers(2**31, size=len(table.paths))
+        transforms = np.stack([augment.transform(changes, size, table.sha256[row], int(views[row])) for row in rows])
+        return of(rows, settings.fine_tune.class_weights, transforms)
+
+    return joining.join(backbone, head, scale), epoch, of(table.rows("validation"))
+
+
+def cached(settings: params.View, table: Manifest, backbone: keras.Model, head: keras.Model):
+    """The tail after the cut, trained on the fixed views that `extract` wrote: model, batches, validation."""
+    batch_size, count = settings.fine_tune.batch_size, settings.fine_tune.views
+    train = batches.rows(table, settings.train_images, settings.seed)
+    plain, views = features.read_cut(), features.read_views() if count > 1 else None
+    # The views are of all training images, whether they are trained on or not.
+    position = {row: number for number, row in enumerate(table.rows("train"))}
+
+    def of(rows: np.ndarray, class_weights: str, drawn: np.ndarray) -> tf.data.Dataset:
+        def take(wanted: np.ndarray) -> np.ndarray:
+            return np.stack([views[position[row], drawn[row] - 1] if drawn[row] else plain[row] for row in wanted])
+
+        inputs = batches.of_features(take, plain.shape[1:], rows, batch_size)
+        return batches.with_targets(inputs, table, rows, batch_size, class_weights)
+
+    def epoch(number: int) -> tf.data.Dataset:
+        drawn = rng(settings.seed, "views", number).integers(count, size=len(table.paths))
+        return of(batches.shuffled(train, settings.seed, number), settings.fine_tune.class_weights, drawn)
+
+    _, tail = cut.cut_in_two(backbone, settings.fine_tune.cut)
+    inputs = keras.Input(tail.input.shape[1:])
+    validation = of(table.rows("validation"), "none", np.zeros(len(table.paths), int))
+    return keras.Model(inputs, head(tail(inputs))), epoch, validation

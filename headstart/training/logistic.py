@@ -1,0 +1,126 @@
+"""The head as a logistic regression: solved rather than trained, with its strength chosen by cross-validation."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.class_weight import compute_sample_weight
+
+from headstart.base import progress
+from headstart.base.streams import rng
+
+# scikit-learn's C, the variance of the weights' prior, from the strongest penalty to the weakest.
+STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(-4, 2.5, 0.5))
+FOLDS = 5
+ENOUGH = 4000  # images that the strength is chosen on: C, unlike the loss, does not grow with their number
+DEFAULT = 0.1  # where a class has a single image, and nothing can be left out
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Output weights for pooled features: `kernel` float64 (c, units), `bias` (units,); one unit for two classes.
+
+    `strength`: scikit-learn's C; `standardised`: whether each feature was divided by its own deviation, rather than all
+    by one; `loss`: cross-validated, in nats, None where a class has one image alone.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strength: float
+    standardised: bool
+    loss: float | None
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """As Keras takes them."""
+        return [self.kernel.astype("float32"), self.bias.astype("float32")]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the metrics."""
+        return {"strength": self.strength, "standardised": self.standardised, "cross_validation": {"loss": self.loss}}
+
+
+def solve(features: np.ndarray, labels: np.ndarray, class_weights: str, seed: int) -> Solution:
+    """Returns the L2-regularised logistic regression whose strength and scaling have the lowest cross-validated loss.
+
+    features: (n, c), pooled; labels: (n,) int, each of the classes 0 to k - 1 at least once.
+    class_weights: `none`, or `balanced`, in the choice as in the solution.
+
+    Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed. 2009, sections 4.4 and 7.10.
+    """
+    features = features.astype("float64")
+    weights = compute_sample_weight("balanced" if class_weights == "balanced" else None, labels)
+    chosen = _sample(labels, seed)
+    folds = _folds(labels[chosen], seed)
+    losses = {}
+    for standardised in (False, True) if folds else ():
+        scaled = _scaled(features[chosen], standardised)[0]
+        path = _path(scaled, labels[chosen], weights[chosen], folds, standardised)
+        losses |= {(standardised, strength): loss for strength, loss in path.items()}
+    standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
+    scaled, mean, deviation = _scaled(features, standardised)
+    model = _fitted(_model(strength, tolerance=1e-4), scaled, labels, weights)
+    kernel = model.coef_.T / deviation[:, None]
+    return Solution(kernel, model.intercept_ - mean @ kernel, strength, standardised, losses.get(choice))
+
+
+def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
+    """At most `ENOUGH` of the images, ascending, of each class the same share."""
+    if len(labels) <= ENOUGH:
+        return np.arange(len(labels))
+    drawn = []
+    for label in np.unique(labels):
+        pool = np.flatnonzero(labels == label)
+        count = max(min(len(pool), 2), round(ENOUGH * len(pool) / len(labels)))
+        drawn.append(rng(seed, "cross-validation", int(label)).permutation(pool)[:count])
+    return np.sort(np.concatenate(drawn))
+
+
+def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    count = min(FOLDS, np.bincount(labels).min())
+    if count < 2:
+        return []
+    return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
+
+
+def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centred features divided by their deviations (with `standardised`), or all by one; and both, (c,)."""
+    mean, variance = features.mean(axis=0), features.var(axis=0)
+    common = max(float(variance.mean()), 1e-12)
+    # A feature that hardly varies is left small: dividing by next to nothing would make noise of it.
+    deviation = np.sqrt(np.maximum(variance, 1e-4 * common)) if standardised else np.full_like(mean, common**0.5)
+    return (features - mean) / deviation, mean, deviation
+
+
+def _path(scaled, labels, weights, folds, standardised: bool) -> dict[float, float]:
+    """The cross-validated loss of each strength, from the strongest penalty on, until it rises."""
+    classes, losses = np.arange(labels.max() + 1), {}
+    models = [_model(STRENGTHS[0], tolerance=1e-3) for _ in folds]  # the loss is flat around its minimum
+    name = "choosing the penalty" + (", standardised" if standardised else "")
+    for strength in progress.track(STRENGTHS, name, unit="strength"):
+        outside = np.zeros((len(labels), len(classes)))
+        for model, (inner, outer) in zip(models, folds, strict=True):
+            _fitted(model.set_params(C=strength), scaled[inner], labels[inner], weights[inner])
+            outside[outer] = model.predict_proba(scaled[outer])
+        losses[strength] = float(log_loss(labels, outside, labels=classes, sample_weight=weights))
+        if losses[strength] > min(losses.values()):
+            break
+    return losses
+
+
+def _model(strength: float, tolerance: float) -> LogisticRegression:
+    # Each strength starts where the one before it ended.
+    return LogisticRegression(C=strength, warm_start=True, max_iter=1000, tol=tolerance)
+
+
+def _fitted(model: LogisticRegression, features, labels, weights) -> LogisticRegression:
+    with warnings.catch_warnings():
+        # The weakest penalties may need more steps; they are not the ones that are chosen.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features, labels, sample_weight=weights)

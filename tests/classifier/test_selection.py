@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, log_loss
+
+from headstart.classifier import selection
+
+
+def test_the_mean_cost_is_what_its_name_says():
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet([1, 1, 1], 50)
+    labels = rng.choice(3, 50, p=[0.8, 0.15, 0.05])
+    predicted = probabilities.argmax(axis=1)
+    costs = {name: selection.costs(probabilities, labels, name).mean() for name in ("loss", "accuracy")}
+    assert costs["loss"] < log_loss(labels, probabilities, labels=[0, 1, 2])
+    assert costs["accuracy"] == pytest.approx((predicted != labels).mean())
+    balanced = selection.costs(probabilities, labels, "balanced_accuracy").mean()
+    assert balanced == pytest.approx(1 - balanced_accuracy_score(labels, predicted))
+
+
+@pytest.mark.parametrize("power", [0.3, 1, 3])
+def test_a_model_too_modest_or_too_sure_is_taken_at_its_best_temperature(power):
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet([1, 1, 1], 20_000)
+    labels = (probabilities.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    distorted = probabilities**power
+    distorted /= distorted.sum(axis=1, keepdims=True)
+    calibrated = log_loss(labels, probabilities)
+    assert selection.costs(distorted, labels, "loss").mean() == pytest.approx(calibrated, rel=0.01)
+
+
+def test_a_certain_mistake_costs_a_number():
+    certain = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert np.isfinite(selection.costs(certain, np.array([1, 1]), "loss")).all()
+    assert selection.costs(certain, np.array([0, 1]), "loss").max() < 1e-3
+
+
+def test_a_difference_within_its_error_does_not_replace_the_simpler():
+    rng = np.random.default_rng(2)
+    head = rng.exponential(0.5, 60)
+    noisy = head + rng.normal(-0.01, 0.5, 60)
+    assert selection.choose({"head": head, "fine_tuned": noisy}) == "head"
+    better = head + rng.normal(-0.1, 0.1, 60)
+    assert selection.choose({"head": head, "fine_tuned": better}) == "fine_tuned"
+
+
+def test_each_is_held_against_the_best_before_it():
+    head = np.linspace(0.5, 1, 20)
+    good = head - np.linspace(0.1, 0.2, 20)
+    names = ["head", "head_averaged", "fine_tuned", "averaged"]
+    assert selection.choose(dict(zip(names, [head, good, head, head - 0.01], strict=True))) == "head_averaged"
+    assert selection.choose(dict(zip(names, [head, head, good, good - 0.01], strict=True))) == "averaged"
+
+
+def test_equal_candidates_and_a_single_image_leave_the_first():
+    assert selection.choose({"head": np.ones(5), "fine_tuned": np.ones(5)}) == "head"
+    assert selection.choose({"head": np.ones(1), "fine_tuned": np.zeros(1)}) == "head"

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from headstart.training import logistic
+
+
+def clouds(count: int, classes: int, noise: float, width: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`count` points around one centre per class, float32 (count, width), and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    centres = np.random.default_rng(9).normal(0, 1, (classes, width))
+    return (centres[labels] + rng.normal(0, noise, (count, width))).astype("float32"), labels
+
+
+def probabilities(solution: logistic.Solution, features: np.ndarray) -> np.ndarray:
+    """What the head gives for pooled features."""
+    logits = features @ solution.weights[0] + solution.weights[1]
+    if logits.shape[1] == 1:
+        positive = 1 / (1 + np.exp(-logits))
+        return np.concatenate([1 - positive, positive], axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_is_the_regression_of_the_chosen_strength_and_scaling(classes):
+    features, labels = clouds(120, classes, noise=3)
+    solution = logistic.solve(features, labels, "none", seed=1)
+    assert solution.kernel.shape == (30, 1 if classes == 2 else classes)
+    deviation = features.std(axis=0) if solution.standardised else np.sqrt(features.var(axis=0).mean())
+    scaled = (features - features.mean(axis=0)) / deviation
+    expected = LogisticRegression(C=solution.strength, max_iter=1000, tol=1e-6).fit(scaled, labels)
+    np.testing.assert_allclose(probabilities(solution, features), expected.predict_proba(scaled), atol=2e-3)
+    unseen, truth = clouds(600, classes, noise=3, seed=1)
+    assert (probabilities(solution, unseen).argmax(axis=1) == truth).mean() > 0.7
+
+
+def test_the_noisier_the_images_the_stronger_the_penalty():
+    strengths = [logistic.solve(*clouds(80, 2, noise), "none", seed=1).strength for noise in (1.0, 4.0, 40.0)]
+    assert strengths == sorted(strengths, reverse=True) and strengths[0] > strengths[-1]
+
+
+def test_the_cross_validated_loss_is_that_of_images_left_out():
+    features, labels = clouds(80, 2, noise=40)
+    solution = logistic.solve(features, labels, "none", seed=1)
+    truth = probabilities(solution, features)[np.arange(80), labels]
+    assert solution.loss > -np.log(truth).mean()
+    assert solution.loss == pytest.approx(np.log(2), abs=0.1), "nothing can be learned from noise"
+
+
+def test_features_are_standardised_where_that_helps():
+    features, labels = clouds(200, 2, noise=1, width=4)
+    loud = np.random.default_rng(3).normal(0, 300, (200, 40)).astype("float32")
+    assert logistic.solve(np.concatenate([features, loud], axis=1), labels, "none", seed=1).standardised
+    assert not logistic.solve(np.concatenate([3 * features, loud / 300], axis=1), labels, "none", seed=1).standardised
+
+
+def test_balanced_weights_find_more_of_the_rare_class():
+    features, labels = clouds(400, 2, noise=5)
+    rows = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:20]])
+    unseen, truth = clouds(400, 2, noise=5, seed=2)
+    recall = [
+        probabilities(logistic.solve(features[rows], labels[rows], weights, seed=1), unseen)[truth == 1, 1].mean()
+        for weights in ("none", "balanced")
+    ]
+    assert recall[1] > recall[0] + 0.1
+
+
+def test_a_class_of_a_single_image_has_nothing_to_leave_out():
+    features, labels = clouds(41, 2, noise=1)
+    rows = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:1]])
+    solution = logistic.solve(features[rows], labels[rows], "none", seed=1)
+    assert solution.loss is None and solution.strength == logistic.DEFAULT
+    assert np.isfinite(solution.kernel).all()
+
+
+def test_features_that_are_all_the_same_give_the_classes_shares():
+    labels = np.repeat([0, 1], [30, 10])
+    solution = logistic.solve(np.ones((40, 5), "float32"), labels, "none", seed=1)
+    np.testing.assert_allclose(probabilities(solution, np.ones((1, 5))), [[0.75, 0.25]], atol=1e-3)
+
+
+def test_of_many_images_a_share_chooses_the_strength_and_all_are_fitted(monkeypatch):
+    features, labels = clouds(600, 3, noise=4)
+    whole = logistic.solve(features, labels, "none", seed=1)
+    monkeypatch.setattr(logistic, "ENOUGH", 90)
+    part = logistic.solve(features, labels, "none", seed=1)
+    assert part.loss > whole.loss
+    np.testing.assert_array_equal(part.kernel, logistic.solve(features, labels, "none", seed=1).kernel)
+    unseen, truth = clouds(600, 3, noise=4, seed=1)
+    accuracy = [(probabilities(solution, unseen).argmax(axis=1) == truth).mean() for solution in (part, whole)]
+    assert accuracy[0] > accuracy[1] - 0.03
