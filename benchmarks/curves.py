@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks import runs, training, workspace
 from benchmarks.measuring import Measurement
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table
+from benchmarks.training import PUBLISHED
 from headstart import learning_curve
-from headstart.artifacts.results import MODELS
 from headstart.experiments import Run
 
 SEEDS = (1, 2, 3)
@@ -40,7 +40,7 @@ class Curve:
         errors = Table(
             f"learning_curve_{self.preset}",
             "docs/results.md",
-            ("images per class", *(f"{name}, error" for name in MODELS.values()), "seeds"),
+            ("images per class", *(f"{name}, error" for name in PUBLISHED.values()), "seeds"),
             tuple(Row(str(size), (f"{size:,}",), partial(_errors, size=size), runs[size], ("1 – 3",)) for size in runs),
             command,
         )
@@ -48,7 +48,9 @@ class Curve:
             f"power_law_{self.preset}",
             "docs/results.md",
             ("model", "error of n images per class"),
-            tuple(Row(model, (name,), partial(self._law, model=model), everything) for model, name in MODELS.items()),
+            tuple(
+                Row(model, (name,), partial(self._law, model=model), everything) for model, name in PUBLISHED.items()
+            ),
             command.replace("learning_curve_", "power_law_"),
         )
         return errors, laws
@@ -76,14 +78,14 @@ class Curve:
             law = learning_curve.PowerLaw(np.array(sizes, float), np.array(means), tests[sizes[0]][0].images)
         except (ValueError, RuntimeError):
             law = None
-        return [learning_curve.sentence(MODELS[model], law, max(sizes)).partition(": ")[2]]
+        return [learning_curve.sentence(PUBLISHED[model], law, max(sizes)).partition(": ")[2]]
 
 
 def _errors(numbers: Numbers, size: int) -> list[str]:
     """The mean test error of each model with its interval, as learning_curve's own table has it."""
     table = learning_curve.table({size: _points(numbers, size)})
     cells = {str(column.header): next(iter(column.cells)) for column in table.columns}
-    return [cells.get(f"{name}, error", UNKNOWN) for name in MODELS.values()]
+    return [cells.get(f"{name}, error", UNKNOWN) for name in PUBLISHED.values()]
 
 
 def _points(numbers: Numbers, size: int) -> list[Run]:

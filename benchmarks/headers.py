@@ -4,7 +4,7 @@ import re
 
 from benchmarks import scores, workspace
 from benchmarks.tables import UNKNOWN
-from headstart.artifacts.results import MODELS
+from benchmarks.training import PUBLISHED
 from headstart.base import files
 
 
@@ -14,8 +14,8 @@ def write() -> None:
     for preset in ("solar_cells", "cats_vs_dogs"):
         cells = scores.TEST.cells(row[preset])[0]
         lines = [
-            f"test accuracy {cell}, {MODELS[model]}, seeds 1 – 3"
-            for model, cell in zip(MODELS, cells, strict=True)
+            f"test accuracy {cell}, {PUBLISHED[model]}, seeds 1 – 3"
+            for model, cell in zip(PUBLISHED, cells, strict=True)
             if cell != UNKNOWN
         ]
         _write(preset, lines)

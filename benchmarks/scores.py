@@ -8,16 +8,19 @@ import numpy as np
 
 from benchmarks import runs, training
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
+from benchmarks.training import PUBLISHED
 from headstart import compare
-from headstart.artifacts.results import MODELS
 
 RESULTS, COMMAND = "docs/results.md", "python -m benchmarks.results --only {}"
 
 
 def accuracies(numbers: Numbers) -> list[str]:
-    """The test accuracy of each of `MODELS` over the seeds."""
+    """The test accuracy of each of `PUBLISHED` over the seeds, where all of them have it."""
     tests = [training.test(run).scores for run in numbers]
-    return [spread([test[model]["accuracy"] for test in tests]) if model in tests[0] else UNKNOWN for model in MODELS]
+    return [
+        spread([test[model]["accuracy"] for test in tests]) if all(model in test for test in tests) else UNKNOWN
+        for model in PUBLISHED
+    ]
 
 
 def minutes(numbers: dict[str, Any]) -> str:
@@ -79,7 +82,7 @@ SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
 HEADLINE = Table(
     "headline",
     "README.md",
-    ("run", *MODELS.values(), "time", "seeds"),
+    ("run", *PUBLISHED.values(), "time", "seeds"),
     (
         Row("solar_cells", (f"{SOLAR}, the default",), _headline, runs.SOLAR_CELLS, ("1 – 3",)),
         Row("cats_vs_dogs", (PHOTOS,), _headline, runs.CATS, ("1 – 3",)),
@@ -99,7 +102,7 @@ HEADLINE = Table(
 TEST = Table(
     "test",
     RESULTS,
-    ("run", *MODELS.values(), "seeds", "parameters"),
+    ("run", *PUBLISHED.values(), "seeds", "parameters"),
     (
         Row("solar_cells", (SOLAR,), accuracies, runs.SOLAR_CELLS, ("1 – 3", "the preset")),
         Row(
@@ -178,7 +181,7 @@ COMPARISONS = Table(
     ("compared", "points", "p", "better with"),
     (
         *(
-            Row(f"{name}_{second}", (f"{label}: {MODELS[second]} against {MODELS[first]}",), cells, group)
+            Row(f"{name}_{second}", (f"{label}: {PUBLISHED[second]} against {PUBLISHED[first]}",), cells, group)
             for name, label, group in (("solar_cells", SOLAR, runs.SOLAR_CELLS), ("cats_vs_dogs", PHOTOS, runs.CATS))
             for first, second in (("head", "fine_tuned"), ("fine_tuned", "averaged"))
             for cells in [partial(_models, first=first, second=second)]

@@ -37,7 +37,8 @@ def _recipes(numbers: Numbers) -> list[str]:
 
 def _recipes_accuracy(numbers: Numbers) -> list[str]:
     article, ours = (training.test(run) for run in numbers)
-    accuracies = (f"{article.scores[model]['accuracy']:.3f}" for model in ("fine_tuned", "head"))
+    scored = (article.scores.get(model, article.scores[article.delivered]) for model in ("fine_tuned", "head"))
+    accuracies = (f"{scores['accuracy']:.3f}" for scores in scored)
     after = "{} after ten epochs, {} of the article's head".format(*accuracies)
     return [f"{after}; {ours.scores[ours.delivered]['accuracy']:.3f}", "the more accurate one"]
 

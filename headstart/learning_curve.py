@@ -36,6 +36,8 @@ from headstart.experiments import Run
 CURVE = Path("metrics/learning_curve.png")
 SIZES = "50,100,250,500,1000"
 SEEDS = "1,2,3"
+DELIVERED = "delivered"
+NAMES = {**MODELS, DELIVERED: "classifier"}
 Points = dict[int, list[Run]]  # by the training images per class, the runs, one per seed
 
 
@@ -142,7 +144,7 @@ def draw(path: Path, curve: Points) -> dict[str, PowerLaw | None]:
 def table(curve: Points) -> Table:
     """Each model's mean test error with its interval, one row per size."""
     models = _models(curve)
-    rows = Table("images per class", "seeds", *(f"{MODELS[model]}, error" for model in models))
+    rows = Table("images per class", "seeds", *(f"{NAMES[model]}, error" for model in models))
     for size, runs in curve.items():
         cells = []
         for model in models:
@@ -171,12 +173,15 @@ def _power(sizes: np.ndarray, log_a: float, b: float) -> np.ndarray:
 
 
 def _models(curve: Points) -> list[str]:
-    """The models that every run has: with the same parameters they all average over flips, or none does."""
-    return [model for model in MODELS if all(model in run.results.scores for runs in curve.values() for run in runs)]
+    """The models that every run has; and what each run delivers, where that is not the same one in all of them."""
+    results = [run.results for runs in curve.values() for run in runs]
+    common = [model for model in MODELS if all(model in result.scores for result in results)]
+    return common if len({result.delivered for result in results}) == 1 else [*common, DELIVERED]
 
 
 def _errors(runs: list[Run], model: str) -> list[float]:
-    return [1 - run.results.scores[model]["accuracy"] for run in runs]
+    models = [run.results.delivered if model == DELIVERED else model for run in runs]
+    return [1 - run.results.scores[name]["accuracy"] for run, name in zip(runs, models, strict=True)]
 
 
 def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
@@ -189,13 +194,13 @@ def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
 
 
 def _draw(axes: Axes, curve: Points, model: str, shift: float) -> PowerLaw | None:
-    colour = f"C{list(MODELS).index(model)}"
+    colour = f"C{list(NAMES).index(model)}"
     sizes = np.array(list(curve), float)
     dots = [(size, 100 * error) for size, runs in curve.items() for error in _errors(runs, model)]
     axes.scatter(*(np.array(dots) * (shift, 1)).T, s=12, alpha=0.4, color=colour)
     mean, low, high = 100 * np.array([_mean(runs, model) for runs in curve.values()]).T
     interval = (mean - low, high - mean)
-    axes.errorbar(shift * sizes, mean, interval, fmt="x", capsize=3, color=colour, label=MODELS[model])
+    axes.errorbar(shift * sizes, mean, interval, fmt="x", capsize=3, color=colour, label=NAMES[model])
     try:
         fit = PowerLaw(sizes, mean / 100, next(iter(curve.values()))[0].results.images)
     except (ValueError, RuntimeError):
@@ -233,7 +238,7 @@ def main() -> None:
     console = Console(highlight=False)
     console.print(table(curve))
     for model, fit in fits.items():
-        console.print(sentence(MODELS[model], fit, max(curve)), soft_wrap=True)
+        console.print(sentence(NAMES[model], fit, max(curve)), soft_wrap=True)
     console.print(f"in a picture: {CURVE}")
 
 

@@ -1,5 +1,6 @@
 """How many images do I need? On errors made up for it."""
 
+import io
 import json
 
 import numpy as np
@@ -121,3 +122,14 @@ def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch, capsys
     output = capsys.readouterr().out
     assert output == "left out: 50, 1,000 per class, since class cat has 40 training images\n"
     assert [path.name for path in checkpoint.CHECKPOINTS.iterdir()] == ["fine_tune-1"]
+
+
+def test_where_runs_deliver_different_models_the_classifier_has_a_curve_of_its_own(tmp_path):
+    curve = {size: [run(size, float(law(size)), averaged=size > 100)] for size in (50, 100, 250)}
+    console = Console(width=160, file=io.StringIO())
+    console.print(learning_curve.table(curve))
+    assert "head alone, error" in console.file.getvalue() and "classifier, error" in console.file.getvalue()
+    assert "averaged" not in console.file.getvalue()
+    delivered = [float(law(size)) / (4 if size > 100 else 2) for size in curve]
+    assert [f"{error:.1%}" in console.file.getvalue() for error in delivered] == [True] * 3
+    assert set(learning_curve.draw(tmp_path / "c.png", curve)) == {"head", "fine_tuned", "delivered"}
