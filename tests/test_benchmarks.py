@@ -349,7 +349,9 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     assert numbers["seconds"].keys() == {"fetch", "split", "extract", "train_head", "fine_tune", "evaluate"}
     assert [round(value, 1) for value in seconds.values()] == list(numbers["seconds"].values())[:3]
     measured = results.read(place.path)
-    assert training.test(numbers).scores["averaged"]["accuracy"] == measured.scores["averaged"]["accuracy"]
+    assert (
+        training.test(numbers).scores[measured.delivered]["accuracy"] == measured.scores[measured.delivered]["accuracy"]
+    )
     for model, scores in measured.scores.items():
         assert training.right(numbers, model).mean() == pytest.approx(scores["accuracy"], abs=1e-6)
     assert len(numbers["epochs"]) == 2 and all(0 < epoch < 60 for epoch in numbers["epochs"])

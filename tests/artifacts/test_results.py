@@ -42,7 +42,7 @@ def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
         ('{"head": 1}', "is not what the stage evaluate writes"),
         (json.dumps(BOTH | {"head": 1}), "is not what the stage evaluate writes"),
         (json.dumps(BOTH | {"head": {"accuracy": 1}}), r"lacks head\.accuracy_low, "),
-        (json.dumps({name: BOTH[name] for name in ("head", "images", "mcnemar")}), "lacks fine_tuned"),
+        (json.dumps({name: BOTH[name] for name in ("fine_tuned", "images", "mcnemar")}), "lacks head"),
         (json.dumps(BOTH | {"averaged": SCORE}), "averaging"),
         (json.dumps(OLD), "has the form of an earlier version of Headstart"),
     ],
@@ -52,6 +52,14 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, text, reason):
     (tmp_path / results.TEST).write_text(text)
     with pytest.raises(UserError, match=rf"^metrics/test\.json .*{reason}.*: run `dvc repro`$"):
         results.read(tmp_path)
+
+
+def test_a_run_that_delivers_the_head_has_no_fine_tuned_model(tmp_path):
+    for scores in ({"head": SCORE}, {"head": SCORE, "head_averaged": SCORE}):
+        pairs = {"head_averaging": {"only_head": 1, "only_head_averaged": 1}} if len(scores) == 2 else {}
+        results.write(results.Results(10, scores, pairs), tmp_path)
+        assert results.read(tmp_path) == results.Results(10, scores, pairs)
+        assert results.read(tmp_path).delivered == list(scores)[-1]
 
 
 def test_without_a_run_one_line_says_what_to_do(tmp_path):

@@ -58,7 +58,7 @@ def test_two_processes_do_not_share_a_folder():
     ("file", "old", "new"),
     [
         ("params.yaml", "seed: 1", "seed: 2"),
-        ("params.yaml", "hidden: []", "hidden: [9]"),
+        ("params.yaml", "dropout: 0.5", "dropout: 0.25"),
         ("code.py", "code", "kode"),
         ("inputs/c.npy", "inputs", "input"),
         ("inputs/deep/b.npy", "deep", "Deep"),
@@ -83,7 +83,7 @@ def test_a_file_more_or_under_another_name_is_another_input():
 
 def test_what_the_stage_does_not_depend_on_changes_nothing():
     before = checkpoint.folder("other")
-    change("params.yaml", "hidden: []", "hidden: [9]")
+    change("params.yaml", "dropout: 0.5", "dropout: 0.25")
     Path("beside.txt").write_text("something else")
     assert checkpoint.folder("other") == before
 
@@ -107,7 +107,7 @@ def ended():
 
 def test_clearing_removes_finished_work_alone(monkeypatch):
     done, other = finished("train_head", monkeypatch), finished("other", monkeypatch)
-    change("params.yaml", "hidden: []", "hidden: [9]")
+    change("params.yaml", "dropout: 0.5", "dropout: 0.25")
     unfinished = checkpoint.folder("train_head")
     ended()
     checkpoint.clear("train_head")
@@ -129,7 +129,7 @@ def test_finished_work_that_is_taken_up_again_is_unfinished(monkeypatch):
 @pytest.mark.parametrize("under_dvc", [False, True])
 def test_finished_work_stays_until_dvc_has_recorded_it(under_dvc, monkeypatch):
     earlier = checkpoint.folder("train_head")
-    change("params.yaml", "hidden: []", "hidden: [9]")
+    change("params.yaml", "dropout: 0.5", "dropout: 0.25")
     ended()
     current, other = checkpoint.folder("train_head"), checkpoint.folder("other")
     monkeypatch.delenv("DVC_STAGE", raising=False)

@@ -23,6 +23,7 @@ def test_a_purpose_keeps_its_stream_for_good():
         "views": int(np.random.default_rng([1, 2, 1]).integers(2**31)),
         "subset": int(np.random.default_rng([1, 2, 2]).integers(2**31)),
         "live views": int(np.random.default_rng([1, 2, 3]).integers(2**31)),
+        "cross-validation": int(np.random.default_rng([1, 2, 4]).integers(2**31)),
     }
 
 
