@@ -100,7 +100,7 @@ class Table:
             foot.append(f"Measured {_where(measured)}: `{self.command}`.")
         if imported:
             foot.append(
-                f"¹ Measured {_where(imported)}, with the earlier layout of the code; `{self.command}` measures it."
+                f"¹ Measured {_where(imported)}, with the earlier code and recipe; `{self.command}` measures it."
             )
         return foot or [f"`{self.command}` measures it."]
 

@@ -162,7 +162,7 @@ def test_a_table_is_written_between_its_marks_and_nothing_else(house):
     text = page.read_text()
     assert "| run a | 0.1000 | 1 |\n| run b ¹ | 0.25 (0.2 – 0.3) | 1 |\n" in text
     assert f"Measured {records.read('a').date} on " in text and "`python -m fake`" in text
-    assert "¹ Measured 2001-02-03 on 4 cores (old) at commit abc, with the earlier layout of the code" in text
+    assert "¹ Measured 2001-02-03 on 4 cores (old) at commit abc, with the earlier code and recipe" in text
     assert text.startswith("# Page\n\n<!-- table: fake -->\n") and text.endswith(MARKED.partition("\n\ntext")[2])
     assert tables.write([fake.table()]) == []
     assert fake.table().older() == ["the row b"]
