@@ -75,3 +75,13 @@ def test_without_a_run_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no metrics/test\.json here.*dvc repro"):
         report.main()
+
+
+def test_where_fine_tuning_was_no_better_the_report_says_that_the_head_is_delivered(shown):
+    text = shown({"head": SCORE}, {})
+    assert "the classifier is the head" in text and "classifier (head alone)" in text
+    averaging = {"only_head": 1, "only_head_averaged": 4, "both": 500, "neither": 20, "p": 0.375}
+    text = shown({"head": SCORE, "head_averaged": SCORE}, {"head_averaging": averaging})
+    assert "the classifier is the head" in text and "classifier (head averaged over flips)" in text
+    assert "The average over flips is right on 4 images that one look gets wrong" in " ".join(text.split())
+    assert "the classifier is the head" not in shown(FINE_TUNED, {"fine_tuning": PAIR})
