@@ -58,7 +58,9 @@ def load_tensors(file: Path | BinaryIO) -> dict[str, np.ndarray]:
     try:
         with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
             name = str(getattr(opened, "name", "the weights"))
-            zipped = zipfile.is_zipfile(opened)
+            # By its first bytes: zipfile.is_zipfile looks at the end, which is what a file that was cut lacks.
+            opened.seek(0)
+            zipped = opened.read(2) == b"PK"
             opened.seek(0)
             tensors, data = _read_zip(opened, name) if zipped else _read_legacy(opened, name)
     except FileNotFoundError:

@@ -83,7 +83,8 @@ def zipped(value, view=(), byte_order="little") -> bytes:
     body, storages = pickled(value, view)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data.pkl", body)
+        # The low byte of this time is a line feed: it ends a word in the older format, should the zip be taken for one.
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl", (2026, 11, 27, 1, 16, 20)), body)
         archive.writestr("archive/byteorder", byte_order)
         for storage in storages:
             archive.writestr(f"archive/data/{storage.key}", storage.data)
