@@ -5,6 +5,7 @@ DVC raises each library's errors as they come, "unexpected error" before them, a
 
 import errno
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,8 +25,6 @@ REFUSED = (
     "HTTP 403",
     "authentication failures",
     "Partial credentials",
-    "401 ",
-    "403 ",
     "Unauthorized",
     "Forbidden",
     "Access Key",
@@ -71,7 +70,8 @@ def explain(url: str, error: BaseException) -> UserError:
     chain = list(_chain(error))
     texts = [f"{type(link).__name__} {link}" for link in chain]
     cause = reason(error)
-    if any(word in text for word in REFUSED for text in texts):
+    # Not the end of a port: "Cannot connect to host 127.0.0.1:40401 ssl:default".
+    if any(word in text for word in REFUSED for text in texts) or any(re.search(r"\b40[13] ", text) for text in texts):
         if kind == "folder":
             return UserError(f"no permission for {url} ({cause}): {addresses.LOGIN_HELP[kind]}")
         return Refused(f"{url} refused your login ({cause}): {addresses.LOGIN_HELP[kind]}")
