@@ -5,13 +5,10 @@ metrics/result.png (the result in one picture), metrics/plots/ (the data of its 
 metrics/galleries/ (images that the classifier got wrong, and right).
 """
 
-from functools import partial
-
 import numpy as np
 
 from headstart.artifacts import features, manifest, models, predictions, results
 from headstart.base import checkpoint, errors, params, progress
-from headstart.base.errors import UserError
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import decision, file, inference, joining
 from headstart.evaluation import charts, galleries, scores
@@ -34,13 +31,8 @@ def by_classifier(source: archive.Source, paths: list[str]) -> dict[str, np.ndar
     """
     classifier, details = file.load(results.CLASSIFIER)
     names, model = joining.parts(classifier, details["delivered"])
-    outcomes = inference.probabilities(model, details["size"], (partial(source.read, path) for path in paths))
-    rows = []
-    for path, outcome in zip(paths, progress.track(outcomes, "evaluate the classifier", len(paths)), strict=True):
-        if isinstance(outcome, Exception):
-            raise UserError(f"{path}: {outcome}; the source has changed since it was split: run `dvc repro` again")
-        rows.append(outcome)
-    return dict(zip(names, np.stack(rows, axis=1), strict=True))
+    answers = inference.of_source(model, details["size"], source, paths, "evaluate the classifier")
+    return dict(zip(names, answers.swapaxes(0, 1), strict=True))
 
 
 def measure(answers: predictions.Predictions) -> results.Results:

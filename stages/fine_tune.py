@@ -31,9 +31,11 @@ def main() -> None:
         print(f"fine_tune: kept epoch {kept}")
         axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
         rows = table.rows("validation")
-        reads, labels = [partial(source.read, table.paths[row]) for row in rows], table.labels[rows]
+        paths, labels = [table.paths[row] for row in rows], table.labels[rows]
         networks = {"head": before} | ({"fine_tuned": after} if kept else {})
-        classifier, facts = candidates.deliver(networks, tuning.cut, scale, axes, reads, labels, tuning.select_by)
+        classifier, facts = candidates.deliver(
+            networks, tuning.cut, scale, axes, source, paths, labels, tuning.select_by
+        )
     loop.add_facts("fine_tune", facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in facts["candidates"].items())
     unit = "loss" if tuning.select_by == "loss" else "error"

@@ -7,9 +7,9 @@ import numpy as np
 
 from headstart.backbones import cut
 from headstart.backbones.folding import folded
-from headstart.base import progress
 from headstart.base.runtime import keras
 from headstart.classifier import inference, joining, selection
+from headstart.images.archive import Source
 
 AVERAGED = {"head": "head_averaged", "fine_tuned": "averaged"}
 Network = tuple[keras.Model, keras.Model]  # backbone and head
@@ -21,7 +21,8 @@ def deliver(
     at: str | int,
     scale: Scale,
     axes: Sequence[int],
-    reads: Sequence[inference.Read],
+    source: Source,
+    paths: Sequence[str],
     labels: np.ndarray,
     select_by: str,
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -29,20 +30,16 @@ def deliver(
 
     networks: `head` and, where something was trained, `fine_tuned`; they differ after the cut `at` alone.
     scale, axes: as `joining.join` and `joining.averaged` take them; with no axes there are no averages.
-    reads: return the n image files. labels: (n,) int. select_by: as `selection.costs` takes it.
+    paths: of the n images, in `source`. labels: (n,) int. select_by: as `selection.costs` takes it.
 
-    Raises what reading an image does.
+    Raises UserError where an image can no longer be read.
     """
     names = [name for model in networks for name in ([model, AVERAGED[model]] if axes else [model])]
     network, size = _network(networks, at, scale, axes), networks["head"][0].input.shape[1]
-    answers = []
-    for answer in progress.track(inference.probabilities(network, size, reads), "compare the candidates", len(reads)):
-        if isinstance(answer, Exception):
-            raise answer
-        answers.append(answer)
+    answers = inference.of_source(network, size, source, paths, "compare the candidates")
     costs = {
         name: selection.costs(probabilities, labels, select_by)
-        for name, probabilities in zip(names, np.stack(answers, axis=1), strict=True)
+        for name, probabilities in zip(names, answers.swapaxes(0, 1), strict=True)
     }
     chosen = selection.choose(costs)
     backbone, head = networks["head" if chosen in ("head", AVERAGED["head"]) else "fine_tuned"]

@@ -1,11 +1,12 @@
 """A classifier's probabilities for image files, which threads decode ahead of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 import numpy as np
 
+from headstart.base import progress
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, traced
 from headstart.base.threads import in_order
@@ -37,6 +38,21 @@ def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Itera
         outputs = run(np.stack(readable)) if readable else []
         answers = zip(*map(decision.probabilities, outputs), strict=True)
         yield from (np.stack(next(answers)) if isinstance(image, np.ndarray) else image for image in batch)
+
+
+def of_source(model: keras.Model, size: int, source: archive.Source, paths: Sequence[str], what: str) -> np.ndarray:
+    """Returns the probabilities of images that were split, float32 (n, m, k), as `probabilities` yields them.
+
+    paths: of the n images, in `source`. what: names the work, whose progress is shown. Raises UserError where an image
+    can no longer be read.
+    """
+    outcomes = probabilities(model, size, (partial(source.read, path) for path in paths))
+    rows = []
+    for path, outcome in zip(paths, progress.track(outcomes, what, len(paths)), strict=True):
+        if isinstance(outcome, Exception):
+            raise UserError(f"{path}: {outcome}; the source has changed since it was split: run `dvc repro` again")
+        rows.append(outcome)
+    return np.stack(rows)
 
 
 def _pixels(size: int, read: Read) -> np.ndarray | Exception:
