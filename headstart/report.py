@@ -7,7 +7,7 @@ from rich.table import Table
 
 from headstart.artifacts import results
 from headstart.artifacts.predictions import PREDICTIONS
-from headstart.artifacts.results import CLASSIFIER, MODELS, Results
+from headstart.artifacts.results import AVERAGED, CLASSIFIER, MODELS, Results
 from headstart.base import errors, wording
 
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
@@ -46,7 +46,7 @@ def show(measured: Results, console: Console) -> None:
     console.print(table(measured))
     for comparison, pair in measured.mcnemar.items():
         console.print(sentence(comparison, pair))
-    if measured.delivered in ("head", "head_averaged"):
+    if measured.delivered in ("head", AVERAGED["head"]):
         console.print("Fine-tuning was no better on the validation images: the classifier is the head.")
 
 

@@ -22,6 +22,8 @@ MODELS = {
     "fine_tuned": "fine-tuned",
     "averaged": "averaged over flips",
 }
+# What a model is called when its answers are averaged over flips.
+AVERAGED = {"head": "head_averaged", "fine_tuned": "averaged"}
 # What is tested with McNemar's test: a model, and what one more step made of it.
 COMPARISONS = {
     "fine_tuning": ("head", "fine_tuned"),
@@ -80,7 +82,8 @@ def parse(content: Any) -> Results:
             raise ValueError(f"{TEST} has the form of an earlier version of Headstart")
         compared = {name: content["mcnemar"][name] for name, pair in COMPARISONS.items() if scores.keys() >= set(pair)}
         missing = [f"{model}.{name}" for model in scores for name in SCORES if name not in scores[model]]
-        missing += [] if "head" in scores else ["head"]
+        if "head" not in scores:
+            missing.append("head")
         images = content["images"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{TEST} is not what the stage evaluate writes ({error!r})") from None

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from headstart.artifacts.results import AVERAGED
 from headstart.backbones import cut
 from headstart.backbones.folding import folded
 from headstart.base.runtime import keras
 from headstart.classifier import inference, joining, selection
 from headstart.images.archive import Source
 
-AVERAGED = {"head": "head_averaged", "fine_tuned": "averaged"}
 Network = tuple[keras.Model, keras.Model]  # backbone and head
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
 

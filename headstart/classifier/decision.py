@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SMALLEST = 1e-7  # probabilities are clipped to it before the logarithm, as Keras does while training
+
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:
     """What a head or classifier gives, (n, 1) or (n, k), as (n, k) float32 probabilities, one column per class.

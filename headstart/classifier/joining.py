@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from headstart.artifacts.results import AVERAGED
 from headstart.base.runtime import keras
 
 MEAN = "mean"  # the layer that averages
@@ -47,7 +48,7 @@ def parts(classifier: keras.Model, delivered: str) -> tuple[list[str], keras.Mod
     mirror images; or `head` and `head_averaged`, where `delivered` says that it is the head's. Both are computed at the
     cost of the last one.
     """
-    names = ["head", "head_averaged"] if delivered in ("head", "head_averaged") else ["fine_tuned", "averaged"]
+    names = next([model, mean] for model, mean in AVERAGED.items() if delivered in (model, mean))
     if MEAN not in [layer.name for layer in classifier.layers]:
         return names[:1], classifier
     plain, *_ = classifier.get_layer(MEAN).input

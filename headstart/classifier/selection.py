@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-SMALLEST = 1e-7  # probabilities are clipped to it before the logarithm, as Keras does while training
+from headstart.classifier import decision
+from headstart.classifier.decision import SMALLEST
 
 
 def costs(probabilities: np.ndarray, labels: np.ndarray, select_by: str) -> np.ndarray:
@@ -14,7 +15,7 @@ def costs(probabilities: np.ndarray, labels: np.ndarray, select_by: str) -> np.n
     """
     if select_by == "loss":
         return -np.log(tempered(probabilities, labels)[np.arange(len(labels)), labels])
-    wrong = (probabilities.argmax(axis=1) != labels).astype("float64")
+    wrong = (decision.predicted(probabilities) != labels).astype("float64")
     if select_by == "balanced_accuracy":
         counts = np.bincount(labels, minlength=probabilities.shape[1])
         wrong *= (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1)))[labels]

@@ -16,8 +16,7 @@ from sklearn.metrics import (
 )
 
 from headstart.classifier import decision
-
-SMALLEST = 1e-7  # probabilities are clipped to it before the logarithm, as Keras does while training
+from headstart.classifier.decision import SMALLEST
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict:

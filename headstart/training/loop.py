@@ -120,7 +120,7 @@ def train(
         _save(file, model, history)
     steps, printed = len(batches(0)), 0.0
     with (
-        Live(f"metrics/{stage.removeprefix('train_')}", save_dvc_exp=False, dvcyaml=None, report=None) as live,
+        _live(stage) as live,
         progress.counter(stage, (settings.epochs - len(history.epochs) + 1) * steps, "batch") as advance,
     ):
         for logs in history.epochs:
@@ -156,7 +156,7 @@ def solved(
     batches: the training images, for the metrics alone. facts: what the summary says of the solution.
     """
     judge = _judge(model)
-    with Live(f"metrics/{stage.removeprefix('train_')}", save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    with _live(stage) as live:
         _log(live, _judged(judge, validation))
         model.set_weights(solution)
         logs = _named(judge.evaluate(batches, verbose=0, return_dict=True), "train") | _judged(judge, validation)
@@ -169,7 +169,7 @@ def solved(
 
 def add_facts(stage: str, facts: dict[str, Any]) -> None:
     """Add `facts`, of what came after the training, to the metrics.json of a stage."""
-    path = Path(f"metrics/{stage.removeprefix('train_')}/metrics.json")
+    path = _folder(stage) / "metrics.json"
     content = json.loads(path.read_text(encoding="utf-8")) | facts
     files.write_text(path, json.dumps(content, indent=4))
 
@@ -190,6 +190,14 @@ def by_balanced_accuracy(logs: Logs) -> tuple:
 
 
 RANKINGS = {"loss": by_loss, "accuracy": by_accuracy, "balanced_accuracy": by_balanced_accuracy}
+
+
+def _folder(stage: str) -> Path:
+    return Path("metrics", stage.removeprefix("train_"))
+
+
+def _live(stage: str) -> Live:
+    return Live(str(_folder(stage)), save_dvc_exp=False, dvcyaml=None, report=None)
 
 
 def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], None]) -> Logs:
