@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 ROOT = Path(__file__).parent.parent
 PARTS = ["dvc.yaml", "params.yaml", "stages", "headstart", "presets", ".dvc/config", ".dvcignore", ".gitignore"]
@@ -158,13 +159,20 @@ class Project:
             for section in sections:
                 node = node[section]
             assert last in node, f"{file} has no {name}"
-            node[last] = value
+            # In one line: a list below its key would part the comments beside it from their parameters.
+            node[last] = _in_one_line(value) if isinstance(value, list) else value
         yaml.dump(document, path)
 
     @staticmethod
     def ran(done: subprocess.CompletedProcess) -> list[str]:
         """The stages that a `dvc repro` ran, in their order; one that comes out of DVC's run cache is none."""
         return re.findall(r"^Running stage '(\w+)':", done.stdout, re.MULTILINE)
+
+
+def _in_one_line(values: list) -> CommentedSeq:
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
 def draw(folder: Path, classes: list[str], count: int = 16, size: int = 32) -> None:
