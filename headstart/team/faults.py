@@ -17,19 +17,10 @@ from headstart.base.errors import UserError
 from headstart.team import addresses
 
 # Names of exceptions and words in messages of asyncssh, botocore and httpx, none of which need be installed.
-REFUSED = (
-    "PermissionDenied",
-    "PermissionError",
-    "NoCredentialsError",
-    "HTTP 401",
-    "HTTP 403",
-    "authentication failures",
-    "Partial credentials",
-    "Unauthorized",
-    "Forbidden",
-    "Access Key",
-    "AccessDenied",
-    "InvalidAccessKeyId",
+REFUSED = re.compile(
+    "PermissionDenied|PermissionError|NoCredentialsError|HTTP 40[13]|authentication failures|Partial credentials"
+    "|Unauthorized|Forbidden|Access Key|AccessDenied|InvalidAccessKeyId"
+    r"|\b40[13] "  # and not the end of a port: "Cannot connect to host 127.0.0.1:40401 ssl:default"
 )
 UNREACHABLE = (
     "ConnectError",
@@ -70,8 +61,7 @@ def explain(url: str, error: BaseException) -> UserError:
     chain = list(_chain(error))
     texts = [f"{type(link).__name__} {link}" for link in chain]
     cause = reason(error)
-    # Not the end of a port: "Cannot connect to host 127.0.0.1:40401 ssl:default".
-    if any(word in text for word in REFUSED for text in texts) or any(re.search(r"\b40[13] ", text) for text in texts):
+    if any(REFUSED.search(text) for text in texts):
         if kind == "folder":
             return UserError(f"no permission for {url} ({cause}): {addresses.LOGIN_HELP[kind]}")
         return Refused(f"{url} refused your login ({cause}): {addresses.LOGIN_HELP[kind]}")
