@@ -1,29 +1,14 @@
 """`python -m headstart.preset NAME`: set the parameters of a named experiment in `params.yaml`; comments stay."""
 
 import argparse
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.representer import RoundTripRepresenter
-
-from headstart.base import errors, files, params, wording, yaml12
+from headstart.base import editing, errors, files, params, wording, yaml12
 from headstart.base.errors import UserError
 
 PRESETS = Path("presets")
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes new values as params.yaml has them: `null` in full, and lists in one line."""
-
-
-_Representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
-_Representer.add_representer(
-    list, lambda to, items: to.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
-)
 
 
 def names() -> list[str]:
@@ -37,48 +22,33 @@ def apply(name: str) -> list[str]:
     Sections are merged, lists are replaced. The result is checked before it is written; where nothing changes, the
     file is not touched. Raises UserError.
     """
-    if name not in names():
-        hint = wording.did_you_mean(name, names())
-        raise UserError(f"no preset is named {name}; {hint}There are: {', '.join(names()) or f'none in {PRESETS}/'}")
-    file = PRESETS / f"{name}.yaml"
-    _section(params.PARAMS)
-    yaml = YAML()  # unlike yaml12, it keeps the comments
-    yaml.Representer = _Representer
-    yaml.width = 4096  # no line is wrapped
-    yaml.preserve_quotes = True
-    current = yaml.load(params.PARAMS.read_text(encoding="utf-8"))
-    changes = list(_merge(current, _section(file), file, ""))
+    file = _file(name)
+    editing.section(params.PARAMS)
+    before = params.PARAMS.read_text(encoding="utf-8")
+    text, changes = editing.merged(before, editing.section(file), str(file))
     if changes:
-        text = io.StringIO()
-        yaml.dump(current, text)
-        try:
-            params.check(yaml12.parse(text.getvalue()))
-        except UserError as error:
-            raise UserError(f"{file} does not go into {error}") from None
-        files.write_text(params.PARAMS, text.getvalue())
+        files.write_text(params.PARAMS, text)
     return changes
 
 
-def _merge(current: dict, preset: dict, file: Path, prefix: str) -> Iterator[str]:
-    for name, value in preset.items():
-        if name not in current:
-            raise UserError(f"{file}: {params.PARAMS} has no parameter {prefix}{name}: add it there first")
-        if isinstance(value, dict) and isinstance(current[name], dict):
-            yield from _merge(current[name], value, file, f"{prefix}{name}.")
-        elif current[name] != value:
-            yield f"{prefix}{name}: {_plain(current[name])} -> {_plain(value)}"
-            current[name] = value
+def left(name: str) -> list[str]:
+    """Returns what `presets/NAME.yaml` says nothing about in `params.yaml`: the names of parameters and of sections."""
+    return list(_left(yaml12.read(params.PARAMS), editing.section(_file(name)), ""))
 
 
-def _section(path: Path) -> dict:
-    content = yaml12.read(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: got {_plain(content)}; takes parameters and their values, like {params.PARAMS}")
-    return content
+def _left(current: dict[str, Any], preset: dict[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in current.items():
+        if name not in preset:
+            yield prefix + name
+        elif isinstance(value, dict) and isinstance(preset[name], dict) and not params.is_mapping(prefix + name):
+            yield from _left(value, preset[name], f"{prefix}{name}.")
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _file(name: str) -> Path:
+    if name not in names():
+        hint = wording.did_you_mean(name, names())
+        raise UserError(f"no preset is named {name}; {hint}There are: {', '.join(names()) or f'none in {PRESETS}/'}")
+    return PRESETS / f"{name}.yaml"
 
 
 def main() -> None:
@@ -94,6 +64,8 @@ def main() -> None:
             print(f"{preset}: {first_line.removeprefix('#').strip()}")
     else:
         print("\n".join(apply(name)) or "nothing to change")
+        if kept := left(name):
+            print(f"left as in {params.PARAMS}: {', '.join(kept)}")
 
 
 if __name__ == "__main__":

@@ -363,6 +363,12 @@ def _schemas() -> dict[str, dict]:
     return dict(walk(root, ""))
 
 
+def is_mapping(name: str) -> bool:
+    """Whether the parameter of that dotted name takes a mapping as its value, which is no section of parameters."""
+    field = _schemas().get(name, {})
+    return any("additionalProperties" in branch and "$ref" not in branch for branch in field.get("anyOf", [field]))
+
+
 def _children(section: str) -> str:
     return ", ".join(name for name in _schemas() if name.rpartition(".")[0] == section)
 

@@ -1,0 +1,74 @@
+"""Changing values in the text of `params.yaml`: comments, order and all other values stay."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from headstart.base import params, yaml12
+from headstart.base.errors import UserError
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes new values as params.yaml has them: `null` in full, and lists in one line."""
+
+
+_Representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
+_Representer.add_representer(
+    list, lambda to, items: to.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
+
+
+def merged(text: str, values: dict[str, Any], origin: str) -> tuple[str, list[str]]:
+    """Return the text of a params.yaml with `values` merged into it, and what changed: `name: old -> new`.
+
+    text: of the file as it is. values: sections and parameters, nested as in the file; sections are merged, lists and
+    other values replaced. origin: where `values` come from, for messages.
+
+    Where nothing changes, the text is returned as it came. The result is checked: raises UserError for a name that the
+    file lacks, and for a value that it does not take.
+    """
+    yaml = YAML()  # unlike yaml12, it keeps the comments
+    yaml.Representer = _Representer
+    yaml.width = 4096  # no line is wrapped
+    yaml.preserve_quotes = True
+    current = yaml.load(text)
+    changes = list(_merge(current, values, origin, ""))
+    if not changes:
+        return text, []
+    written = io.StringIO()
+    yaml.dump(current, written)
+    try:
+        params.check(yaml12.parse(written.getvalue()))
+    except UserError as error:
+        raise UserError(f"{origin} does not go into {error}") from None
+    return written.getvalue(), changes
+
+
+def section(path: Path) -> dict[str, Any]:
+    """Return what a YAML file of parameters holds. Raises UserError where it is missing, or holds something else."""
+    content = yaml12.read(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: got {plain(content)}; takes parameters and their values, like {params.PARAMS}")
+    return content
+
+
+def plain(value: Any) -> str:
+    """A value as it is shown: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _merge(current: dict, values: dict, origin: str, prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        if name not in current:
+            raise UserError(f"{origin}: {params.PARAMS} has no parameter {prefix}{name}: add it there first")
+        is_section = isinstance(current[name], dict) and not params.is_mapping(prefix + name)
+        if isinstance(value, dict) and is_section:
+            yield from _merge(current[name], value, origin, f"{prefix}{name}.")
+        elif current[name] != value:
+            yield f"{prefix}{name}: {plain(current[name])} -> {plain(value)}"
+            current[name] = value
