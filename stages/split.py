@@ -1,19 +1,17 @@
 """Decode every image once, leave out what cannot be used, and deal the rest out to train, validation and test."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from headstart.artifacts import dataset, manifest
-from headstart.artifacts.dataset import DATASET, LeftOut
-from headstart.base import errors, params, wording
+from headstart.artifacts.dataset import LeftOut
+from headstart.base import errors, params
 from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
+from headstart.labels import counts
 from headstart.labels.duplicates import group_duplicates
 from headstart.labels.layouts import Item, find_images, order_classes
 from headstart.labels.splitting import deal
@@ -35,22 +33,6 @@ def refuse_unreadable_class(items: list[Item], classes: list[str], broken: list[
         if all(path in reasons for path in paths):
             example = f"{paths[0]}: {reasons[paths[0]]}"
             raise UserError(f"class {name}: none of its images can be read ({example}): replace them")
-
-
-def show(summary: dict[str, Any]) -> None:
-    """Print the counts, and the first of the files that were left out."""
-    table = Table("images", *summary["classes"])
-    for split, counts in summary["counts"].items():
-        table.add_row(split, *(f"{counts[name]:,}" for name in summary["classes"]))
-    Console().print(table)
-    left_out = summary["left_out"]
-    unused = wording.count(summary["unused"], "image")
-    print(f"{unused} not needed for the splits, {wording.count(len(left_out), 'file')} left out", end="")
-    print(f" (the list is in {DATASET}):" if left_out else "")
-    for entry in left_out[:3]:
-        print(f"  {entry['path']}: {entry['reason']}")
-    if len(left_out) > 3:
-        print("  …")
 
 
 def main() -> None:
@@ -81,7 +63,7 @@ def main() -> None:
     )
     manifest.write(dealt)
     dataset.write(summary)
-    show(summary)
+    counts.show(summary)
 
 
 if __name__ == "__main__":

@@ -11,3 +11,12 @@ def test_one_of_a_thing_is_in_the_singular():
     assert [wording.count(number, "batch") for number in (0, 1, 1200)] == ["0 batches", "1 batch", "1,200 batches"]
     assert wording.count(1, "image") == "1 image"
     assert wording.plural("MB") == "MB"
+
+
+def test_a_label_is_one_line_of_at_most_so_many_columns():
+    assert wording.label("cats") == "cats"
+    assert wording.label("a\n\0b\u202ec") == "a b c"
+    assert wording.label("\n") == repr("\n")
+    assert wording.label("x" * 300 + "1", 13) == "xxxxxx…xxxxx1"
+    assert wording.label("划痕" * 100, 13) == "划痕划…痕划痕"
+    assert wording.label("می\u200cخواهم") == "می\u200cخواهم"
