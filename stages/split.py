@@ -11,7 +11,7 @@ from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
-from headstart.labels import counts
+from headstart.labels import counts, groups
 from headstart.labels.duplicates import group_duplicates
 from headstart.labels.layouts import Item, find_images, order_classes
 from headstart.labels.splitting import deal
@@ -40,12 +40,15 @@ def main() -> None:
     with archive.open_source(settings.dataset.path) as source:
         items, left_out = find_images(source, settings.dataset)
         classes = order_classes(items, settings.dataset)
+        named = groups.find_groups(source, items, settings.dataset)
         outcomes = list(track(in_order(partial(hash_image, source), items), "decoding", len(items)))
     broken = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
     refuse_unreadable_class(items, classes, broken)
     hashes = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, str)}
-    groups, contradictory = group_duplicates([item for item in items if item.path in hashes], hashes)
-    splits = deal(groups, classes, {item.split for item in items}, settings.split)
+    equal, contradictory = group_duplicates([item for item in items if item.path in hashes], hashes)
+    joined, names = groups.join(equal, named)
+    kept, parted = groups.keep_published(joined, names)
+    splits = deal(kept, classes, {item.split for item in items}, settings.split)
     used = [item for item in items if item.path in splits]
     dealt = manifest.Manifest(
         classes=classes,
@@ -53,13 +56,14 @@ def main() -> None:
         labels=np.array([classes.index(item.label) for item in used], np.int64),
         splits=np.array([splits[item.path] for item in used]),
         sha256=[hashes[item.path] for item in used],
+        groups=np.array([names[item.path] for item in used]),
     )
     summary = dataset.summarize(
         dealt,
         found=len(items),
-        unused=sum(map(len, groups)) - len(used),
-        left_out=left_out + broken + contradictory,
-        duplicates=[[item.path for item in group] for group in groups if len(group) > 1],
+        unused=sum(map(len, kept)) - len(used),
+        left_out=left_out + broken + contradictory + parted,
+        duplicates=[[item.path for item in group] for group in equal if len(group) > 1],
     )
     manifest.write(dealt)
     dataset.write(summary)

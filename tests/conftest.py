@@ -36,6 +36,7 @@ SMALL = {
     "dataset.labels": "folders",
     "dataset.classes": None,
     "dataset.table": {"file": "a.csv", "delimiter": ",", "header": False, "image": 0, "label": 1, "values": None},
+    "dataset.group": None,
     "split.train": None,
     "split.validation": 0.25,
     "split.test": 0.25,

@@ -29,6 +29,7 @@ PARAMETERS = [
     ("dataset.table.image", 1, "split"),
     ("dataset.table.label", "label", "split"),
     ("dataset.table.values", {"0": "blue"}, "split"),
+    ("dataset.group", {"pattern": "(?P<group>[0-9])"}, "split"),
     ("split.train", 4, "split"),
     ("split.validation", 2, "split"),
     ("split.test", 2, "split"),

@@ -6,6 +6,7 @@ The types below are also its JSON schema, which editors read (`params.schema.jso
 import functools
 import json
 import operator
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -20,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
@@ -82,6 +84,39 @@ class Table(_Section):
     values: Values | None = Field(description="value in the table: class; null: the value is the class")
 
 
+class Group(_Section):
+    """Which images belong together: exactly one of the three."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    column: Column | None = Field(None, description="of dataset.table: its name, or its number (from 0)")
+    pattern: Text | None = Field(
+        None,
+        description="a regular expression that is searched in an image's path, with the group (?P<group>…)",
+        json_schema_extra={"pattern": r"\(\?P<group>.*\)"},
+    )
+    folder: int | None = Field(
+        None, description="a level of the folders above an image: 0 the outermost one in the source, -1 its own"
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_a_group(cls, value: str | None) -> str | None:
+        try:
+            named = value is None or "group" in re.compile(value).groupindex
+        except re.error as error:
+            raise PydanticCustomError("explained", "a regular expression ({error})", {"error": str(error)}) from None
+        if not named:
+            raise PydanticCustomError("explained", "a regular expression with (?P<group>…), such as (?P<group>P\\d+)_")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Group":
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise PydanticCustomError("explained", "one of column, pattern and folder, or null")
+        return self
+
+
 class Dataset(_Section):
     model_config = ConfigDict(
         json_schema_extra={
@@ -102,7 +137,10 @@ class Dataset(_Section):
         description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), table (a list in the source)"
     )
     classes: Classes | None = Field(description="their order: class 0, class 1, …; null is alphabetical")
-    table: Table | None = Field(description="read where labels is table")
+    table: Table | None = Field(description="read where labels is table, and where group is a column")
+    group: Group | None = Field(
+        description="which images belong together, and never lie in two splits; null: each alone"
+    )
 
     @field_validator("table")
     @classmethod
@@ -110,6 +148,13 @@ class Dataset(_Section):
         if value is None and info.data.get("labels") == "table":
             names = ", ".join(Table.model_fields)
             raise PydanticCustomError("explained", f"{names} where dataset.labels is table")
+        return value
+
+    @field_validator("group")
+    @classmethod
+    def _has_its_table(cls, value: Group | None, info: ValidationInfo) -> Group | None:
+        if value is not None and value.column is not None and info.data.get("table", value) is None:
+            raise PydanticCustomError("explained", "a column where dataset.table describes a table")
         return value
 
     @field_validator("path")

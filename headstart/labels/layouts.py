@@ -29,9 +29,11 @@ class Item(NamedTuple):
 def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]]:
     """Return the labelled images of a source, and the files that are left out; both sorted by path.
 
-    dataset: `path`, `labels` and `table` of the section of that name in params.yaml. An image's label is, by `labels`:
+    dataset: `path`, `labels`, `table` and `group` of the section of that name in params.yaml. An image's label is, by
+    `labels`:
 
-    - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images,
+    - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images.
+      Where `group` is a level of the folders, the folder at that level is none of them,
     - `prefix`: what its name has before the first full stop, as in cat.17.jpg,
     - `table`: what a table in the source gives for it.
 
@@ -44,7 +46,8 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     if dataset.labels == "table":
         labels, left_out = tables.read_labels(source, dataset.table)
     else:
-        labels, left_out = _labels_in_names(source.names(), dataset.labels)
+        level = dataset.group.folder if dataset.group else None
+        labels, left_out = _labels_in_names(source.names(), dataset.labels, level)
     splits, outside = _publisher_splits(labels)
     left_out = sorted(left_out + outside)
     if not splits:
@@ -74,10 +77,17 @@ def order_classes(items: Iterable[Item], dataset: Any) -> list[str]:
     return list(dataset.classes or names)
 
 
-def _labels_in_names(paths: list[str], layout: str) -> tuple[dict[str, str], list[LeftOut]]:
+def folder_at(path: str, level: int) -> str | None:
+    """The name of the folder at that level above an image, None where there is none; 0: the outermost, -1: its own."""
+    folders = PurePosixPath(path).parts[:-1]
+    return folders[level] if -len(folders) <= level < len(folders) else None
+
+
+def _labels_in_names(paths: list[str], layout: str, level: int | None) -> tuple[dict[str, str], list[LeftOut]]:
     labels, left_out = {}, []
     for path in paths:
-        folder, name = PurePosixPath(path).parent.name, PurePosixPath(path).name
+        folders, name = _folders(path, level), PurePosixPath(path).name
+        folder = folders[-1] if folders else ""
         if not is_image_name(name):
             left_out.append(LeftOut(path, "not the file name of an image"))
         elif layout == "folders" and (not folder or folder.lower() in _SPLIT_FOLDERS):
@@ -87,14 +97,22 @@ def _labels_in_names(paths: list[str], layout: str) -> tuple[dict[str, str], lis
         else:
             labels[path] = folder if layout == "folders" else name.partition(".")[0]
     if layout == "folders":
-        _refuse_nested(labels)
+        _refuse_nested(labels, level)
     return labels, left_out
 
 
-def _refuse_nested(paths: Iterable[str]) -> None:
+def _folders(path: str, level: int | None) -> list[str]:
+    """The folders above an image, without the one at `level`, which is its group's."""
+    folders = list(PurePosixPath(path).parts[:-1])
+    if level is not None and folder_at(path, level) is not None:
+        del folders[level]
+    return folders
+
+
+def _refuse_nested(paths: Iterable[str], level: int | None) -> None:
     """Raise UserError where images are in folders inside each other, so that either could be their class."""
     folders_by_path = {
-        path: [part for part in PurePosixPath(path).parts[:-1] if part.lower() not in _SPLIT_FOLDERS] for path in paths
+        path: [part for part in _folders(path, level) if part.lower() not in _SPLIT_FOLDERS] for path in paths
     }
     root = posixpath.commonprefix(list(folders_by_path.values()))
     if root in folders_by_path.values():  # images are in it, so it is a class and not the folder that holds them
@@ -103,7 +121,8 @@ def _refuse_nested(paths: Iterable[str]) -> None:
         if len(nested := folders[len(root) :]) > 1:
             raise UserError(
                 f"{path} is {len(nested)} folders deep, so that its class could be {' or '.join(nested)} "
-                "(dataset.labels: folders): put the images of each class directly into one folder of its name"
+                "(dataset.labels: folders): put the images of each class directly into one folder of its name, "
+                "or set dataset.group to the level of the other one, such as {folder: -1}"
             )
 
 

@@ -1,5 +1,7 @@
 """How images are dealt out to train, validation and test: class by class, by a seed, each group to one split."""
 
+from collections import Counter
+
 import numpy as np
 
 from headstart.artifacts.manifest import SPLITS
@@ -7,31 +9,47 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
 from headstart.labels.layouts import Item
+from headstart.labels.spreading import spread
 
 DRAWN_FIRST = tuple(reversed(SPLITS))  # test, then validation, then train
 Sizes = dict[str, int | float | None]  # images per class, by split: a count, a fraction, or None for all the rest
+WINDOW = 300  # groups, of those drawn and of those not, that are tried in all combinations for a better sum
 
 
 def deal(groups: list[list[Item]], classes: list[str], published: set[str | None], settings: Split) -> dict[str, str]:
     """Return the split of each image that is used, by path; the images of a group go to one split.
 
-    groups: images of one class and one published split each. classes: all of them, in any order. published: the
-    publisher's splits, or None alone. Equal arguments give equal splits; `settings.seed` draws others.
+    groups: images of one published split each; those of several classes are dealt out first. classes: all of them, in
+    any order. published: the publisher's splits, or None alone. Equal arguments give equal splits; `settings.seed`
+    draws others. One printed line says where groups do not add up to the sizes in `settings`.
 
-    Raises UserError where a class has too few images for the sizes in `settings`.
+    Raises UserError where a class has too few images for these sizes, or is of fewer groups than splits.
     """
     rng = np.random.default_rng(settings.seed)
     splits = {}
     for part, wanted in plan(published, settings).items():
-        pools = {name: [g for g in groups if g[0].label == name and g[0].split == part] for name in sorted(classes)}
+        where = f" in {part}/" if part else ""
+        here = [group for group in groups if group[0].split == part]
+        pools, mixed = _pools(here, classes)
         counts = {name: sum(map(len, pool)) for name, pool in pools.items()}
-        sizes = sizes_per_class(wanted, counts, settings.when_short, f" in {part}/" if part else "")
+        for item in (item for group in mixed for item in group):
+            counts[item.label] += 1
+        sizes = sizes_per_class(wanted, counts, settings.when_short, where)
+        dealt = _deal_mixed(mixed, counts, sizes, rng)
+        have = Counter((item.label, dealt[item.path]) for group in mixed for item in group if item.path in dealt)
         for name, pool in pools.items():
             pool = [pool[index] for index in rng.permutation(len(pool))]
+            later = {split for split in wanted if not have[name, split]}
             for split in (split for split in DRAWN_FIRST if split in wanted):
-                drawn = pool if wanted[split] is None else _draw(pool, sizes[name][split])
-                splits |= {item.path: split for group in drawn for item in group}
-                pool = [group for group in pool if group[0].path not in splits]
+                later.discard(split)
+                size = None if wanted[split] is None else sizes[name][split] - have[name, split]
+                drawn = _draw(pool, size, not have[name, split], len(later))
+                dealt |= {item.path: split for group in drawn for item in group}
+                have[name, split] += sum(map(len, drawn))
+                pool = [group for group in pool if group[0].path not in dealt]
+        number = Counter(label for group in here for label in {item.label for item in group})
+        _compare(have, sizes, number, where)
+        splits |= dealt
     return splits
 
 
@@ -122,19 +140,100 @@ def _share(sizes: dict[str, int], count: int) -> dict[str, int]:
     return shared
 
 
-def _draw(groups: list[list[Item]], size: int) -> list[list[Item]]:
-    """The first groups that fit, of `size` images together, or as near below it as the groups allow."""
-    drawn, room = [], size
+def _pools(groups: list[list[Item]], classes: list[str]) -> tuple[dict[str, list[list[Item]]], list[list[Item]]]:
+    """The groups of one class each, by that class, and those of several."""
+    pools: dict[str, list[list[Item]]] = {name: [] for name in sorted(classes)}
+    mixed = []
     for group in groups:
-        if len(group) <= room:
-            drawn.append(group)
-            room -= len(group)
-    if room:
-        # No single image is left to fill the gap: look for groups that add up (subset sums), or come nearest.
-        sums: dict[int, tuple[int, ...]] = {0: ()}
-        for index, group in enumerate(groups):
-            for total, chosen in list(sums.items()):
-                if total + len(group) <= size:
-                    sums.setdefault(total + len(group), (*chosen, index))
-        drawn = [groups[index] for index in sums[max(sums)]]
+        single = all(item.label == group[0].label for item in group)
+        (pools[group[0].label] if single else mixed).append(group)
+    return pools, mixed
+
+
+def _deal_mixed(
+    groups: list[list[Item]], counts: dict[str, int], sizes: dict[str, dict[str, int]], rng: np.random.Generator
+) -> dict[str, str]:
+    """The split of each image of groups of several classes, by path, where it has one."""
+    if not groups:
+        return {}
+    columns, splits = {name: number for number, name in enumerate(sizes)}, list(next(iter(sizes.values())))
+    table = np.zeros((len(groups), len(sizes)), np.int64)
+    for row, group in zip(table, groups, strict=True):
+        np.add.at(row, [columns[item.label] for item in group], 1)
+    wanted = np.array([[sizes[name][split] for name in sizes] for split in splits], float)
+    whole = np.array([counts[name] for name in sizes])
+    # Images that no split needs are one more split.
+    wanted = np.vstack([wanted, whole - wanted.sum(axis=0)])
+    chosen = spread(table, wanted * table.sum(axis=0) / whole, rng)
+    return {
+        item.path: splits[split]
+        for split, group in zip(chosen, groups, strict=True)
+        if split < len(splits)
+        for item in group
+    }
+
+
+def _draw(groups: list[list[Item]], size: int | None, some: bool, reserve: int) -> list[list[Item]]:
+    """The first groups that fit, of `size` images together, or as near to it as the groups allow; None: all of them.
+
+    some: whether one group must be drawn at least. reserve: how many groups must be left.
+    """
+    if size is None:
+        return groups
+    spare = sorted(range(len(groups)), key=lambda index: len(groups[index]))[:reserve]
+    for pool in (groups, [group for index, group in enumerate(groups) if index not in spare]):
+        drawn = _nearest(pool, size)
+        if some and not drawn:
+            drawn = sorted(pool, key=len)[:1]
+        if len(groups) - len(drawn) >= reserve:
+            break
     return drawn
+
+
+def _nearest(groups: list[list[Item]], size: int) -> list[list[Item]]:
+    fitting, others, room = [], [], size
+    for group in groups:
+        fits = len(group) <= room
+        (fitting if fits else others).append(group)
+        room -= len(group) * fits
+    if room <= 0 or not others:
+        return fitting
+    # No single image is left to fill the gap. Of the last groups and the next ones look for those that come nearest
+    # (subset sums): bit t of reached[n] says whether some of the first n have t images together.
+    kept = fitting[:-WINDOW] if len(fitting) > WINDOW else []
+    pool = [*fitting[len(kept) :], *others[:WINDOW]]
+    reached = [1]
+    for group in pool:
+        reached.append(reached[-1] | reached[-1] << len(group))
+    missing = size - sum(map(len, kept))
+    sums = np.flatnonzero(np.frombuffer(bin(reached[-1])[:1:-1].encode(), "u1") == ord("1"))
+    rest = int(sums[np.abs(sums - missing).argmin()])
+    chosen = []
+    for number in reversed(range(len(pool))):
+        if not reached[number] >> rest & 1:
+            chosen.append(pool[number])
+            rest -= len(pool[number])
+    return [*kept, *reversed(chosen)]
+
+
+def _compare(have: Counter, sizes: dict[str, dict[str, int]], groups: Counter, where: str) -> None:
+    """Say where the splits are of other sizes than wanted; raise UserError where one has none of a class's images.
+
+    have: images by class and split. groups: by class.
+    """
+    for name, wanted in sizes.items():
+        if empty := [split for split in wanted if not have[name, split]]:
+            raise UserError(
+                f"class {name} is of {wording.count(groups[name], 'group')}{where}, too few to be whole in "
+                f"{', '.join(wanted)}: its {empty[0]} split would be empty; add images of other groups, or change "
+                "dataset.group"
+            )
+    off = {name: sum(abs(have[name, split] - wanted[split]) for split in wanted) for name, wanted in sizes.items()}
+    name = max(off, key=off.get)
+    if off[name]:
+        given = {split: have[name, split] for split in sizes[name]}
+        more = sum(map(bool, off.values())) - 1
+        others = f", and {wording.count(more, 'class')} by as many or fewer" if more else ""
+        print(
+            f"groups stay whole: class {name}{where} gives {_listed(given)} instead of {_listed(sizes[name])}{others}"
+        )

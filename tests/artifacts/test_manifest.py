@@ -6,7 +6,9 @@ from headstart.base.errors import UserError
 
 LABELS = np.array([1, 0, 1])
 SPLITS = np.array(["test", "train", "test"])
-TABLE = manifest.Manifest(["grün", "b,c"], ["b c/1.png", "g/ü.png", 'x"y.png'], LABELS, SPLITS, ["00", "11", "22"])
+PATHS = ["b c/1.png", "g/ü.png", 'x"y.png']
+GROUPS = np.array(["P 1", "g/ü.png", "P 1"])
+TABLE = manifest.Manifest(["grün", "b,c"], PATHS, LABELS, SPLITS, ["00", "11", "22"], GROUPS)
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -15,14 +17,23 @@ def test_what_was_written_is_read(tmp_path):
     assert (read.classes, read.paths, read.sha256) == (TABLE.classes, TABLE.paths, TABLE.sha256)
     np.testing.assert_array_equal(read.labels, LABELS)
     np.testing.assert_array_equal(read.splits, SPLITS)
+    np.testing.assert_array_equal(read.groups, GROUPS)
     assert read.labels.dtype == np.int64
     assert [read.rows(split).tolist() for split in manifest.SPLITS] == [[1], [], [0, 2]]
+
+
+def test_an_image_that_belongs_to_no_other_is_a_group_of_its_own(tmp_path):
+    alone = manifest.Manifest(TABLE.classes, TABLE.paths, LABELS, SPLITS, TABLE.sha256)
+    assert alone.groups.tolist() == PATHS
+    manifest.write(alone, tmp_path)
+    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[2] == "g/ü.png,grün,train,11,"
+    assert manifest.read(tmp_path).groups.tolist() == PATHS
 
 
 def test_the_files_are_those_of_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest.write(TABLE)
-    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[1] == 'b c/1.png,"b,c",test,00'
+    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[1] == 'b c/1.png,"b,c",test,00,P 1'
     assert manifest.read().paths == manifest.read(tmp_path).paths
 
 

@@ -3,12 +3,13 @@ from types import SimpleNamespace
 import pytest
 
 from headstart.base.errors import UserError
+from headstart.base.params import Group
 from headstart.labels.layouts import Item, find_images, order_classes
 
 
-def find(paths, labels="folders"):
+def find(paths, labels="folders", group=None):
     source = SimpleNamespace(names=lambda: sorted(paths))
-    return find_images(source, SimpleNamespace(path="source.zip", labels=labels, table=None))
+    return find_images(source, SimpleNamespace(path="source.zip", labels=labels, table=None, group=group))
 
 
 def test_folders_name_the_classes_under_a_folder_that_holds_them_all():
@@ -130,3 +131,30 @@ def test_classes_that_the_source_does_not_have_are_refused():
 def test_one_class_alone_is_refused():
     with pytest.raises(UserError, match=r"only one class in source\.zip, a: two or more are needed"):
         order("aa", None)
+
+
+@pytest.mark.parametrize(
+    ("level", "paths"),
+    [
+        (1, ["cats/P1/1.png", "dogs/P2/1.png"]),
+        (-1, ["cats/P1/1.png", "dogs/P2/1.png"]),
+        (0, ["P1/cats/1.png", "P2/dogs/1.png"]),
+        (2, ["all/cats/P1/1.png", "all/dogs/P2/1.png"]),
+    ],
+)
+def test_the_folder_of_a_group_is_not_that_of_a_class(level, paths):
+    items, left_out = find(paths, group=Group(folder=level))
+    assert [(item.path, item.label) for item in items] == list(zip(paths, ["cats", "dogs"], strict=True))
+    assert left_out == []
+
+
+def test_beside_the_folder_of_a_group_the_others_may_name_splits():
+    items, _ = find(["train/cats/P1/1.png", "test/cats/P2/1.png", "train/dogs/9.png"], group=Group(folder=2))
+    assert [(item.label, item.split) for item in items] == [("cats", "test"), ("cats", "train"), ("dogs", "train")]
+
+
+def test_nested_folders_are_refused_with_a_hint_at_groups():
+    with pytest.raises(
+        UserError, match=r"or set dataset\.group to the level of the other one, such as \{folder: -1\}$"
+    ):
+        find(["cats/P1/1.png", "dogs/P2/1.png"])

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from headstart.artifacts.manifest import SPLITS
@@ -129,9 +130,12 @@ def test_counts_are_met_where_groups_only_just_fit(seed):
     assert counted(split(groups, train=3, validation=3, test=2, seed=seed))["a"] == [3, 3, 2]
 
 
-def test_where_no_groups_add_up_the_count_is_nearly_met():
+def test_where_no_groups_add_up_the_count_is_nearly_met_and_a_line_says_so(capsys):
     groups = [*groups_of("a", 3, 3, 3, 3), *groups_of("b", *[1] * 12)]
-    assert counted(split(groups, train=None, validation=4, test=5)) == {"a": [6, 3, 3], "b": [3, 4, 5]}
+    assert counted(split(groups, train=None, validation=4, test=5)) == {"a": [3, 3, 6], "b": [3, 4, 5]}
+    assert capsys.readouterr().out == (
+        "groups stay whole: class a gives train 3, validation 3, test 6 instead of train 3, validation 4, test 5\n"
+    )
 
 
 def test_when_short_validation_and_test_share_what_train_leaves(capsys):
@@ -164,3 +168,56 @@ def test_when_short_the_publishers_validation_split_is_shared(capsys):
 def test_a_class_with_too_few_images_is_named(changes, message):
     with pytest.raises(UserError, match=message):
         split([*groups_of("a", *[1] * 20), *groups_of("b", *[1] * 12)], **changes)
+
+
+def mixed(*groups):
+    """Groups of images of both classes: so many of a and of b each."""
+    return [
+        [
+            Item(f"{label}/both{number}-{image}", label, None)
+            for label, n in zip("ab", counts, strict=True)
+            for image in range(n)
+        ]
+        for number, counts in enumerate(groups)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_both_classes_are_dealt_out_whole(seed, capsys):
+    groups = mixed(*[(3, 2)] * 20, *[(1, 4)] * 20)
+    splits = split(groups, train=None, validation=0.1, test=0.25, seed=seed)
+    assert all(len({splits[item.path] for item in group}) == 1 for group in groups)
+    assert counted(splits) == {"a": [52, 8, 20], "b": [78, 12, 30]}
+    assert capsys.readouterr().out == ""
+
+
+def test_of_groups_of_both_classes_those_that_no_split_needs_are_left():
+    splits = split(mixed(*[(2, 2)] * 20), train=20, validation=4, test=4)
+    assert counted(splits) == {"a": [20, 4, 4], "b": [20, 4, 4]}
+
+
+def test_images_of_one_class_fill_what_groups_of_both_leave():
+    groups = [*mixed(*[(5, 2)] * 20), *groups_of("a", *[1] * 20), *groups_of("b", *[1] * 80)]
+    assert counted(split(groups, train=None, validation=0.1, test=0.25)) == {"a": [78, 12, 30], "b": [78, 12, 30]}
+
+
+@pytest.mark.parametrize("size", [2, 12, 500])
+def test_three_large_groups_go_to_three_splits(size):
+    splits = split([*groups_of("a", *[size] * 3), *groups_of("b", *[1] * 60)], train=None, validation=0.1, test=0.25)
+    assert counted(splits)["a"] == [size] * 3
+
+
+@pytest.mark.parametrize(
+    "groups", [[*groups_of("a", 9, 3), *groups_of("b", *[1] * 12)], mixed((6, 6), (9, 9)), mixed((9, 9))]
+)
+def test_fewer_groups_than_splits_are_an_error(groups):
+    with pytest.raises(UserError, match=r"^class a is of \d groups?, too few to be whole in train, validation, test: "):
+        split(groups, train=None, validation=2, test=2)
+
+
+def test_sixty_thousand_images_in_groups_take_no_time():
+    pure = [*groups_of("a", *[3] * 10_000), *groups_of("b", *[7] * 4_000)]
+    both = mixed(*[(1, 1)] * 1_000)
+    sizes = counted(split([*pure, *both], train=None, validation=0.1, test=0.25))
+    np.testing.assert_allclose(sizes["a"], [20_150, 3_100, 7_750], atol=3)
+    np.testing.assert_allclose(sizes["b"], [18_850, 2_900, 7_250], atol=7)

@@ -22,7 +22,7 @@ from stages import split
 PIPELINE = """stages:
   split:
     cmd: python -m stages.split
-    params: [dataset.path, dataset.labels, dataset.classes, dataset.table, split]
+    params: [dataset.path, dataset.labels, dataset.classes, dataset.table, dataset.group, split]
 """
 COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
 TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}
@@ -61,12 +61,12 @@ def configure(tmp_path, monkeypatch):
     """Make `tmp_path` a project of this one stage, with these files as its source and these parameters."""
     monkeypatch.chdir(tmp_path)
 
-    def configure(files, labels="folders", classes=None, table=None, path="source.zip", **changes):
+    def configure(files, labels="folders", classes=None, table=None, path="source.zip", group=None, **changes):
         if files is not None:
             write_source(tmp_path / path, files)
         yaml = YAML()
         values = yaml.load(ROOT / "params.yaml")
-        values["dataset"].update(path=path, labels=labels, classes=classes, table=table)
+        values["dataset"].update(path=path, labels=labels, classes=classes, table=table, group=group)
         values["split"].update(COUNTS | changes)
         yaml.dump(values, tmp_path / "params.yaml")
         (tmp_path / "dvc.yaml").write_text(PIPELINE)
@@ -256,3 +256,26 @@ def test_the_command_ends_in_one_line_with_status_1(configure):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: source.zip has a file name that leads out of it, '../up.png'")
     assert done.stderr.count("\n") == 1
+
+
+def test_patients_named_in_the_files_are_in_one_split_each(run, capsys):
+    files = photos(*(f"{name}/P{{}}_{shot}.png" for name in ("a", "b") for shot in range(3)), count=12)
+    dealt, summary = run(files, group={"pattern": r"(?P<group>P\d+)_"}, train=None, validation=0.1, test=0.25)
+    assert Counter(dealt.groups.tolist()) == {f"P{number}": 6 for number in range(12)}
+    assert all(len(set(dealt.splits[dealt.groups == name])) == 1 for name in set(dealt.groups))
+    assert summary["counts"] == {
+        "train": {"a": 24, "b": 24},
+        "validation": {"a": 3, "b": 3},
+        "test": {"a": 9, "b": 9},
+    }
+    assert "instead of train 23, validation 4, test 9" in capsys.readouterr().out
+
+
+def test_a_subject_of_a_published_test_image_is_not_trained_on(run):
+    files = photos("train/a/{}/1.png", "train/b/{}/1.png") | {
+        f"test/{name}/{number}/1.png": photo([name == "a", 50 + number]) for name in "ab" for number in (3, 20)
+    }
+    _, summary = run(files, group={"folder": -1}, train=None)
+    reason = "of the same group as test/a/3/1.png, which is in test (3)"
+    assert reasons(summary) == {"train/a/3/1.png": reason, "train/b/3/1.png": reason}
+    assert summary["counts"]["test"] == {"a": 2, "b": 2}
