@@ -7,6 +7,7 @@ PURPOSES = {
     "order": 0,  # of the training images in an epoch; number: the epoch, from 0
     "views": 1,  # which of the fixed views of each image an epoch takes; number: the epoch, from 0
     "subset": 2,  # the training images that train_images draws from a class; number: the class
+    "subset of groups": 5,  # the same where images are in groups; number: 0
     "cross-validation": 4,  # the images that the head's penalty is chosen on, where there are many; number: the class
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }

@@ -14,22 +14,30 @@ def rows(manifest: Manifest, count: int | None, seed: int) -> np.ndarray:
     """Returns the rows of the training images that are trained on, ascending: int64 (k,).
 
     count: images per class; None: the whole training split. With one seed the smaller sets lie within the larger ones,
-        so that two sizes differ by the images that were added.
+        so that two sizes differ by the images that were added. Where images are in groups these are drawn one by one,
+        for all classes in the same order: fewer images are fewer patients, not fewer images of each.
 
     Raises UserError where a class has fewer.
     """
     train = manifest.rows("train")
     if count is None:
         return train
+    names, group = np.unique(manifest.groups[train], return_inverse=True)
+    turn = rng(seed, "subset of groups", 0).permutation(len(names))[group]
     drawn = []
     for label, name in enumerate(manifest.classes):
-        pool = train[manifest.labels[train] == label]
+        mine = manifest.labels[train] == label
+        pool = train[mine]
         if len(pool) < count:
             raise UserError(
                 f"train_images: got {count:,}, but class {name} has {len(pool):,} training images: "
                 f"take at most {len(pool):,}, or null for all"
             )
-        drawn.append(rng(seed, "subset", label).permutation(pool)[:count])
+        if len(names) == len(train):
+            order = rng(seed, "subset", label).permutation(len(pool))
+        else:
+            order = turn[mine].argsort(kind="stable")
+        drawn.append(pool[order[:count]])
     return np.sort(np.concatenate(drawn))
 
 

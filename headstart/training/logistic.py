@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 
 from headstart.base import progress
@@ -46,18 +46,21 @@ class Solution:
         return {"strength": self.strength, "standardised": self.standardised, "cross_validation": {"loss": self.loss}}
 
 
-def solve(features: np.ndarray, labels: np.ndarray, class_weights: str, seed: int) -> Solution:
+def solve(
+    features: np.ndarray, labels: np.ndarray, class_weights: str, seed: int, groups: np.ndarray | None = None
+) -> Solution:
     """Returns the L2-regularised logistic regression whose strength and scaling have the lowest cross-validated loss.
 
     features: (n, c), pooled; labels: (n,) int, each of the classes 0 to k - 1 at least once.
     class_weights: `none`, or `balanced`, in the choice as in the solution.
+    groups: str (n,), equal for images that no fold parts; default: each is its own.
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed. 2009, sections 4.4 and 7.10.
     """
     features = features.astype("float64")
     weights = compute_sample_weight("balanced" if class_weights == "balanced" else None, labels)
     chosen = _sample(labels, seed)
-    folds = _folds(labels[chosen], seed)
+    folds = _folds(labels[chosen], np.arange(len(chosen)) if groups is None else groups[chosen], seed)
     losses = {}
     for standardised in (False, True) if folds else ():
         scaled = _scaled(features[chosen], standardised)[0]
@@ -82,11 +85,19 @@ def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     count = min(FOLDS, np.bincount(labels).min())
     if count < 2:
         return []
-    return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
+    if len(np.unique(groups)) == len(groups):
+        return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
+    # No group is parted, and no fold may take all images of a class with it.
+    least = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    for count in range(min(FOLDS, least), 1, -1):
+        folds = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
+        if all(len(np.unique(labels[inner])) == labels.max() + 1 for inner, _ in folds):
+            return folds
+    return []
 
 
 def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

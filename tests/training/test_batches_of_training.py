@@ -8,9 +8,9 @@ from headstart.base.errors import UserError
 from headstart.training import batches
 
 
-def manifest(labels, splits):
-    names = [str(number) for number in range(len(labels))]
-    return Manifest(["a", "b", "c"][: max(labels) + 1], names, np.array(labels), np.array(splits), names)
+def manifest(labels, splits, groups=None):
+    names = [f"{number:03}" for number in range(len(labels))]
+    return Manifest(["a", "b", "c"][: max(labels) + 1], names, np.array(labels), np.array(splits), names, groups)
 
 
 def test_balanced_weights_count_the_classes_of_what_is_trained_on():
@@ -33,6 +33,17 @@ def test_a_count_per_class_is_drawn_from_the_training_images():
         assert middle == sorted(middle)
     with pytest.raises(UserError, match=re.escape("train_images: got 9, but class a has 8 training images: take at")):
         batches.rows(listed, 9, 1)
+
+
+def test_a_count_per_class_is_drawn_group_by_group():
+    patients = np.array([f"P{row // 6}" for row in range(120)])  # six images each, three of either class
+    listed = manifest([0, 1] * 60, ["train"] * 114 + ["test"] * 6, patients)
+    drawn = {seed: [batches.rows(listed, count, seed) for count in (6, 12, 13)] for seed in (1, 2)}
+    for small, middle, large in drawn.values():
+        assert set(small) < set(middle) < set(large) < set(range(114))
+        assert [len(set(patients[rows])) for rows in (small, middle, large)] == [2, 4, 5]
+        assert [(listed.labels[rows] == label).sum() for rows in (small, large) for label in (0, 1)] == [6, 6, 13, 13]
+    assert set(patients[drawn[1][0]]) != set(patients[drawn[2][0]])
 
 
 def test_an_epochs_order_depends_only_on_seed_and_epoch():

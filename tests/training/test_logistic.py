@@ -91,3 +91,23 @@ def test_of_many_images_a_share_chooses_the_strength_and_all_are_fitted(monkeypa
     unseen, truth = clouds(600, 3, noise=4, seed=1)
     accuracy = [(probabilities(solution, unseen).argmax(axis=1) == truth).mean() for solution in (part, whole)]
     assert accuracy[0] > accuracy[1] - 0.03
+
+
+def test_the_cross_validated_loss_is_that_of_groups_left_out():
+    """The class of a patient is drawn by lot, so that nothing can be learned but who it is."""
+    rng = np.random.default_rng(4)
+    patients, labels = np.repeat(np.arange(20), 10), np.repeat(rng.permutation([0, 1] * 10), 10)
+    looks = rng.normal(0, 1, (20, 30))
+    features = (looks[patients] + rng.normal(0, 0.3, (200, 30))).astype("float32")
+    known = logistic.solve(features, labels, "none", seed=1)
+    honest = logistic.solve(features, labels, "none", seed=1, groups=patients.astype(str))
+    assert known.loss < 0.1 and honest.loss > 0.6
+    assert honest.strength < known.strength
+
+
+@pytest.mark.parametrize("groups", [["p"] * 40 + ["q"] * 20, ["p"] * 30 + ["q"] * 30, ["p"] * 58 + ["q"] * 2])
+def test_where_groups_leave_no_folds_the_strength_is_the_default(groups):
+    features, labels = clouds(60, 2, noise=1)
+    labels = np.sort(labels)
+    solution = logistic.solve(features, labels, "none", seed=1, groups=np.array(groups))
+    assert solution.loss is None and solution.strength == logistic.DEFAULT
