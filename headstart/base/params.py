@@ -42,7 +42,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _different(names: list[str]) -> list[str]:
+def _different(names: list) -> list:
     if len(set(names)) < len(names):
         raise ValueError("a name stands in the list twice")
     return names
@@ -58,6 +58,11 @@ Column = (
     Annotated[str, Field(min_length=1, description="a column's name")]
     | Annotated[int, Field(ge=0, description="a column's number from 0")]
 )
+Columns = Annotated[
+    list[Column],
+    Field(min_length=2, description="a list of two or more columns", json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_different),
+]
 Classes = Annotated[
     list[Text],
     Field(min_length=2, description="a list of two or more different names", json_schema_extra={"uniqueItems": True}),
@@ -80,7 +85,10 @@ class Table(_Section):
     delimiter: Text = Field(description="one character, or whitespace")
     header: bool = Field(description="whether the first row names the columns")
     image: Column = Field(description="column of the image's path: its name, or its number (from 0)")
-    label: Column = Field(description="column of the label: its name, or its number (from 0)")
+    label: Column | Columns = Field(
+        description="column of the label: its name, or its number (from 0); or a list of columns, one for each class, "
+        "that hold 1 for the image's class and 0 for the others"
+    )
     values: Values | None = Field(description="value in the table: class; null: the value is the class")
 
 

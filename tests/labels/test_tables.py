@@ -64,7 +64,7 @@ def test_a_label_counts_where_another_row_has_none():
             {"values": {"a": "x", "bb": "y"}},
             r"line 3: the label 'b' is not in dataset\.table\.values \('a', 'bb'\); did you mean bb\? add it there",
         ),
-        ({"label": 7}, r"line 1: 2 columns, too few for dataset\.table\.image: 0 and dataset\.table\.label: 7; check"),
+        ({"label": 7}, r"line 1: 2 columns \(images/0\.png \| a\), too few for dataset\.table\.image: 0 and dataset\.table\.label: 7; check"),
         ({"label": "kind"}, r"^dataset\.table\.label: got 'kind', but dataset\.table\.header is false: give the col"),
         (
             {"label": "A", "header": True},

@@ -1,0 +1,89 @@
+"""The rows of a table in the source, with the columns that parameters name."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from headstart.base import wording
+from headstart.base.errors import UserError
+from headstart.base.params import Table
+from headstart.images.archive import Source
+
+
+class Row(NamedTuple):
+    """A row: where it is, for messages; the path of its image, as it is written; and its cells in the columns asked for."""
+
+    place: str
+    image: str
+    cells: list[str]
+
+
+def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]]) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns, in their order, and the rows; without a header a column's number is its name.
+
+    table: the section `dataset.table` of params.yaml. columns: pairs of a parameter and the column that it gives, by
+    name or number; besides the one that `table` gives for images.
+
+    Raises UserError where the table is not in the source, is no text, or lacks a column.
+    """
+    if table.file not in (names := source.names()):
+        hint = wording.did_you_mean(table.file, names)
+        raise UserError(f"dataset.table.file: {table.file} is not in the source; {hint}name a file inside it")
+    if table.delimiter != "whitespace" and len(table.delimiter) > 1:
+        raise UserError(f"dataset.table.delimiter: got {table.delimiter!r}; takes one character, or whitespace")
+    try:
+        text = source.read(table.file).decode("utf-8-sig")
+        if table.delimiter == "whitespace":
+            lines = [line.split() for line in text.splitlines()]
+        else:
+            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=table.delimiter))
+    except (ValueError, TypeError, csv.Error) as error:  # Unreadable and UnicodeDecodeError are ValueErrors
+        raise UserError(f"{table.file} cannot be read as a table ({error}): save it as plain UTF-8 text") from None
+    numbered = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines, 1) if line]
+    return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table))
+
+
+def _chosen(
+    lines: list[tuple[int, list[str]]], table: Table, columns: list[tuple[str, str | int]], looks: str
+) -> tuple[list[str], list[Row]]:
+    header = (lines[0][1] if lines else []) if table.header else None
+    indices = [_index(parameter, column, table, header, looks) for parameter, column in columns]
+    rows = []
+    for number, line in lines[table.header :]:
+        if max(indices) >= len(line):
+            wanted = " and ".join(f"{parameter}: {column}" for parameter, column in columns)
+            raise UserError(
+                f"{table.file}, line {number}: {wording.count(len(line), 'column')} ({' | '.join(line)[:80]}), too few "
+                f"for {wanted}; check those and dataset.table.delimiter: {table.delimiter!r}{looks}"
+            )
+        image, *cells = (line[index] for index in indices)
+        rows.append(Row(f"{table.file}, line {number}", image, cells))
+    names = [header[index] if header and index < len(header) else str(index) for index in indices[1:]]
+    return names, rows
+
+
+def _looks(text: str, table: Table) -> str:
+    """The delimiter that the first line speaks for, where it lacks the one of `table`; for messages."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    likely = max((sign for sign in (",", ";", "\t", "|") if sign != table.delimiter), key=first.count)
+    if not first.count(likely) or (table.delimiter != "whitespace" and table.delimiter in first):
+        return ""
+    return f"; its first line, {first[:80]!r}, looks as if the delimiter were {likely!r}"
+
+
+def _index(parameter: str, column: str | int, table: Table, header: list[str] | None, looks: str) -> int:
+    """The index of the column that a parameter of that name gives by name or number."""
+    if isinstance(column, int):
+        return column
+    if header is None:
+        raise UserError(
+            f"{parameter}: got {column!r}, but dataset.table.header is false: give the column's number, from 0, or set "
+            f"header to true where the first line names the columns{looks}"
+        )
+    if column not in header:
+        raise UserError(
+            f"{parameter}: {table.file} has no column {column!r}; {wording.did_you_mean(column, header)}"
+            f"with dataset.table.delimiter {table.delimiter!r} it has {' | '.join(header) or 'no columns'}{looks}"
+        )
+    return header.index(column)
