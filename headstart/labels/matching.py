@@ -82,8 +82,10 @@ class Files:
             key = level.key(path)
             while key not in ends and "/" in key:
                 key = key.partition("/")[2]
-            if len(paths := ends.get(key, [])) == 1:
-                return _match(read, path, paths[0], rank, at_place=False)
+            # A path that is an end of the written one as a whole is nearer than one with other folders above.
+            for paths in (wholes.get(key, []), ends.get(key, [])):
+                if len(paths) == 1:
+                    return _match(read, path, paths[0], rank, at_place=False)
             if paths:
                 return Match(paths)
         return Match([])

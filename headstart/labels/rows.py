@@ -12,7 +12,7 @@ from headstart.images.archive import Source
 
 
 class Row(NamedTuple):
-    """A row: where it is, for messages; the path of its image, as it is written; and its cells in the columns asked for."""
+    """A row: where it is, for messages; its image's path, as it is written; and its cells in the columns asked for."""
 
     place: str
     image: str
@@ -54,8 +54,8 @@ def _chosen(
         if max(indices) >= len(line):
             wanted = " and ".join(f"{parameter}: {column}" for parameter, column in columns)
             raise UserError(
-                f"{table.file}, line {number}: {wording.count(len(line), 'column')} ({' | '.join(line)[:80]}), too few "
-                f"for {wanted}; check those and dataset.table.delimiter: {table.delimiter!r}{looks}"
+                f"{table.file}, line {number}: {wording.count(len(line), 'column')}, too few for {wanted}; check "
+                f"those and dataset.table.delimiter: {table.delimiter!r}; the line is {' | '.join(line)[:80]}{looks}"
             )
         image, *cells = (line[index] for index in indices)
         rows.append(Row(f"{table.file}, line {number}", image, cells))

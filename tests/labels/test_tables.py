@@ -52,6 +52,41 @@ def test_a_label_counts_where_another_row_has_none():
     assert read(["images/0.png,", "images/0.png,a"], range(1), delimiter=",") == ({"elpv/images/0.png": "a"}, {})
 
 
+def test_several_label_columns_of_zeros_and_ones_are_one_label():
+    lines = [
+        "file,A,B,C",
+        "images/0.png,1.0,0.0,0.0",
+        "images/1.png,0,True,",
+        "images/2.png,0,1,1",
+        "images/3.png,0,0,0",
+    ]
+    several = {"delimiter": ",", "header": True, "image": "file"}
+    labels, left_out = read(lines, label=["A", "B", "C"], **several)
+    assert labels == {"elpv/images/0.png": "A", "elpv/images/1.png": "B"}
+    assert left_out == {
+        "elpv/images/2.png": f"of several classes at once in {FILE} (B, C), where an image has one",
+        "elpv/images/3.png": f"of none of the classes in {FILE}",
+    }
+    values = {"A": "one", "B": "two", "C": "two"}
+    assert read(lines, label=[1, "B", "C"], values=values, **several)[0]["elpv/images/1.png"] == "two"
+    with pytest.raises(
+        UserError, match=r"line 2: got '0\.7' in the column B; a list of columns as dataset\.table\.label"
+    ):
+        read(["file,A,B", "images/0.png,0,0.7"], label=["A", "B"], **several)
+
+
+def test_without_a_header_the_numbers_of_label_columns_are_the_classes():
+    assert read(["images/0.png 0 1"], range(1), label=[1, 2])[0] == {"elpv/images/0.png": "2"}
+
+
+def test_a_delimiter_that_the_table_rather_has_is_named():
+    lines = ["file;kind", "images/0.png;a"]
+    with pytest.raises(UserError, match=r"no column 'file'; .*; its first line, 'file;kind', looks as if .* were ';'"):
+        read(lines, delimiter=",", header=True, image="file", label="kind")
+    with pytest.raises(UserError, match=r"line 1: 1 column, too few .*; the line is file;kind; its first line, "):
+        read(lines)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -64,7 +99,7 @@ def test_a_label_counts_where_another_row_has_none():
             {"values": {"a": "x", "bb": "y"}},
             r"line 3: the label 'b' is not in dataset\.table\.values \('a', 'bb'\); did you mean bb\? add it there",
         ),
-        ({"label": 7}, r"line 1: 2 columns \(images/0\.png \| a\), too few for dataset\.table\.image: 0 and dataset\.table\.label: 7; check"),
+        ({"label": 7}, r"line 1: 2 columns, too few for dataset\.table\.image: 0 and dataset\.table\.label: 7; check"),
         ({"label": "kind"}, r"^dataset\.table\.label: got 'kind', but dataset\.table\.header is false: give the col"),
         (
             {"label": "A", "header": True},

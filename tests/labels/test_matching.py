@@ -1,0 +1,112 @@
+import time
+import unicodedata
+
+import pytest
+
+from headstart.labels.matching import match
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+WINDOWS = "C:\\data\\img\\{}.png"
+
+
+def find(images, names, table="t.csv"):
+    """What the written paths mean, why files are left out, and the lines that say how paths differ."""
+    files, left_out, ways = match(images, sorted(names), table)
+    return files, dict(left_out), ways
+
+
+@pytest.mark.parametrize(
+    ("written", "file", "way"),
+    [
+        ("7", "images/7.jpg", "without folder and ending"),
+        ("a.b", "images/a.b.jpg", "without folder and ending"),
+        ("img\\1.png", "img/1.png", "with backslashes"),
+        ("1.png", "x/y/1.png", "without folder"),
+        ("y/1.png", "x/y/1.png", "without the folders above"),
+        ("data/img/1.png", "img/1.png", "below other folders"),
+        ("/home/x/img/1.png", "img/1.png", "by absolute paths"),
+        (WINDOWS.format(1), "img/1.png", "by absolute paths"),
+        (WINDOWS.format(1), "photos/1.png", "by absolute paths, in a folder of another name"),
+        ("file:///home/x/my%20img/1.png", "my img/1.png", "by addresses"),
+        ("https://example.org/img/1.png?size=2", "img/1.png", "by addresses"),
+        ('"img/1.png"', "img/1.png", "in quotes"),
+        ("img/1.JPG", "img/1.png", "with another ending"),
+        ("IMG/A.PNG", "img/a.png", "in another case"),
+        (f"img/{DECOMPOSED}.png", f"img/{COMPOSED}.png", "in another Unicode form"),
+        (COMPOSED.upper(), f"img/{DECOMPOSED}.png", "without folder and ending, in another case"),
+    ],
+)
+def test_a_path_that_is_written_otherwise_is_found_and_said(written, file, way):
+    files, left_out, ways = find([written], [file, "t.csv", "img/other.txt"])
+    assert (files, left_out) == ({written: file}, {})
+    assert ways == [f"1 row of t.csv names images {way}: matched by what is alike ({written} is {file})"]
+
+
+def test_a_path_from_the_tables_folder_or_above_it_is_the_files_own():
+    files, _, ways = find(["./1.png", "../b/2.png"], ["a/1.png", "b/2.png"], "a/t.csv")
+    assert (files, ways) == ({"./1.png": "a/1.png", "../b/2.png": "b/2.png"}, [])
+    files, _, (way,) = find(["b/1.png"], ["b/1.png", "a/c/b/1.png"], "a/t.csv")
+    assert files == {"b/1.png": "b/1.png"}
+    assert way.startswith("1 row of a/t.csv names images from the source's top folder: ")
+
+
+def test_the_longest_end_that_is_alike_counts():
+    names = ["left/img/1.png", "right/img/1.png", "img/2.png", "old/img/2.png"]
+    files, left_out, _ = find(["/x/right/img/1.png", "/x/img/2.png"], names)
+    assert files == {"/x/right/img/1.png": "right/img/1.png", "/x/img/2.png": "img/2.png"}
+    assert left_out == {}
+
+
+def test_names_that_differ_in_case_alone_are_two():
+    files, left_out, _ = find(["aB", "ab"], ["x/aB.png", "x/ab.png"])
+    assert (files, left_out) == ({"aB": "x/aB.png", "ab": "x/ab.png"}, {})
+
+
+def test_what_could_be_two_files_is_left_out_with_both():
+    files, left_out, _ = find(["1.png", "2"], ["a/1.png", "b/1.png", "2.jpg", "2.png"])
+    assert files == {}
+    assert left_out == {
+        "a/1.png": "1.png in t.csv could mean a/1.png, b/1.png",
+        "b/1.png": "1.png in t.csv could mean a/1.png, b/1.png",
+        "2.jpg": "2 in t.csv could mean 2.jpg, 2.png",
+        "2.png": "2 in t.csv could mean 2.jpg, 2.png",
+    }
+
+
+def test_a_file_is_what_its_own_path_says_and_nothing_else():
+    files, left_out, ways = find(["1.png", "1.jpg", "test/2.png", "train/2.png"], ["1.png", "train/2.png"])
+    assert (files, ways) == ({"1.png": "1.png", "train/2.png": "train/2.png"}, [])
+    missing = "listed in t.csv, but missing in the source"
+    assert left_out == {"1.jpg": missing, "test/2.png": missing}
+
+
+def test_a_folder_has_another_name_for_all_images_or_for_none():
+    files, left_out, _ = find(["cat/1.png", "dog/2.png"], ["dog/1.png", "dog/2.png"])
+    assert files == {"dog/2.png": "dog/2.png"}
+    assert left_out == {"cat/1.png": "listed in t.csv, but missing in the source; did you mean dog/1.png?"}
+    assert find(["cat/1.png", "dog/2.png"], ["a/1.png", "a/2.png"])[0] == {}
+    assert len(find(["cat/1.png", "cat/2.png"], ["a/1.png", "a/2.png"])[0]) == 2
+
+
+def test_a_missing_image_comes_with_the_nearest_name_that_has_its_numbers():
+    _, left_out, _ = find(["Train_1", "Train_2", "x/9.png"], ["i/train_001.jpg", "i/3.png", "i/train-2.jpg"])
+    missing = "listed in t.csv, but missing in the source"
+    assert left_out == {
+        "Train_1": f"{missing}; did you mean i/train_001.jpg?",
+        "Train_2": f"{missing}; did you mean i/train-2.jpg?",
+        "x/9.png": missing,
+    }
+
+
+@pytest.mark.parametrize("written", ["{}", "img\\{}.png", WINDOWS, "no{}.png", "{}/image.png"])
+def test_the_time_grows_with_the_rows_and_not_with_their_square(written):
+    def seconds(count):
+        names = [f"img/{number}{'/image' * ('/' in written)}.png" for number in range(count)]
+        images = [written.format(number) for number in range(count)]
+        start = time.process_time()
+        files, left_out, _ = match(images, names, "t.csv")
+        assert len(files) + len(left_out) == count
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(16_000) < 40 * max(seconds(1000), 0.01)
