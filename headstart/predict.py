@@ -21,15 +21,15 @@ from headstart.artifacts import results
 from headstart.base import errors, progress
 from headstart.classifier import decision, file, inference
 from headstart.classifier.inference import UNREADABLE, Read
-from headstart.images import archive, decoding
+from headstart.images import archive, decoding, finding
 
 
 def find(paths: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
     """The images at `paths`: of each the path to show, and a function that reads its file.
 
-    A file is itself, whatever its ending; a folder or a zip is all images in it, sorted (`stack` closes it); how many
-    of its files have another ending is said on standard error. What is missing or holds no image is in the list too:
-    reading it raises one of `inference.UNREADABLE`.
+    A file is itself, whatever its ending; a folder or a zip is all images in it (`finding.is_image`), sorted (`stack`
+    closes it); how many of its files are none is said on standard error. What is missing or holds no image is in the
+    list too: reading it raises one of `inference.UNREADABLE`.
     """
     images = []
     for path in map(Path, paths):
@@ -140,31 +140,33 @@ def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:
         below = (inner.relative_to(path) for inner in path.rglob("*") if not inner.is_dir())
         names = sorted(str(inner) for inner in below if not any(part.startswith(".") for part in inner.parts))
         reads = [partial(_file, path / name) for name in names]
+
+        def head(name: str) -> bytes:
+            return _file(path / name, archive.HEAD)
     else:
         try:
             source = stack.enter_context(archive.open_source(path))
         except UNREADABLE as error:
             return [(str(path), partial(_fail, error))]
         names = source.names()
-        reads = [partial(source.read, name) for name in names]
-    images = [
-        (str(path / name), read)
-        for name, read in zip(names, reads, strict=True)
-        if name.lower().endswith(decoding.ENDINGS)
-    ]
-    endings = ", ".join(decoding.ENDINGS)
+        reads, head = [partial(source.read, name) for name in names], source.head
+        for note in source.notes:
+            print(note, file=sys.stderr)
+    images = [(str(path / name), read) for name, read in zip(names, reads, strict=True) if finding.is_image(name, head)]
+    endings = ", ".join(finding.ENDINGS)
     if not images:
         return [(str(path), partial(_fail, decoding.Broken(f"no images in it ({endings})")))]
     if other := len(names) - len(images):
-        print(f"{path}: left out {other:,} whose names do not end in {endings}", file=sys.stderr)
+        print(f"{path}: left out {other:,} that are no images: their names do not end in {endings}", file=sys.stderr)
     return images
 
 
-def _file(path: Path) -> bytes:
+def _file(path: Path, size: int = -1) -> bytes:
     # Of a pipe, which may never end, nothing is read.
     if path.exists() and not path.is_file():
         raise decoding.Broken("not a file")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 def _fail(error: Exception) -> bytes:

@@ -38,6 +38,8 @@ def refuse_unreadable_class(items: list[Item], classes: list[str], broken: list[
 def main() -> None:
     settings = params.load_stage("split")
     with archive.open_source(settings.dataset.path) as source:
+        for note in source.notes:
+            print(note)
         items, left_out = find_images(source, settings.dataset)
         classes = order_classes(items, settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)

@@ -101,7 +101,7 @@ def test_links_pipes_and_other_endings_in_a_folder(here, capsys):
     Path("photos/b.png").symlink_to("a.png")
     Path("photos/c.png").symlink_to("gone.png")
     os.mkfifo("photos/d.png")
-    for name in ("e.heic", "notes.txt", ".hidden.png"):
+    for name in ("e.mov", "notes.txt", ".hidden.png"):
         Path("photos", name).write_bytes(b"")
     status = predict.main(["photos"])
     output = capsys.readouterr()
@@ -112,7 +112,7 @@ def test_links_pipes_and_other_endings_in_a_folder(here, capsys):
         ["photos/c.png", "error:"],
         ["photos/d.png", "error:"],
     ]
-    assert "photos: left out 2 whose names do not end in .jpg, " in output.err
+    assert "photos: left out 2 that are no images: their names do not end in .jpg, " in output.err
 
 
 def test_json_is_a_list_with_all_probabilities(here, capsys):

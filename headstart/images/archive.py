@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from headstart.base.errors import UserError
+from headstart.images import zip_names
 
 LARGEST = 512 * 2**20  # bytes of one unpacked zip entry
+HEAD = 132  # bytes: as far as the mark of a DICOM file goes
+# What DVC links a file of a tracked folder to (cache.type: symlink): named by its own md5, in a cache that may lie
+# anywhere; earlier versions of DVC had no files/md5 in between.
+_IN_DVC_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 
 class Unreadable(ValueError):
@@ -19,7 +24,12 @@ class Unreadable(ValueError):
 
 
 class Source(Protocol):
-    """The files of a zip or a folder. A context manager, which closes the zip."""
+    """The files of a zip or a folder. A context manager, which closes the zip.
+
+    notes: what was guessed in opening it, for the user, one line each.
+    """
+
+    notes: list[str]
 
     def names(self) -> list[str]:
         """Return the paths inside the source, with forward slashes, sorted.
@@ -29,6 +39,9 @@ class Source(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return the content of one of `names()`. Raises `Unreadable`. Safe to call from several threads."""
+
+    def head(self, name: str) -> bytes:
+        """Return the first `HEAD` bytes of one of `names()`, fewer of a shorter file. Otherwise as `read`."""
 
     def __enter__(self) -> "Source": ...
 
@@ -40,8 +53,12 @@ def open_source(path: str | Path) -> Source:
 
     path: may itself be a symbolic link to it.
 
-    Raises `UserError` where there is neither, and for a file in it that is a symbolic link, or whose name is absolute,
-    leads out of the source or is not UTF-8.
+    Symbolic links in a folder are followed where DVC made them, from a tracked folder into its cache. Names in a zip
+    that are not marked as UTF-8 are decoded as `zip_names.decode` guesses.
+
+    Raises `UserError` where there is neither; for any other symbolic link (it would let in files from elsewhere that
+    nobody lists) and for one of DVC's that leads to nothing; for a name that is absolute or leads out of the source
+    and, in a folder, for one that is not UTF-8.
     """
     path = Path(path)
     if path.is_dir():
@@ -65,9 +82,11 @@ class _Zip:
             ) from None
         self._lock = threading.Lock()
         self._entries = {}
+        entries = self._zip.infolist()
+        names, self.notes = zip_names.decode(entries, path)
         try:
-            for entry in self._zip.infolist():
-                name = _checked(entry.filename, path)
+            for entry, name in zip(entries, names, strict=True):
+                name = _checked(name, path)
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
                 # Of two entries of one name the later one counts, as in unpacking.
@@ -84,11 +103,20 @@ class _Zip:
         entry = self._entries[name]
         if entry.file_size > LARGEST:
             raise Unreadable(f"{entry.file_size:,} bytes unpacked, more than {LARGEST:,}")
+        # The read is bounded, for an entry that holds more than its size says.
+        data = self._unpack(entry, entry.file_size + 1)
+        if len(data) != entry.file_size:
+            raise Unreadable("damaged in the zip (its size is not what the zip says)")
+        return data
+
+    def head(self, name: str) -> bytes:
+        return self._unpack(self._entries[name], HEAD)
+
+    def _unpack(self, entry: zipfile.ZipInfo, size: int) -> bytes:
         try:
-            # ZipFile counts its open entries without a lock. The read is bounded, for an entry that holds more than
-            # its size says.
+            # ZipFile counts its open entries without a lock.
             with self._lock, self._zip.open(entry) as file:
-                data = file.read(entry.file_size + 1)
+                return file.read(size)
         except MemoryError:
             raise
         except zipfile.BadZipFile:
@@ -97,9 +125,6 @@ class _Zip:
             raise Unreadable("encrypted in the zip, or packed by an unsupported method") from None
         except Exception:  # by the entry's compression: zlib.error, lzma.LZMAError, EOFError, OSError, …
             raise Unreadable("damaged in the zip (cannot be unpacked)") from None
-        if len(data) != entry.file_size:
-            raise Unreadable("damaged in the zip (its size is not what the zip says)")
-        return data
 
     def __enter__(self) -> "_Zip":
         return self
@@ -110,7 +135,7 @@ class _Zip:
 
 class _Folder:
     def __init__(self, path: Path):
-        self._path = path
+        self._path, self.notes = path, []
         self._names = sorted(self._walk(path, ""))
 
     def _walk(self, folder: Path, prefix: str) -> list[str]:
@@ -121,12 +146,12 @@ class _Folder:
                 if _is_system_file(name):
                     continue
                 if entry.is_symlink():
-                    raise UserError(f"{self._path} has a symbolic link, {name!r}: put the file itself there")
+                    self._refuse_link(Path(entry.path), name)
                 try:
                     name.encode()
                 except UnicodeEncodeError:
                     raise UserError(f"{self._path} has a file name that is not UTF-8, {name!a}: rename it") from None
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     names += self._walk(Path(entry.path), name + "/")
                 elif entry.is_file():
                     names.append(name)
@@ -135,9 +160,27 @@ class _Folder:
     def names(self) -> list[str]:
         return list(self._names)
 
+    def _refuse_link(self, link: Path, name: str) -> None:
+        """Raise UserError for a link that is not one of DVC's own, and for one of those that leads to nothing."""
+        target = link.parent / link.readlink()
+        if not _IN_DVC_CACHE.search(target.as_posix()):
+            raise UserError(
+                f"{self._path} has a symbolic link, {name!r}: put the file itself there (only DVC's own links, into "
+                "its cache, are followed)"
+            )
+        if not target.is_file():
+            raise UserError(f"{self._path}: {name!r} is a link of DVC's to what is not in its cache: run `dvc pull`")
+
     def read(self, name: str) -> bytes:
+        return self._read(name)
+
+    def head(self, name: str) -> bytes:
+        return self._read(name, HEAD)
+
+    def _read(self, name: str, size: int = -1) -> bytes:
         try:
-            return (self._path / name).read_bytes()
+            with (self._path / name).open("rb", buffering=0 if size >= 0 else -1) as file:
+                return file.read(size)
         except OSError as error:
             raise Unreadable(f"cannot be read: {error.strerror}") from None
 

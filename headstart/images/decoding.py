@@ -2,40 +2,56 @@
 
 import hashlib
 import io
+import math
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
+import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2")
-ENDINGS += (".pbm", ".pgm", ".pnm", ".ppm", ".tga")  # of the file names of images, in lower case
 RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
+# Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
+# may have twice as many. Four times as many are taken for a decompression bomb.
+LARGEST = 89_478_485
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
 Image.init()
+# Images are decoded side by side as it is: no threads for one of them; and no previews, which nobody looks at.
+pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 # By default Pillow returns the memory of each image to the system and allocates it anew for the next one, which takes
 # a third of the time of decoding a small photo. Keep up to eight blocks of at most 16 MB.
 Image.core.set_blocks_max(8)
-# Pillow warns about files that it decodes all the same, and about large ones, which `_rgb` refuses.
+# Pillow itself refuses what has more than twice as many.
+Image.MAX_IMAGE_PIXELS = 2 * LARGEST
+# Pillow warns about files that it decodes all the same, and about large ones, which `_opened` refuses.
 warnings.filterwarnings("ignore", module="PIL")
+# A photo of 108 megapixels takes half a gigabyte while it is decoded: one at a time, whatever the number of threads.
+_one_large = threading.Lock()
 
 
 class Broken(ValueError):
     """An image that cannot be decoded; the message is the reason."""
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a file name, or a path, has one of the `ENDINGS`, in upper or lower case."""
-    return name.lower().endswith(ENDINGS)
+def kind(head: bytes) -> str | None:
+    """Return which of the `FORMATS` a file begins like, by its first 12 bytes or more; None for no image."""
+    accepts = ((name, Image.OPEN[name][1]) for name in FORMATS)
+    return next((name for name, accept in accepts if len(head) >= 12 and accept(head) is True), None)
 
 
 def decode(data: bytes) -> np.ndarray:
     """Return the pixels of an image file: uint8 (height, width, 3), RGB, upright.
 
+    Of a JPEG with more pixels than `LARGEST` these are every second one in each direction, and the same each time.
     Of an animated image the first frame counts. Transparent pixels are laid on white; 16-bit grey is scaled so that
     65535 becomes 255. Raises `Broken`. Safe to call from several threads.
     """
-    return np.array(_rgb(data))
+    with _opened(data) as image:
+        return np.array(_flat(image))
 
 
 def read(data: bytes, size: int) -> np.ndarray:
@@ -43,7 +59,8 @@ def read(data: bytes, size: int) -> np.ndarray:
 
     size: pixels. Raises `Broken`. Safe to call from several threads.
     """
-    return np.array(_rgb(data, size).resize((size, size), Image.Resampling.BILINEAR))
+    with _opened(data, size) as image:
+        return np.array(_flat(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
@@ -53,28 +70,55 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _rgb(data: bytes, size: int | None = None) -> Image.Image:
+@contextmanager
+def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
+    """The image in a file, upright; what fails inside the block is `Broken`.
+
+    size: that of the square it will become, in pixels; None keeps all pixels, as far as `LARGEST` allows.
+    """
     if not data:
         raise Broken("zero bytes")
     try:
         image = Image.open(io.BytesIO(data))
-        if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-            raise Image.DecompressionBombError
-        if size is not None:
-            # Halving is almost free in a JPEG decoder: a large photo is decoded at no less than twice the size, and
-            # the antialiased filter does the rest.
-            image.draft("RGB", (2 * size, 2 * size))
-        ImageOps.exif_transpose(image, in_place=True)
-        return _flat(image)
+        whole = image.width * image.height
+        _shrink(image, size)
+        # A progressive JPEG is held whole until it is complete, however small it will be.
+        held = whole if image.info.get("progressive") else image.width * image.height
+        with _one_large if held > LARGEST // 3 else nullcontext():
+            ImageOps.exif_transpose(image, in_place=True)
+            yield image
     except (Broken, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise Broken("not an image") from None
+        raise Broken(_unidentified(kind(data[:32]))) from None
     except Image.DecompressionBombError:
-        raise Broken(f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+        raise Broken(f"a decompression bomb: more than {4 * LARGEST:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise Broken("truncated" if "truncated" in reason.lower() else f"cannot be decoded: {reason}") from None
+        cut_short = any(words in reason.lower() for words in ("truncated", "end of file"))
+        raise Broken("truncated" if cut_short else f"cannot be decoded: {reason}") from None
+
+
+def _shrink(image: Image.Image, size: int | None) -> None:
+    """Have a JPEG decoded at a half, a quarter or an eighth where that is enough; refuse what is too large."""
+    pixels, scale = image.width * image.height, math.ceil(math.sqrt(image.width * image.height / LARGEST))
+    wanted = (image.width // scale, image.height // scale)
+    if size is not None:
+        # No less than twice the size: the antialiased filter does the rest.
+        wanted = tuple(min(2 * size, side) for side in wanted)
+    if size is not None or scale > 1:
+        image.draft("RGB", wanted)
+    if image.width * image.height > 2 * LARGEST:
+        raise Broken(
+            f"{pixels:,} pixels, more than the {2 * LARGEST:,} that are decoded of a {image.format}: save it smaller, "
+            "or as a JPEG, which can be decoded at reduced size"
+        )
+
+
+def _unidentified(name: str | None) -> str:
+    if name == "TIFF":
+        return "a TIFF that is damaged, or of a kind that cannot be read: save it with 8, 16 or 32 bits per value"
+    return f"damaged: a {name} by its first bytes, and no more" if name else "not an image"
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -9,8 +9,8 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
+from headstart.images import finding
 from headstart.images.archive import Source
-from headstart.images.decoding import is_image_name
 from headstart.labels import tables
 
 # A folder of one of these names says which split the publisher put the images below it in.
@@ -47,7 +47,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
         labels, left_out = tables.read_labels(source, dataset.table)
     else:
         level = dataset.group.folder if dataset.group else None
-        labels, left_out = _labels_in_names(source.names(), dataset.labels, level)
+        labels, left_out = _labels_in_names(source, dataset.labels, level)
     splits, outside = _publisher_splits(labels)
     left_out = sorted(left_out + outside)
     if not splits:
@@ -83,13 +83,13 @@ def folder_at(path: str, level: int) -> str | None:
     return folders[level] if -len(folders) <= level < len(folders) else None
 
 
-def _labels_in_names(paths: list[str], layout: str, level: int | None) -> tuple[dict[str, str], list[LeftOut]]:
-    labels, left_out = {}, []
-    for path in paths:
+def _labels_in_names(source: Source, layout: str, level: int | None) -> tuple[dict[str, str], list[LeftOut]]:
+    labels, left_out, images = {}, [], finding.images(source)
+    for path in source.names():
         folders, name = _folders(path, level), PurePosixPath(path).name
         folder = folders[-1] if folders else ""
-        if not is_image_name(name):
-            left_out.append(LeftOut(path, "not the file name of an image"))
+        if path not in images:
+            left_out.append(LeftOut(path, finding.why_not(path)))
         elif layout == "folders" and (not folder or folder.lower() in _SPLIT_FOLDERS):
             left_out.append(LeftOut(path, "not in the folder of a class (dataset.labels: folders)"))
         elif layout == "prefix" and name.count(".") < 2:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
-from headstart.images.decoding import is_image_name
+from headstart.images.finding import is_image_name
 
 _HINTS = 3  # missing images that the nearest file is looked up for
 

@@ -4,8 +4,8 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Table
+from headstart.images import finding
 from headstart.images.archive import Source
-from headstart.images.decoding import is_image_name
 from headstart.labels import matching, rows
 from headstart.labels.rows import Row
 
@@ -42,7 +42,7 @@ def read_labels(source: Source, table: Table) -> tuple[dict[str, str], list[Left
     left_out += [LeftOut(path, f"listed in {table.file} under two classes") for path in contradictory]
     left_out += [LeftOut(path, reason) for path, reason in unlabelled.items() if path not in labels]
     known = labels.keys() | {entry.path for entry in left_out}
-    unlisted = [path for path in source.names() if is_image_name(path) and path not in known]
+    unlisted = finding.images(source) - known
     left_out += [LeftOut(path, f"not listed in {table.file}") for path in unlisted]
     return {path: label for path, label in labels.items() if path not in contradictory}, left_out
 

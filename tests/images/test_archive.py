@@ -67,6 +67,54 @@ def test_links_are_refused(tmp_path):
             archive.open_source(path)
 
 
+@pytest.mark.parametrize("cache", [".dvc/cache/files/md5", "elsewhere/shared-cache"])  # of DVC 3, and of DVC 2
+def test_dvcs_own_links_are_followed(tmp_path, cache):
+    stored = tmp_path / cache / "0c" / "c175b9c0f1b6a831c399e269772661"
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"a")
+    (tmp_path / "images" / "cats").mkdir(parents=True)
+    link = tmp_path / "images" / "cats" / "1.jpg"
+    link.symlink_to(stored)
+    (tmp_path / "link").symlink_to("images")
+    for path in (tmp_path / "images", tmp_path / "link"):
+        with archive.open_source(path) as source:
+            assert source.names() == ["cats/1.jpg"]
+            assert source.read("cats/1.jpg") == source.head("cats/1.jpg") == b"a"
+    stored.unlink()
+    with pytest.raises(UserError, match=r"'cats/1\.jpg' is a link of DVC's to what is not in its cache: run `dvc"):
+        archive.open_source(tmp_path / "images")
+
+
+def test_a_folder_that_dvc_keeps_as_links_is_read(project):
+    """`cache.type: symlink` is what DVC advises for large data."""
+    project.run("git", "init", "-q")
+    project.dvc("config", "cache.type", "symlink")
+    project.dvc("add", "-q", "data/my_images")
+    link = project.path / "data/my_images/red/00.png"
+    assert link.is_symlink()
+    project.run("python", "-m", "headstart.params")
+    with archive.open_source(project.path / "data/my_images") as source:
+        assert len(source.names()) == 32
+        assert source.read("red/00.png") == link.read_bytes()
+    link.resolve().unlink()
+    done = project.run("python", "-m", "headstart.params", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: dataset.path: data/my_images/red/00.png is a link to ")
+    assert "where nothing is: `dvc pull` brings back" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_head_of_a_file_is_its_first_bytes(tmp_path):
+    files = {"long": bytes(range(256)) * 4, "short": b"x", "none": b""}
+    (tmp_path / "folder").mkdir()
+    for name, data in files.items():
+        (tmp_path / "folder" / name).write_bytes(data)
+    for path in (tmp_path / "folder", zip_of(tmp_path / "files.zip", files)):
+        with archive.open_source(path) as source:
+            assert {name: source.head(name) for name in files} == {
+                name: data[: archive.HEAD] for name, data in files.items()
+            }
+
+
 def test_a_link_to_the_source_itself_is_followed(tmp_path):
     (tmp_path / "link.zip").symlink_to(zip_of(tmp_path / "real.zip", {"a/1.jpg": b"x"}))
     with archive.open_source(tmp_path / "link.zip") as source:

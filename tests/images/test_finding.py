@@ -1,0 +1,60 @@
+import io
+
+import pytest
+from PIL import Image
+
+from headstart.images import finding
+from headstart.images.archive import open_source
+
+
+def encoded(kind, **options):
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, kind, **options)
+    return file.getvalue()
+
+
+def not_looked_at(path):
+    raise AssertionError("a file whose ending says what it is was opened")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_image"),
+    [
+        ("a/1.jpg", True),
+        ("1.JPeG", True),
+        ("cat.1.webp", True),
+        ("IMG_0001.HEIC", True),
+        ("a.jpg/1.txt", False),
+        ("1.jpg.part", False),
+    ],
+)
+def test_an_image_is_known_by_the_ending_of_its_name(path, is_image):
+    assert finding.is_image(path, not_looked_at) is is_image
+    assert is_image or finding.why_not(path) == "not the file name of an image"
+
+
+@pytest.mark.parametrize("path", ["a/n3", "jpg", "a.jpg/1", "scan.0001", "1.2.840.113619.55", "x.dat", "X.BIN"])
+def test_where_the_ending_says_nothing_the_content_does(path):
+    kinds = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM"]
+    assert all(finding.is_image(path, lambda path, kind=kind: encoded(kind)[:132]) for kind in kinds)
+    for content in (
+        b"",
+        b"P",
+        b"# Read me: how these images were taken",
+        bytes(132),
+        b"%PDF-1.7 ....",
+        b"PK\3\4........",
+    ):
+        assert not finding.is_image(path, lambda path, content=content: content)
+    assert finding.why_not(path).startswith("no ending in its name")
+
+
+def test_the_images_of_a_source(tmp_path):
+    files = {"a/1.png": b"", "a/n1": encoded("JPEG"), "a/README": b"how they were taken", "b.csv": b"", "a/2": b""}
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "a/no access").write_bytes(encoded("PNG"))
+    with open_source(tmp_path) as source:
+        (tmp_path / "a/no access").unlink()
+        assert finding.images(source) == {"a/1.png", "a/n1"}
