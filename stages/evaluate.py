@@ -5,13 +5,16 @@ metrics/result.png (the result in one picture), metrics/plots/ (the data of its 
 metrics/galleries/ (images that the classifier got wrong, and right).
 """
 
+from functools import partial
+
 import numpy as np
 
 from headstart.artifacts import features, manifest, models, predictions, results
 from headstart.base import checkpoint, errors, params, progress
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import decision, file, inference, joining
-from headstart.evaluation import charts, galleries, scores
+from headstart.evaluation import charts, curves, figures, galleries, scores
+from headstart.evaluation.lettering import Lettering
 from headstart.images import archive, decoding
 
 BATCH = 32
@@ -35,15 +38,30 @@ def by_classifier(source: archive.Source, paths: list[str]) -> dict[str, np.ndar
     return dict(zip(names, answers.swapaxes(0, 1), strict=True))
 
 
-def measure(answers: predictions.Predictions) -> results.Results:
+def measure(answers: predictions.Predictions, ranking: dict[str, curves.Curves]) -> results.Results:
     """The scores of each model, and McNemar's test of each with the one before it."""
-    labels, predicted = answers.labels, answers.predicted
+    labels, predicted, classes = answers.labels, answers.predicted, answers.classes
     pairs = {name: pair for name, pair in results.COMPARISONS.items() if predicted.keys() >= set(pair)}
     return results.Results(
         len(labels),
-        {name: scores.score(labels, values, answers.classes) for name, values in answers.probabilities.items()},
+        {name: scores.score(labels, answers.probabilities[name], classes, ranking[name]) for name in predicted},
         {name: scores.mcnemar(labels, {model: predicted[model] for model in pair}) for name, pair in pairs.items()},
     )
+
+
+def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], positive: int, read: galleries.Pixels):
+    """Draw the pictures of a result that is written, and write the data of `dvc plots`."""
+    classes, labels, delivered = answers.classes, answers.labels, list(ranking)[-1]
+    for name, model in (("head", "head"), ("classifier", delivered)):
+        charts.data(results.PLOTS, labels, answers.predicted[model], ranking[model], classes, name)
+    shown = {results.MODELS[name]: curve for name, curve in ranking.items()}
+    result = partial(charts.result, labels=labels, predicted=answers.predicted[delivered], curves=shown)
+    figures.attempt(results.PICTURE, partial(result, classes=classes, positive=positive))
+    for path, gallery in ((results.WRONG, galleries.wrong), (results.RIGHT, galleries.right)):
+        images = {"labels": labels, "probabilities": answers.probabilities[delivered], "read": read}
+        figures.attempt(path, partial(gallery, classes=classes, **images))
+    if note := Lettering(classes).note():
+        print(note)
 
 
 def main() -> None:
@@ -52,6 +70,7 @@ def main() -> None:
     deterministic(settings.seed)
     images = manifest.read()
     classes, rows = images.classes, images.rows("test")
+    positive = curves.positive_class(classes, settings.dataset.positive)
     labels, paths = images.labels[rows], [images.paths[row] for row in rows]
     head = models.load_head()
     with archive.open_source(settings.dataset.path) as source:
@@ -59,19 +78,10 @@ def main() -> None:
         predicted = {name: decision.predicted(values) for name, values in probabilities.items()}
         answers = predictions.Predictions(classes, paths, labels, predicted, probabilities)
         predictions.write(answers)
-        measured = measure(answers)
-        results.write(measured)
-
-        def picture(i: int) -> np.ndarray:
-            return decoding.decode(source.read(paths[i]))
-
+        ranking = {name: curves.of(labels, values, positive) for name, values in probabilities.items()}
+        results.write(measure(answers, ranking))
         # What counts is written: from here on it is shown.
-        delivered = probabilities[measured.delivered]
-        charts.data(results.PLOTS, labels, {"head": probabilities["head"], "classifier": delivered}, classes)
-        shown = {results.MODELS[name]: values for name, values in probabilities.items()}
-        charts.result(results.PICTURE, labels, shown, classes)
-        galleries.wrong(results.WRONG, labels, delivered, classes, picture)
-        galleries.right(results.RIGHT, labels, delivered, classes, picture)
+        show(answers, ranking, positive, lambda i: decoding.decode(source.read(paths[i])))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ SMALL = {
     "dataset.path": "data/my_images",
     "dataset.labels": "folders",
     "dataset.classes": None,
+    "dataset.positive": None,
     "dataset.table": {"file": "a.csv", "delimiter": ",", "header": False, "image": 0, "label": 1, "values": None},
     "dataset.group": None,
     "split.train": None,

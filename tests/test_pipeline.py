@@ -23,6 +23,7 @@ PARAMETERS = [
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),
     ("dataset.classes", ["red", "blue"], "split"),
+    ("dataset.positive", "blue", "evaluate"),
     ("dataset.table.file", "b.csv", "split"),
     ("dataset.table.delimiter", "whitespace", "split"),
     ("dataset.table.header", True, "split"),

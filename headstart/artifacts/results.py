@@ -1,4 +1,8 @@
-"""metrics/test.json, the scores of each model on the test images, and where the pictures of the same result lie."""
+"""metrics/test.json, the scores of each model on the test images, and where the pictures of the same result lie.
+
+The numbers of each class are lists there, one line a class: DVC, whose metrics are the numbers in dictionaries, would
+otherwise print hundreds of lines of them.
+"""
 
 import json
 from dataclasses import dataclass
@@ -39,7 +43,8 @@ class Results:
     """What `evaluate` measured.
 
     `images`: how many test images; `scores`: of each model by its name, in the order of `MODELS`, as
-    `evaluation.scores.score` returns them; `mcnemar`: of each comparison in `COMPARISONS` whose models were scored, as
+    `evaluation.scores.score` returns them (in what DVC hands on of an experiment, without the lists, which are
+    per_class and confusion_matrix); `mcnemar`: of each comparison in `COMPARISONS` whose models were scored, as
     `evaluation.scores.mcnemar` returns it.
     """
 
@@ -55,8 +60,9 @@ class Results:
 
 def write(results: Results, project: Path = Path()) -> None:
     """Write metrics/test.json in the folder `project`, whole or not at all."""
-    content = {**results.scores, "mcnemar": results.mcnemar, "images": results.images}
-    files.write_text(project / TEST, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    scores = {model: _listed(score) for model, score in results.scores.items()}
+    content = {"images": results.images, **scores, "mcnemar": results.mcnemar}
+    files.write_text(project / TEST, _json(content) + "\n")
 
 
 def read(project: Path = Path()) -> Results:
@@ -77,7 +83,7 @@ def parse(content: Any) -> Results:
     Raises ValueError where the stage evaluate, as it is now, would not have written it.
     """
     try:
-        scores = {name: content[name] for name in MODELS if name in content}
+        scores = {name: _by_name(content[name]) for name in MODELS if name in content}
         if "only_head" in content["mcnemar"]:
             raise ValueError(f"{TEST} has the form of an earlier version of Headstart")
         compared = {name: content["mcnemar"][name] for name, pair in COMPARISONS.items() if scores.keys() >= set(pair)}
@@ -85,8 +91,37 @@ def parse(content: Any) -> Results:
         if "head" not in scores:
             missing.append("head")
         images = content["images"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{TEST} is not what the stage evaluate writes ({error!r})") from None
     if missing:
         raise ValueError(f"{TEST} is not what the stage evaluate writes (it lacks {', '.join(missing)})")
     return Results(images, scores, compared)
+
+
+def _listed(score: dict[str, Any]) -> dict[str, Any]:
+    if "per_class" not in score:
+        return score
+    return score | {"per_class": [{"class": name, **numbers} for name, numbers in score["per_class"].items()]}
+
+
+def _by_name(score: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(score.get("per_class"), list):
+        return score
+    return score | {
+        "per_class": {
+            entry["class"]: {key: value for key, value in entry.items() if key != "class"}
+            for entry in score["per_class"]
+        }
+    }
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """JSON with a line for each entry of a dictionary or a list, but an entry of a list in one line as a whole."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        entries = [f"{json.dumps(key, ensure_ascii=False)}: {_json(entry, inner)}" for key, entry in value.items()]
+        return "{\n" + ",\n".join(inner + entry for entry in entries) + "\n" + indent + "}"
+    if isinstance(value, list) and value:
+        entries = [json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in value]
+        return "[\n" + ",\n".join(inner + entry for entry in entries) + "\n" + indent + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

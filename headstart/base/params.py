@@ -145,10 +145,22 @@ class Dataset(_Section):
         description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), table (a list in the source)"
     )
     classes: Classes | None = Field(description="their order: class 0, class 1, …; null is alphabetical")
+    positive: Text | None = Field(
+        description="of two classes, the one that ROC and precision-recall curves are of; null: the last one"
+    )
     table: Table | None = Field(description="read where labels is table, and where group is a column")
     group: Group | None = Field(
         description="which images belong together, and never lie in two splits; null: each alone"
     )
+
+    @field_validator("positive")
+    @classmethod
+    def _is_one_of_two(cls, value: str | None, info: ValidationInfo) -> str | None:
+        classes = info.data.get("classes")
+        if value is not None and classes is not None and (len(classes) > 2 or value not in classes):
+            names = "null where dataset.classes names more than two" if len(classes) > 2 else f"{' or '.join(classes)}"
+            raise PydanticCustomError("explained", "{names}", {"names": names})
+        return value
 
     @field_validator("table")
     @classmethod

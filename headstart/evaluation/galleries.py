@@ -9,9 +9,10 @@ from PIL import Image
 from headstart.base import wording
 from headstart.classifier import decision
 from headstart.evaluation import figures
+from headstart.evaluation.lettering import LEFT, Lettering
 
 SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title
-LONGEST = 13  # characters of a class name
+LONGEST = 13  # columns of a class name
 Pixels = Callable[[int], np.ndarray]
 
 
@@ -25,7 +26,8 @@ def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
         labels: (n,) int, the true classes as indices into `classes`.
         probabilities: (n, k) float.
         classes: the k names; long ones are shortened in the picture.
-        read: returns image i, i from 0 to n - 1, as uint8 (height, width, 3); called only for the images drawn.
+        read: returns image i, i from 0 to n - 1, as uint8 (height, width, 3); called only for the images drawn. Where
+            it raises an exception, since the image has gone in the meantime, a grey square is drawn.
     """
     guesses = decision.predicted(probabilities)
     missed = np.flatnonzero(guesses != labels)
@@ -46,40 +48,48 @@ def right(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
 
 
 def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) -> None:
+    lettering = Lettering(classes)
+    names = [wording.label(name, LONGEST) for name in lettering.shown]
     rows = max(1, -(-len(chosen) // columns))
     width = columns * (SIDE + GAP) + GAP
     height = HEADING + rows * (WORDS + SIDE + GAP)
-    figure = figures.empty(width, height, layout=None)
-    # One set of axes in inches from the upper left corner: a hundred of their own would take a hundred times as long.
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    axes.text(GAP, HEADING / 2, heading, fontsize=13, weight="bold", va="center", parse_math=False)
-    legend = {"fontsize": 8, "color": "gray", "va": "center", "ha": "right"}
-    axes.text(width - GAP, HEADING / 2, "above: the label, below: what was predicted", **legend)
-    if not len(chosen):
-        axes.text(width / 2, HEADING + (height - HEADING) / 2, "none", fontsize=16, color="gray", ha="center")
-    guesses = decision.predicted(probabilities)
-    for cell, i in enumerate(chosen):
-        left = GAP + cell % columns * (SIDE + GAP)
-        top = HEADING + cell // columns * (WORDS + SIDE + GAP)
-        guess = f"{_short(classes[guesses[i]])} {probabilities[i, guesses[i]]:.2f}"
-        words = {"fontsize": 8, "va": "center", "parse_math": False}
-        axes.text(left, top + 0.1, _short(classes[labels[i]]), color="blue", **words)
-        axes.text(left, top + 0.29, guess, color="red" if guesses[i] != labels[i] else "green", **words)
-        thumbnail, wide, high = _thumbnail(read(int(i)))
-        x, y = left + (SIDE - wide) / 2, top + WORDS + (SIDE - high) / 2
-        axes.imshow(thumbnail, extent=(x, x + wide, y + high, y), aspect="auto")
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    figures.save(figure, path)
+    with lettering.used():
+        figure = figures.empty(width, height, layout=None)
+        # One set of axes in inches from the upper left corner: a hundred of their own would take a hundred times as
+        # long.
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.axis("off")
+        axes.text(GAP, HEADING / 2, heading, fontsize=13, weight="bold", va="center")
+        thumbnails = [_thumbnail(read, int(i)) for i in chosen]
+        legend = "above: the label, below: what was predicted"
+        if None in thumbnails:
+            legend += "; grey: can no longer be read"
+        style = {"fontsize": 8, "color": "gray", "va": "center", "ha": "right"}
+        axes.text(width - GAP, HEADING / 2, legend, **style)
+        if not len(chosen):
+            axes.text(width / 2, HEADING + (height - HEADING) / 2, "none", fontsize=16, color="gray", ha="center")
+        guesses = decision.predicted(probabilities)
+        for cell, i in enumerate(chosen):
+            left = GAP + cell % columns * (SIDE + GAP)
+            top = HEADING + cell // columns * (WORDS + SIDE + GAP)
+            words = {"fontsize": 8, "va": "center"}
+            axes.text(left, top + 0.1, names[labels[i]], color="blue", **words)
+            guess = f"{LEFT}{names[guesses[i]]} {LEFT}{probabilities[i, guesses[i]]:.2f}"
+            axes.text(left, top + 0.29, guess, color="red" if guesses[i] != labels[i] else "green", **words)
+            thumbnail = thumbnails[cell] or Image.new("RGB", 2 * (round(SIDE * figures.DPI),), "lightgray")
+            wide, high = (length / figures.DPI for length in thumbnail.size)
+            x, y = left + (SIDE - wide) / 2, top + WORDS + (SIDE - high) / 2
+            axes.imshow(thumbnail, extent=(x, x + wide, y + high, y), aspect="auto")
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        figures.save(figure, path)
 
 
-def _thumbnail(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
-    image = Image.fromarray(pixels)
+def _thumbnail(read: Pixels, i: int) -> Image.Image | None:
+    """The image, small; None where it cannot be read."""
+    try:
+        image = Image.fromarray(read(i))
+    except Exception:  # of whatever kind: it costs this image, not the others
+        return None
     scale = round(SIDE * figures.DPI) / max(image.size)
     # Of a strip of 4000 x 6 pixels a row has to be left.
-    image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
-    return np.asarray(image), image.width / figures.DPI, image.height / figures.DPI
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)

@@ -1,69 +1,79 @@
 """How good are predictions: the numbers that `evaluate` reports. Every number is rounded to 6 decimals."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    log_loss,
-    precision_recall_curve,
-    precision_recall_fscore_support,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from headstart.classifier import decision
 from headstart.classifier.decision import SMALLEST
+from headstart.evaluation import curves
+from headstart.evaluation.curves import Curves, number
 
 
-def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict:
-    """The scores of one model on one set of images, ready for JSON.
+def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], ranking: Curves | None = None) -> dict:
+    """The scores of one model on one set of images, ready for JSON; those that rare classes weigh in come first.
 
     Args:
         labels: (n,) int, the true classes as indices into `classes`; n is at least 1.
         probabilities: (n, k) float, rows that sum to 1.
-        classes: the k names. Of two, class 1 is the positive one.
+        classes: the k names.
+        ranking: what `curves.of` returns for them; default: that of two classes' second.
 
     Returns:
-        images (n), accuracy with its 95 % Wilson interval (accuracy_low, accuracy_high; Wilson, JASA 22, 1927),
-        loss (mean cross-entropy in nats), roc_auc and average_precision (of class 1; of more than two classes the
-        mean over each class against the rest), per_class (name: precision, recall, f1, images) and
-        confusion_matrix (k rows of k counts: row true, column predicted). What is not defined, such as
-        the ROC AUC where no image is of a class, is None.
+        balanced_accuracy and macro_f1 (the means of the classes' recall and F1, of those that have images),
+        accuracy with its 95 % Wilson interval (accuracy_low, accuracy_high; Wilson, JASA 22, 1927),
+        loss (mean cross-entropy in nats), roc_auc and average_precision (as in `Curves`), images (n),
+        per_class (name: images, predicted (how often it is), recall, precision, f1, average_precision against the
+        rest) and confusion_matrix (k rows of k counts: row true, column predicted). What is not defined, such as
+        the ROC AUC where all images are of one class, is None.
     """
     guesses = decision.predicted(probabilities)
+    ranking = ranking or curves.of(labels, probabilities)
     right = binomtest(int((guesses == labels).sum()), len(labels))
     interval = right.proportion_ci(confidence_level=0.95, method="wilson")
     indices = np.arange(len(classes))
     clipped = np.clip(probabilities.astype("float64"), SMALLEST, 1 - SMALLEST)
     clipped /= clipped.sum(axis=1, keepdims=True)
-    truth, values = _against_rest(labels, probabilities)
-    ranked = set(labels.tolist()) == set(indices.tolist())
+    matrix = confusion_matrix(labels, guesses, labels=indices)
+    by_class = per_class(labels, guesses, ranking.by_class)
+    tested = [entry for entry in by_class if entry["images"]]
+    return {
+        "balanced_accuracy": number(np.mean([entry["recall"] for entry in tested])),
+        "macro_f1": number(np.mean([entry["f1"] for entry in tested])),
+        "accuracy": number(right.statistic),
+        "accuracy_low": number(interval.low),
+        "accuracy_high": number(interval.high),
+        "loss": number(log_loss(labels, clipped, labels=indices)),
+        "roc_auc": ranking.roc_auc,
+        "average_precision": ranking.average_precision,
+        "images": len(labels),
+        "per_class": dict(zip(classes, by_class, strict=True)),
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def per_class(labels: np.ndarray, guesses: np.ndarray, averages: Sequence[float | None]) -> list[dict]:
+    """The numbers of each class, as `score` has them by name.
+
+    labels, guesses: (n,) int, true and predicted; averages: the average precision of each of the k classes.
+    """
+    indices = np.arange(len(averages))
     precision, recall, f1, images = precision_recall_fscore_support(
         labels, guesses, labels=indices, zero_division=np.nan
     )
-    return {
-        "images": len(labels),
-        "accuracy": _number(right.statistic),
-        "accuracy_low": _number(interval.low),
-        "accuracy_high": _number(interval.high),
-        "loss": _number(log_loss(labels, clipped, labels=indices)),
-        "roc_auc": _number(roc_auc_score(truth, values)) if ranked else None,
-        "average_precision": _number(average_precision_score(truth, values)) if ranked else None,
-        "per_class": {
-            name: {
-                "precision": _number(precision[i]),
-                "recall": _number(recall[i]) if images[i] else None,
-                "f1": _number(f1[i]) if images[i] else None,
-                "images": int(images[i]),
-            }
-            for i, name in enumerate(classes)
-        },
-        "confusion_matrix": confusion_matrix(labels, guesses, labels=indices).tolist(),
-    }
+    return [
+        {
+            "images": int(images[i]),
+            "predicted": int((guesses == i).sum()),
+            "recall": number(recall[i]) if images[i] else None,
+            "precision": number(precision[i]),
+            "f1": number(f1[i]) if images[i] else None,
+            "average_precision": averages[i],
+        }
+        for i in indices
+    ]
 
 
 def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray]) -> dict:
@@ -85,42 +95,5 @@ def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray]) -> dict:
         f"only_{name_b}": only_b,
         "both": int((a & b).sum()),
         "neither": int((~a & ~b).sum()),
-        "p": _number(binomtest(only_a, differ).pvalue) if differ else 1.0,
+        "p": number(binomtest(only_a, differ).pvalue) if differ else 1.0,
     }
-
-
-def roc(labels: np.ndarray, probabilities: np.ndarray, points: int = 500) -> list[tuple[float, float]]:
-    """At most `points` points (false positive rate, true positive rate) of the ROC curve.
-
-    It is the curve of class 1; of more than two classes, of all pairs of image and class together (micro-average).
-    Empty where the images are all of one class.
-    """
-    truth, values = _against_rest(labels, probabilities)
-    if truth.min() == truth.max():
-        return []
-    false_positive_rate, true_positive_rate, _ = roc_curve(truth.ravel(), values.ravel())
-    return _thinned(false_positive_rate, true_positive_rate, points)
-
-
-def precision_recall(labels: np.ndarray, probabilities: np.ndarray, points: int = 500) -> list[tuple[float, float]]:
-    """At most `points` points (recall, precision) of the precision-recall curve; classes as in `roc`."""
-    truth, values = _against_rest(labels, probabilities)
-    if truth.min() == truth.max():
-        return []
-    precision, recall, _ = precision_recall_curve(truth.ravel(), values.ravel())
-    return _thinned(recall[::-1], precision[::-1], points)
-
-
-def _against_rest(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if probabilities.shape[1] == 2:
-        return labels, probabilities[:, 1]
-    return np.eye(probabilities.shape[1], dtype="int64")[labels], probabilities
-
-
-def _thinned(x: np.ndarray, y: np.ndarray, points: int) -> list[tuple[float, float]]:
-    keep = np.unique(np.linspace(0, len(x) - 1, min(points, len(x))).round().astype(int))
-    return [(_number(x[i]), _number(y[i])) for i in keep]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 6)

@@ -26,6 +26,16 @@ def test_what_is_written_is_read_and_the_last_model_is_delivered(tmp_path):
     assert content["mcnemar"] == {"fine_tuning": FINE_TUNING, "averaging": AVERAGING}
 
 
+def test_the_numbers_of_classes_are_lists_which_dvc_leaves_out_of_its_metrics(tmp_path):
+    by_class = {name: {"images": 2, "recall": None} for name in ("划痕", 'e "f"')}
+    score = SCORE | {"per_class": by_class, "confusion_matrix": [[1, 1], [0, 2]]}
+    results.write(results.Results(4, {"head": score}, {}), tmp_path)
+    assert results.read(tmp_path).scores["head"] == score
+    text = (tmp_path / results.TEST).read_text(encoding="utf-8")
+    assert json.loads(text)["head"]["per_class"][0] == {"class": "划痕", "images": 2, "recall": None}
+    assert '      {"class": "划痕", "images": 2, "recall": null},\n' in text and "      [1, 1],\n" in text
+
+
 def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         results.write(results.Results(1, {"head": SCORE | {"loss": float("nan")}}, {}), tmp_path)

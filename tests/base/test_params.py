@@ -155,6 +155,8 @@ WRONG = [
     ("dataset.classes", ["cats", "cats"], f'dataset.classes: got ["cats", "cats"]; takes {CLASSES}'),
     ("dataset.classes", [0, 1], f"dataset.classes: got [0, 1]; takes {CLASSES}"),
     ("dataset.classes", "cats", f'dataset.classes: got "cats"; takes {CLASSES}'),
+    ("dataset.positive", "defect", 'dataset.positive: got "defect"; takes functional or defective'),
+    ("dataset.positive", 1, "dataset.positive: got 1; takes a text or null"),
     ("dataset.table", None, "dataset.table: got null; takes file, delimiter, header, image, label, values where"),
 ]
 
@@ -382,7 +384,8 @@ def json_sees_it(value) -> bool:
     """JSON schema has no bounds for not-a-number; 2.0 is a whole number to it, and every key of a mapping a text."""
     if isinstance(value, float):
         return math.isfinite(value) and value != int(value)
-    return value != {0.5: "cats"}
+    # Nor does it see what another parameter holds, such as the classes' names.
+    return value not in ({0.5: "cats"}, "defect")
 
 
 WRONG_IN_JSON = [(name, value) for name, value, _ in WRONG if name != 7 and json_sees_it(value)]

@@ -94,3 +94,21 @@ def test_strips_and_single_pixels_are_shown(tmp_path):
     )
     assert shown == [0, 1, 2, 3]
     assert has_colour(pixels, magenta)
+
+
+def test_an_image_that_has_gone_is_grey_and_the_others_are_shown(tmp_path):
+    magenta = np.array([255, 0, 255], dtype="uint8")
+
+    def gone(i):
+        if i == 0:
+            raise FileNotFoundError("gone")
+        return np.broadcast_to(magenta, (10, 10, 3))
+
+    _, pixels, _ = drawn(galleries.right, tmp_path, [0, 0], two(0.1, 0.1), read=gone)
+    assert has_colour(pixels, magenta) and has_colour(pixels, (211, 211, 211))
+
+
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, recwarn):
+    names = ["划痕\n\0", "خدش" * 100]
+    shown, *_ = drawn(galleries.wrong, tmp_path, [0, 1], two(0.9, 0.2), classes=names)
+    assert shown == [0, 1] and not recwarn.list

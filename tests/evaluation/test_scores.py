@@ -22,11 +22,16 @@ def test_two_classes_against_numbers_worked_out_by_hand():
     assert result["roc_auc"] == pytest.approx(5 / 6, abs=1e-6)  # of 6 pairs one is in the wrong order
     assert result["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3, abs=1e-6)
     assert result["per_class"]["dogs"] == {
-        "precision": pytest.approx(2 / 3, abs=1e-6),
-        "recall": pytest.approx(2 / 3, abs=1e-6),
-        "f1": pytest.approx(2 / 3, abs=1e-6),
         "images": 3,
+        "predicted": 3,
+        "recall": pytest.approx(2 / 3, abs=1e-6),
+        "precision": pytest.approx(2 / 3, abs=1e-6),
+        "f1": pytest.approx(2 / 3, abs=1e-6),
+        "average_precision": result["average_precision"],
     }
+    assert result["balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-6)
+    assert result["macro_f1"] == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-6)
+    assert list(result)[:2] == ["balanced_accuracy", "macro_f1"], "what rare classes weigh in leads"
 
 
 def test_the_interval_is_wilsons():
@@ -49,7 +54,10 @@ def test_three_classes():
     result = scores.score(labels, probabilities, ["a", "b", "c"])
     assert result["accuracy"] == 0.75
     assert result["roc_auc"] == 1.0
-    assert result["per_class"]["b"] == {"precision": None, "recall": 0.0, "f1": 0.0, "images": 1}
+    assert result["balanced_accuracy"] == pytest.approx(2 / 3, abs=1e-6)
+    b = result["per_class"]["b"]
+    assert (b["images"], b["predicted"], b["recall"], b["precision"], b["f1"]) == (1, 0, 0.0, None, 0.0)
+    assert b["average_precision"] == 1.0, "it is never predicted, but ranks first"
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -58,7 +66,9 @@ def test_what_is_not_defined_is_null_and_never_nan(k):
     result = scores.score(np.zeros(4, int), probabilities, list("abc"[:k]))
     assert result["roc_auc"] is None
     assert result["average_precision"] is None
-    assert result["per_class"]["b"] == {"precision": None, "recall": None, "f1": None, "images": 0}
+    nothing = dict.fromkeys(("recall", "precision", "f1", "average_precision"))
+    assert result["per_class"]["b"] == {"images": 0, "predicted": 0} | nothing
+    assert result["balanced_accuracy"] == result["macro_f1"] == 1.0, "of the classes that have images"
     json.dumps(result, allow_nan=False)
 
 
@@ -83,22 +93,17 @@ def test_mcnemar_of_a_model_with_itself():
     assert scores.mcnemar(np.array([0, 0, 1]), {"a": same, "b": same})["p"] == 1.0
 
 
-def test_curves_start_and_end_where_they_must_and_stay_short():
-    generator = np.random.default_rng(1)
-    labels = generator.integers(0, 2, 3000)
-    probabilities = two(*np.clip(generator.normal(0.3 + 0.4 * labels, 0.3), 0, 1))
-    curve = scores.roc(labels, probabilities)
-    assert curve[0] == (0.0, 0.0)
-    assert curve[-1] == (1.0, 1.0)
-    assert 100 < len(curve) <= 500
-    curve = scores.precision_recall(labels, probabilities)
-    assert curve[0] == (0.0, 1.0)
-    assert curve[-1] == (1.0, pytest.approx(labels.mean(), abs=1e-6))
-    assert len(curve) <= 500
+def test_a_class_without_test_images_has_no_score_and_costs_the_others_none():
+    labels, probabilities = np.array([0, 1, 0, 1]), np.eye(3)[[0, 1, 0, 0]] * 0.8 + 0.05
+    result = scores.score(labels, probabilities, ["a", "b", "c"])
+    assert result["balanced_accuracy"] == 0.75
+    assert result["roc_auc"] == 0.75 and result["average_precision"] is not None
+    assert result["per_class"]["c"]["recall"] is None
 
 
-def test_curves_of_three_classes_and_of_one_class_only():
-    labels, probabilities = np.array([0, 1, 2]), np.eye(3)
-    assert scores.roc(labels, probabilities)[-1] == (1.0, 1.0)
-    assert scores.precision_recall(labels, probabilities)[-1][0] == 1.0
-    assert scores.roc(np.zeros(3, int), two(0.1, 0.2, 0.3)) == []
+def test_a_rare_class_that_is_never_predicted_shows_in_all_but_the_accuracy():
+    labels = np.array([0] * 98 + [1] * 2)
+    result = scores.score(labels, two(*np.linspace(0.1, 0.3, 100)[::-1]), ["good", "bad"])
+    assert result["accuracy"] == 0.98
+    assert (result["balanced_accuracy"], result["per_class"]["bad"]["predicted"]) == (0.5, 0)
+    assert result["macro_f1"] < 0.5 and result["average_precision"] < 0.05

@@ -47,8 +47,9 @@ def project(classes, colours, mistake, axes=()):
     test image has a little of another colour. The head goes by features that are the colour of the whole image, but
     wrong for image `mistake` of the test split, and for every image that is not in it.
     """
-    Path("params.yaml").write_text((ROOT / "params.yaml").read_text().replace("data/raw/elpv-dataset.zip", "photos"))
-    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [dataset.path, seed]\n")
+    settings = (ROOT / "params.yaml").read_text().replace("data/raw/elpv-dataset.zip", "photos")
+    Path("params.yaml").write_text(settings.replace("[functional, defective]", "null"))
+    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [dataset, seed]\n")
     rng, paths, means = np.random.default_rng(1), [], []
     for label, name in enumerate(classes):
         for i in range(12):
@@ -181,15 +182,51 @@ def test_twice_gives_the_same_bytes():
     assert written() == first
 
 
-def test_the_numbers_are_written_before_a_picture_can_fail(monkeypatch):
-    def fail(*_):
-        raise ZeroDivisionError
+@pytest.mark.parametrize("module", ["charts.result", "galleries.wrong", "galleries.right"])
+def test_a_picture_that_fails_costs_no_run_and_no_other_picture(monkeypatch, capsys, module):
+    def fail(*_, **__):
+        raise ZeroDivisionError("a picture")
 
     two()
-    monkeypatch.setattr(evaluate.charts, "data", fail)
-    with pytest.raises(ZeroDivisionError):
-        evaluate.main()
+    monkeypatch.setattr(f"headstart.evaluation.{module}", fail)
+    evaluate.main()
     assert results.read().images == len(predicted().paths) == 12
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "could not be drawn" in line]
+    assert "ZeroDivisionError: a picture" in line
+    sizes = []
+    for path in (results.WRONG, results.RIGHT, results.PICTURE):
+        with Image.open(path) as picture:
+            sizes.append(picture.size)
+    assert sizes.count((800, 60)) == 1
+
+
+def test_an_image_that_goes_between_predicting_and_drawing(monkeypatch):
+    two()
+    write = results.write
+    monkeypatch.setattr(results, "write", lambda measured: (write(measured), Path("photos/red/09.png").unlink()))
+    evaluate.main()
+    with Image.open(results.RIGHT) as picture:
+        colours = picture.convert("RGB").getcolors(1 << 20)
+    assert (211, 211, 211) in [colour for _, colour in colours]
+
+
+def test_the_positive_class_is_that_of_the_curves_and_changes_nothing_else():
+    two()
+    evaluate.main()
+    before, predictions_before = results.read().scores["head"], predictions.PREDICTIONS.read_bytes()
+    picture_before = results.PICTURE.read_bytes()
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("positive: null", "positive: blue"))
+    evaluate.main()
+    after = results.read().scores["head"]
+    assert {name for name in before if before[name] != after[name]} <= {"average_precision"}
+    assert results.PICTURE.read_bytes() != picture_before, "it says whose curve it is"
+    assert after["average_precision"] == after["per_class"]["blue"]["average_precision"]
+    assert before["average_precision"] == before["per_class"]["red"]["average_precision"]
+    assert predictions.PREDICTIONS.read_bytes() == predictions_before
+    Path("params.yaml").write_text(text.replace("positive: null", "positive: blu"))
+    with pytest.raises(UserError, match=r"dataset\.positive: got blu; did you mean blue\?"):
+        evaluate.main()
 
 
 def test_finished_work_of_earlier_stages_goes_and_unfinished_work_stays():
@@ -203,7 +240,7 @@ def test_finished_work_of_earlier_stages_goes_and_unfinished_work_stays():
 
 def test_only_declared_parameters_are_touched():
     two()
-    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [seed]\n")
+    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [seed, dataset.positive]\n")
     with pytest.raises(params.UndeclaredParameter, match=r"dataset"):
         evaluate.main()
 

@@ -1,0 +1,115 @@
+"""ROC and precision-recall curves, and the areas below them: each number is of the curve beside it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import auc, precision_recall_curve, roc_curve
+
+from headstart.base import wording
+from headstart.base.errors import UserError
+
+POINTS = 500  # of a curve, at most
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a model's ranking of the images is worth.
+
+    Of two classes the curves and areas are of the positive one; of more, the mean over each class against the rest,
+    of those that have test images (macro-average).
+
+    roc: points (false positive rate, true positive rate); precision_recall: points (recall, precision); both empty,
+    and roc_auc and average_precision None, where the images are all of one class. by_class: the average precision of
+    each of the k classes, None where it has no test image or all of them.
+    """
+
+    roc: Points
+    precision_recall: Points
+    roc_auc: float | None
+    average_precision: float | None
+    by_class: list[float | None]
+
+
+def positive_class(classes: Sequence[str], name: str | None) -> int:
+    """The index of the class whose curves are drawn: that of the name; where it is None, the last one's.
+
+    Raises UserError for a name that is not one of two classes.
+    """
+    if name is None:
+        return len(classes) - 1
+    if len(classes) > 2:
+        raise UserError(
+            f"dataset.positive: got {name}, but there are {len(classes)} classes, of which none is the positive one; "
+            "takes null here"
+        )
+    if name not in classes:
+        hint = wording.did_you_mean(name, classes)
+        raise UserError(f"dataset.positive: got {name}; {hint}takes {' or '.join(classes)}, or null ({classes[-1]})")
+    return list(classes).index(name)
+
+
+def of(labels: np.ndarray, probabilities: np.ndarray, positive: int = 1) -> Curves:
+    """The curves of one model.
+
+    Args:
+        labels: (n,) int, the true classes.
+        probabilities: (n, k) float.
+        positive: of two classes the positive one's index; of more it has no meaning.
+    """
+    k = probabilities.shape[1]
+    shares = [(labels == index).mean() for index in range(k)]
+    ranked = [index for index in range(k) if 0 < shares[index] < 1]
+    roc = {index: roc_curve(labels == index, probabilities[:, index])[:2] for index in ranked}
+    precision_recall = {index: _by_recall(labels == index, probabilities[:, index]) for index in ranked}
+    averages = {index: _average_precision(*curve) for index, curve in precision_recall.items()}
+    by_class = [number(averages[index]) if index in ranked else None for index in range(k)]
+    if not ranked:
+        return Curves([], [], None, None, by_class)
+    if k == 2:
+        return Curves(
+            _thinned(*roc[positive]),
+            _thinned(*precision_recall[positive]),
+            number(auc(*roc[positive])),
+            number(averages[positive]),
+            by_class,
+        )
+    grid = np.linspace(0, 1, POINTS - 1)
+    return Curves(
+        [(0.0, 0.0), *_points(grid, np.mean([np.interp(grid, *curve) for curve in roc.values()], axis=0))],
+        _points(grid, np.mean([_at(grid, *curve) for curve in precision_recall.values()], axis=0)),
+        number(np.mean([auc(*curve) for curve in roc.values()])),
+        number(np.mean(list(averages.values()))),
+        by_class,
+    )
+
+
+def number(value: float) -> float | None:
+    """A number as it is reported: rounded to 6 decimals, None for nan."""
+    return None if math.isnan(value) else round(float(value), 6)
+
+
+def _by_recall(truth: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall, ascending from 0, and the precision there."""
+    precision, recall, _ = precision_recall_curve(truth, values)
+    return recall[::-1], precision[::-1]
+
+
+def _average_precision(recall: np.ndarray, precision: np.ndarray) -> float:
+    return float(np.sum(np.diff(recall) * precision[1:]))
+
+
+def _at(grid: np.ndarray, recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """The precision at each recall of the grid. Between two recalls it is that of the higher one, as in the average."""
+    return precision[np.searchsorted(recall, grid)]
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> Points:
+    keep = np.unique(np.linspace(0, len(x) - 1, min(POINTS, len(x))).round().astype(int))
+    return _points(x[keep], y[keep])
+
+
+def _points(x: np.ndarray, y: np.ndarray) -> Points:
+    return [(number(a), number(b)) for a, b in zip(x, y, strict=True)]
