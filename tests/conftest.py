@@ -83,6 +83,7 @@ SMALL = {
     "fine_tune.select_by": "loss",
     "fine_tune.early_stopping": None,
     "fine_tune.label_smoothing": 0.0,
+    "fine_tune.mixup": 0.0,
     "fine_tune.average_flips": False,
 }
 

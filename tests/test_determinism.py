@@ -11,6 +11,7 @@ VIEWS = {
     "fine_tune.cut": "conv_pw_11_relu",
     "fine_tune.optimizer": "adamw",
     "fine_tune.label_smoothing": 0.1,
+    "fine_tune.mixup": 0.2,
     "fine_tune.average_flips": True,
     "augment.rotation": 10.0,
     "head.hidden": [8],

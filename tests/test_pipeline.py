@@ -76,6 +76,7 @@ PARAMETERS = [
     ("fine_tune.select_by", "accuracy", "fine_tune"),
     ("fine_tune.early_stopping", 1, "fine_tune"),
     ("fine_tune.label_smoothing", 0.1, "fine_tune"),
+    ("fine_tune.mixup", 0.2, "fine_tune"),
     ("fine_tune.average_flips", True, "fine_tune"),
     ("dataset.path", "data/other_images", "fetch split extract fine_tune evaluate"),
 ]

@@ -20,6 +20,7 @@ SETTINGS = {
     "fine_tune.schedule": "cosine",
     "fine_tune.warmup": 1,
     "fine_tune.label_smoothing": 0.1,
+    "fine_tune.mixup": 0.2,
     "fine_tune.average_flips": True,
     "augment.rotation": 10.0,
     "head.epochs": 4,

@@ -284,6 +284,11 @@ class FineTune(_Training):
         description="what chooses the epoch, and between head, fine-tuned model and averages, on the validation images"
     )
     label_smoothing: Fraction = Field(description="fraction of the target that goes to all classes in equal parts")
+    mixup: float = Field(
+        ge=0,
+        le=10,
+        description="alpha of the beta distribution by which two images and their labels are mixed; 0: not at all",
+    )
     average_flips: bool = Field(
         description="the mean over the flips that augment allows may be delivered: 2 or 4 times the work"
     )

@@ -9,6 +9,7 @@ PURPOSES = {
     "subset": 2,  # the training images that train_images draws from a class; number: the class
     "subset of groups": 5,  # the same where images are in groups; number: 0
     "cross-validation": 4,  # the images that the head's penalty is chosen on, where there are many; number: the class
+    "mixup": 6,  # how much of each image goes into a mixed one; number: the epoch, from 0
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

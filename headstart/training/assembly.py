@@ -31,7 +31,7 @@ def live(settings: params.View, table: Manifest, backbone: keras.Model, head: ke
         rows = batches.shuffled(train, settings.seed, number)
         views = rng(settings.seed, "live views", number).integers(2**31, size=len(table.paths))
         transforms = np.stack([augment.transform(changes, size, table.sha256[row], int(views[row])) for row in rows])
-        return of(rows, settings.fine_tune.class_weights, transforms)
+        return _mixed(of(rows, settings.fine_tune.class_weights, transforms), settings, number)
 
     return joining.join(backbone, head, scale), epoch, of(table.rows("validation"))
 
@@ -53,9 +53,15 @@ def cached(settings: params.View, table: Manifest, backbone: keras.Model, head: 
 
     def epoch(number: int) -> tf.data.Dataset:
         drawn = rng(settings.seed, "views", number).integers(count, size=len(table.paths))
-        return of(batches.shuffled(train, settings.seed, number), settings.fine_tune.class_weights, drawn)
+        inputs = of(batches.shuffled(train, settings.seed, number), settings.fine_tune.class_weights, drawn)
+        return _mixed(inputs, settings, number)
 
     _, tail = cut.cut_in_two(backbone, settings.fine_tune.cut)
     inputs = keras.Input(tail.input.shape[1:])
     validation = of(table.rows("validation"), "none", np.zeros(len(table.paths), int))
     return keras.Model(inputs, head(tail(inputs))), epoch, validation
+
+
+def _mixed(inputs: tf.data.Dataset, settings: params.View, epoch: int) -> tf.data.Dataset:
+    alpha = settings.fine_tune.mixup
+    return batches.mixed(inputs, alpha, settings.seed, epoch) if alpha else inputs

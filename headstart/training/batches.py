@@ -61,9 +61,10 @@ def of_features(
 def with_targets(
     inputs: tf.data.Dataset, manifest: Manifest, rows: np.ndarray, batch_size: int, class_weights: str = "none"
 ) -> tf.data.Dataset:
-    """Returns batches of (inputs, labels, weights) for Keras; `inputs` are batches of the same `rows`.
+    """Returns batches of (inputs, targets, weights) for Keras; `inputs` are batches of the same `rows`.
 
-    Labels are float32 (n, 1), weights float32 (n,).
+    Targets are the probabilities of the classes, float32 (n, k), of two classes that of class 1 alone, (n, 1); weights
+    are float32 (n,).
 
     class_weights: `none` (all 1), or `balanced`: as if each class had as many of these images
         (`sklearn.utils.class_weight.compute_class_weight`).
@@ -74,6 +75,35 @@ def with_targets(
         from sklearn.utils.class_weight import compute_class_weight  # takes a second to import
 
         weights = compute_class_weight("balanced", classes=np.arange(len(weights)), y=labels).astype("float32")
-    targets = tf.data.Dataset.from_tensor_slices((labels[:, None].astype("float32"), weights[labels]))
+    probabilities = np.eye(len(manifest.classes), dtype="float32")[labels]
+    probabilities = probabilities[:, 1:] if len(manifest.classes) == 2 else probabilities
+    targets = tf.data.Dataset.from_tensor_slices((probabilities, weights[labels]))
     paired = tf.data.Dataset.zip(inputs, targets.batch(batch_size))
     return paired.map(lambda x, target: (x, *target))
+
+
+def mixed(batches: tf.data.Dataset, alpha: float, seed: int, epoch: int) -> tf.data.Dataset:
+    """Returns `batches` (of `with_targets`), each a weighted mean of itself and of itself in reverse order (mixup).
+
+    The share of the mean is drawn for each batch from the beta distribution with both parameters `alpha`; it depends
+    only on seed and epoch. Inputs that are uint8 are rounded.
+
+    Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018; of activations: Verma et al., Manifold
+    Mixup, ICML 2019.
+    """
+    shares = rng(seed, "mixup", epoch).beta(alpha, alpha, len(batches)).astype("float32")
+
+    def mix(batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor], share: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        inputs, targets, weights = batch
+
+        def mean(values: tf.Tensor) -> tf.Tensor:
+            values = tf.cast(values, tf.float32)
+            return share * values + (1 - share) * tf.reverse(values, [0])
+
+        together = mean(inputs)
+        if inputs.dtype == tf.uint8:
+            together = tf.cast(tf.round(together), tf.uint8)
+        weight = mean(weights)
+        return together, mean(targets * weights[:, None]) / weight[:, None], weight
+
+    return tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(shares)).map(mix)

@@ -42,7 +42,7 @@ class History:
 
 
 def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps: int, at_once: int = 1) -> keras.Model:
-    """Returns `model`, compiled for its output: cross-entropy, binary for one unit, sparse categorical for more.
+    """Returns `model`, compiled for its output: cross-entropy, binary for one unit, categorical for more.
 
     `label_smoothing`: the fraction of the target that is spread evenly over all classes (Szegedy et al.,
         arXiv:1512.00567, 2015, section 7).
@@ -70,7 +70,7 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         make(rate, **extra),
         loss,
         weighted_metrics=[],
-        metrics=["accuracy"],
+        metrics=[accuracy],
         steps_per_execution=at_once,
         jit_compile=False,
     )
@@ -78,18 +78,20 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     return model
 
 
-def _loss(units: int, smoothing: float) -> str | Callable:
-    if not smoothing:
-        return "binary_crossentropy" if units == 1 else "sparse_categorical_crossentropy"
-    if units == 1:
-        return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+def _loss(units: int, smoothing: float) -> keras.losses.Loss:
+    kind = keras.losses.BinaryCrossentropy if units == 1 else keras.losses.CategoricalCrossentropy
+    return kind(label_smoothing=smoothing)
 
-    # Keras's sparse cross-entropy knows no smoothing.
-    def smoothed(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        classes = keras.ops.one_hot(keras.ops.cast(labels[:, 0], "int32"), units)
-        return keras.losses.categorical_crossentropy(classes, outputs, label_smoothing=smoothing)
 
-    return smoothed
+def accuracy(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Whether the likeliest class is that of the target, which may be mixed of several: bool (n,)."""
+    return keras.ops.equal(_classes(y_true), _classes(y_pred))
+
+
+def _classes(probabilities: tf.Tensor) -> tf.Tensor:
+    if probabilities.shape[1] == 1:
+        return keras.ops.cast(probabilities[:, 0] >= 0.5, "int32")
+    return keras.ops.argmax(probabilities, axis=1)
 
 
 def train(
@@ -216,9 +218,8 @@ class BalancedAccuracy(keras.metrics.Metric):
         self._counts = self.add_variable((2, self._classes), initializer="zeros", name="counts")  # right, all
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        labels = keras.ops.cast(y_true[:, 0], "int32")
-        guesses = keras.ops.argmax(y_pred, axis=1) if y_pred.shape[1] > 1 else y_pred[:, 0] >= 0.5
-        right = keras.ops.cast(keras.ops.cast(guesses, "int32") == labels, "float32")[:, None]
+        labels = _classes(y_true)
+        right = keras.ops.cast(accuracy(y_true, y_pred), "float32")[:, None]
         seen = keras.ops.one_hot(labels, self._classes)
         self._counts.assign_add(keras.ops.stack([keras.ops.sum(right * seen, axis=0), keras.ops.sum(seen, axis=0)]))
 
@@ -232,7 +233,7 @@ def _judge(model: keras.Model, extra: Sequence[keras.metrics.Metric] = ()) -> ke
     """The same network, compiled for validation: against the labels as they are, whatever smoothing training has."""
     judge = keras.Model(model.input, model.output)
     judge.compile(
-        loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=["accuracy", *extra], jit_compile=False
+        loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=[accuracy, *extra], jit_compile=False
     )
     return judge
 

@@ -5,6 +5,7 @@ import pytest
 
 from headstart.artifacts.manifest import Manifest
 from headstart.base.errors import UserError
+from headstart.base.runtime import tf
 from headstart.training import batches
 
 
@@ -18,7 +19,7 @@ def test_balanced_weights_count_the_classes_of_what_is_trained_on():
     rows = np.array([0, 7, 3, 1])
     inputs = batches.of_features(lambda wanted: np.zeros((len(wanted), 1), "float16"), (1,), rows, 8)
     (_, labels, weights), *_ = batches.with_targets(inputs, listed, rows, 8, "balanced")
-    assert labels.shape == (4, 1) and labels.dtype == "float32"
+    assert labels.numpy().tolist() == [[0], [1], [0], [0]] and labels.dtype == "float32"
     np.testing.assert_allclose(weights, [4 / (2 * 3), 4 / (2 * 1), 4 / (2 * 3), 4 / (2 * 3)])
 
 
@@ -52,3 +53,27 @@ def test_an_epochs_order_depends_only_on_seed_and_epoch():
     orders = [batches.shuffled(rows, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
     assert len({order.tobytes() for order in orders}) == 4
     assert all(sorted(order) == rows.tolist() for order in orders)
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(2, "float32"), (3, "float32"), (3, "uint8")])
+def test_mixup_mixes_images_and_their_targets_in_equal_shares(classes, dtype):
+    listed = manifest([row % classes for row in range(8)], ["train"] * 8)
+    rows = np.arange(8)
+    inputs = tf.data.Dataset.from_tensor_slices(np.float32(rows * 20)[:, None].astype(dtype)).batch(4)
+    plain = list(batches.with_targets(inputs, listed, rows, 4, "balanced"))
+    first, again, later, other = (
+        list(batches.mixed(batches.with_targets(inputs, listed, rows, 4, "balanced"), 1.0, seed, epoch))
+        for seed, epoch in ((1, 0), (1, 0), (1, 1), (2, 0))
+    )
+    for (x, targets, weights), (mixed_x, mixed_targets, mixed_weights) in zip(plain, first, strict=True):
+        assert mixed_x.dtype == dtype
+        mixture, one, another = (float(value) for value in (mixed_x[0, 0], x[0, 0], x[3, 0]))
+        share = (mixture - another) / (one - another)
+        close = {"atol": 1e-5 if dtype == "float32" else 0.02, "rtol": 0}  # whole numbers know the share less well
+        mean = share * weights + (1 - share) * weights[::-1]
+        np.testing.assert_allclose(mixed_weights, mean, **close)
+        weighted = targets * weights[:, None]
+        expected = (share * weighted + (1 - share) * weighted[::-1]) / mean[:, None]
+        np.testing.assert_allclose(mixed_targets, expected, **close)
+    same = [all(np.array_equal(a[0], b[0]) for a, b in zip(first, to, strict=True)) for to in (again, later, other)]
+    assert same == [True, False, False]

@@ -19,7 +19,7 @@ SETTINGS = {
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
-TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "label_smoothing": 0.0}
+TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "label_smoothing": 0.0, "mixup": 0.0}
 TUNING |= {"average_flips": False, "select_by": "accuracy"}
 
 
