@@ -1,4 +1,4 @@
-# make repro · experiments · learning-curve · test · lint · docs · schema · results · bench · remote · push · pull — each
+# make start · repro · experiments · learning-curve · test · lint · docs · schema · results · bench · remote · push · pull — each
 # makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to TensorFlow (Linux).
 
 # The supported Pythons, newest first: `requires-python` in pyproject.toml is where they stand.
@@ -14,7 +14,11 @@ speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav
 install := pip install --quiet --disable-pip-version-check --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: repro experiments learning-curve test lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro experiments learning-curve test lint lint-workflows docs schema results bench remote push pull requirements pythons
+
+# make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
+start: .venv/ready
+	@python -m headstart.start $(if $(IMAGES),"$$IMAGES") $(OPTIONS)
 
 # The parameters first: before a stage starts, DVC removes what it wrote last time.
 repro: .venv/ready

@@ -9,6 +9,7 @@ from headstart.base.errors import UserError
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 COMMANDS = {
+    "start": "look at your images and set params.yaml for them",
     "params": "check params.yaml",
     "preset": "set the parameters of a named experiment in params.yaml",
     "report": "show the result of the last run",

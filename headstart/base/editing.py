@@ -14,12 +14,15 @@ from headstart.base.errors import UserError
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes new values as params.yaml has them: `null` in full, and lists in one line."""
+    """Writes new values as params.yaml has them: `null` in full, lists and mappings of one key in one line."""
 
 
 _Representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
 _Representer.add_representer(
     list, lambda to, items: to.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
+_Representer.add_representer(
+    dict, lambda to, items: to.represent_mapping("tag:yaml.org,2002:map", items, flow_style=len(items) == 1)
 )
 
 

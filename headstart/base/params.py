@@ -358,7 +358,7 @@ def load(project: Path = Path()) -> Params:
     Raises UserError in one line for each way `params.yaml` can be wrong.
     """
     settings = check(yaml12.read(project / PARAMS), project / PARAMS)
-    _refuse_outs(settings.dataset.path, project)
+    refuse_outs(settings.dataset.path, project)
     return settings
 
 
@@ -393,7 +393,7 @@ def check(values: Any, path: Path = PARAMS) -> Params:
         raise UserError(f"{path}: {_explain(error, values, path)}") from None
 
 
-def _refuse_outs(images: str, project: Path) -> None:
+def refuse_outs(images: str, project: Path = Path()) -> None:
     """Raises UserError where the images' folder holds what a later stage than `fetch` writes, or lies in it."""
     folder = (project / images).resolve()
     pipeline = yaml12.read(project / PIPELINE)["stages"] if (project / PIPELINE).exists() else {}
@@ -434,9 +434,10 @@ def _schemas() -> dict[str, dict]:
 
 
 def is_mapping(name: str) -> bool:
-    """Whether the parameter of that dotted name takes a mapping as its value, which is no section of parameters."""
+    """Whether the parameter of that dotted name takes a mapping as one value: it is no section of parameters."""
     field = _schemas().get(name, {})
-    return any("additionalProperties" in branch and "$ref" not in branch for branch in field.get("anyOf", [field]))
+    branches = [schema()["$defs"][b["$ref"].rpartition("/")[2]] if "$ref" in b else b for b in field.get("anyOf", [])]
+    return any("maxProperties" in branch or isinstance(branch.get("additionalProperties"), dict) for branch in branches)
 
 
 def _children(section: str) -> str:

@@ -43,6 +43,9 @@ class Source(Protocol):
     def head(self, name: str) -> bytes:
         """Return the first `HEAD` bytes of one of `names()`, fewer of a shorter file. Otherwise as `read`."""
 
+    def size(self, name: str) -> int:
+        """Return the bytes that one of `names()` holds, unpacked, without reading it; 0 where it cannot be known."""
+
     def __enter__(self) -> "Source": ...
 
     def __exit__(self, *error: object) -> None: ...
@@ -126,6 +129,9 @@ class _Zip:
         except Exception:  # by the entry's compression: zlib.error, lzma.LZMAError, EOFError, OSError, …
             raise Unreadable("damaged in the zip (cannot be unpacked)") from None
 
+    def size(self, name: str) -> int:
+        return self._entries[name].file_size
+
     def __enter__(self) -> "_Zip":
         return self
 
@@ -183,6 +189,12 @@ class _Folder:
                 return file.read(size)
         except OSError as error:
             raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+    def size(self, name: str) -> int:
+        try:
+            return (self._path / name).stat().st_size
+        except OSError:
+            return 0
 
     def __enter__(self) -> "_Folder":
         return self

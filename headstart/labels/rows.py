@@ -10,6 +10,8 @@ from headstart.base.errors import UserError
 from headstart.base.params import Table
 from headstart.images.archive import Source
 
+TEXT_ERRORS = (ValueError, TypeError, csv.Error)  # of what is no table: Unreadable, UnicodeDecodeError are ValueErrors
+
 
 class Row(NamedTuple):
     """A row: where it is, for messages; its image's path, as it is written; and its cells in the columns asked for."""
@@ -38,7 +40,7 @@ def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]])
             lines = [line.split() for line in text.splitlines()]
         else:
             lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=table.delimiter))
-    except (ValueError, TypeError, csv.Error) as error:  # Unreadable and UnicodeDecodeError are ValueErrors
+    except TEXT_ERRORS as error:
         raise UserError(f"{table.file} cannot be read as a table ({error}): save it as plain UTF-8 text") from None
     numbered = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines, 1) if line]
     return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table))

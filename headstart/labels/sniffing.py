@@ -1,0 +1,142 @@
+"""The shape of a table that nobody has described: its delimiter, header, and columns of images and labels."""
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter
+from typing import Any, NamedTuple
+
+from headstart.images.archive import Source
+from headstart.labels.matching import without_ending
+from headstart.labels.rows import TEXT_ERRORS
+
+TABLES = (".csv", ".tsv", ".tab", ".txt")
+LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
+IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
+_ROWS = 500  # at most so many, evenly spread, decide what a column is
+
+
+class Sniffed(NamedTuple):
+    """A table of images and labels: what `dataset.table` is to say about it, and its columns.
+
+    named: whether the label's column has a name that says so. columns: the others, by name or number.
+    """
+
+    settings: dict[str, Any]
+    named: bool
+    images: list[str]
+    columns: dict[str | int, list[str]]
+
+
+def key(name: str) -> str:
+    """What a file name and a table's entry for it have in common: no folder or ending, one case and Unicode form."""
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2].lower()
+    return without_ending(last)
+
+
+def sniff(source: Source, file: str, images: set[str], given: dict[str, str]) -> Sniffed | str:
+    """Return what a table of the source is about; or why it tells no image its label.
+
+    images: the `key` of each image. given: the columns that are known already, `image` and `label`, by name or number;
+    several of the label with commas between them.
+    """
+    try:
+        text = source.read(file).decode("utf-8-sig")
+        delimiter, rows = _rows(text)
+    except TEXT_ERRORS as error:
+        return f"cannot be read as a table ({error}): save it as plain UTF-8 text"
+    if not rows:
+        return "not a table of two or more columns"
+    header = None if _is_entry(rows[0], images) else rows[0]
+    body = rows[1:] if header else rows
+    spread = body[:: max(1, len(body) // _ROWS)]
+    names: list[str | int] = list(header) if header and len(set(header)) == len(header) else list(range(len(rows[0])))
+    columns = {str(name): number for number, name in enumerate(names)} | {str(n): n for n in range(len(names))}
+    wanted = [name for option in given.values() for name in option.split(",")]
+    if unknown := [name for name in wanted if name not in columns]:
+        return f"has no column {unknown[0]}; it has {', '.join(map(str, names))}"
+    image = columns[given["image"]] if "image" in given else _image_column(spread, images, names)
+    if image is None:
+        return "no column of it names images of the source"
+    others = [number for number in range(len(names)) if number != image]
+    labels, named = _label_columns(body, spread, others, names)
+    if "label" in given:
+        labels, named = [columns[name] for name in given["label"].split(",")], True
+    if not labels:
+        return f"names images in the column {names[image]}, but no other column looks like a label"
+    settings = {
+        "file": file,
+        "delimiter": delimiter,
+        "header": header is not None,
+        "image": names[image],
+        "label": names[labels[0]] if len(labels) == 1 else [names[number] for number in labels],
+        "values": None,
+    }
+    rest = {names[number]: [row[number] for row in body] for number in others if number not in labels}
+    return Sniffed(settings, named, [row[image] for row in body], rest)
+
+
+def _rows(text: str) -> tuple[str, list[list[str]]]:
+    """The delimiter, and the rows of the usual length; no rows where no delimiter makes columns of the text."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    best: tuple[int, int, str, list[list[str]]] = (0, 0, "", [])
+    for delimiter in (",", ";", "\t", "|", "whitespace"):
+        if delimiter == "whitespace":
+            rows = [line.split() for line in lines]
+        else:
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = [[cell.strip() for cell in row] for row in rows if row]
+        width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        # Blanks part the words of a sentence too: only where no sign makes columns.
+        if width > 1 and count >= 0.9 * len(rows) and not (delimiter == "whitespace" and best[3]):
+            best = max(best, (count, width, delimiter, [row for row in rows if len(row) == width]))
+    return best[2], best[3]
+
+
+def _is_entry(row: list[str], images: set[str]) -> bool:
+    return any(key(cell) in images and not cell.isdigit() for cell in row) or all(map(_is_number, row))
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", cell.lower()))
+
+
+def _image_column(rows: list[list[str]], images: set[str], names: list[str | int]) -> int | None:
+    """The column whose cells are names of images, different in most rows."""
+    scores = []
+    for number, name in enumerate(names):
+        cells = [row[number] for row in rows]
+        known = sum(key(cell) in images for cell in cells) / max(1, len(cells))
+        # A column of small numbers names files that are named so, too.
+        if known >= 0.5 and len(set(cells)) >= 0.5 * len(cells):
+            scores.append((known, bool(re.fullmatch(IMAGES, str(name).lower())), -number))
+    return -max(scores)[2] if scores else None
+
+
+def _label_columns(
+    rows: list[list[str]], spread: list[list[str]], others: list[int], names: list[str | int]
+) -> tuple[list[int], bool]:
+    """The column of the label, or several that hold one 1 per row; and whether a name says so."""
+    values = {number: {row[number] for row in rows} - {""} for number in others}
+    named = [
+        number for number in others if re.fullmatch(LABELS, str(names[number]).lower()) and len(values[number]) > 1
+    ]
+    # "class" as a number and "class_name" beside it: the words are what is to be read later.
+    named.sort(key=lambda number: all(map(_is_number, values[number])))
+    if named:
+        return named[:1], True
+    binary = [number for number in others if values[number] <= {"0", "1", "0.0", "1.0"}]
+    if len(binary) > 1:
+        sums = Counter(round(sum(float(row[number] or 0) for number in binary)) for row in spread)
+        if sums[1] >= 0.9 * len(spread):
+            return binary, True
+    for number in others:
+        kinds = values[number]
+        measured = len(kinds) > 20 and all(map(_is_number, kinds))
+        if 2 <= len(kinds) <= max(20, len(rows) // 5) and not measured and str(names[number]).lower() not in _SPLITS:
+            return [number], False
+    return [], False
+
+
+_SPLITS = ("split", "subset", "fold", "set", "usage", "partition")

@@ -1,0 +1,402 @@
+"""`python -m headstart.start PATH`: look at a folder, zip or table of images and set `params.yaml` for them."""
+
+import argparse
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headstart.base import editing, errors, files, params, wording
+from headstart.base.errors import UserError
+from headstart.base.threads import THREADS
+from headstart.labels import discovery, sniffing, subjects
+from headstart.labels.discovery import Layout
+from headstart.labels.subjects import Subject
+from headstart.labels.survey import Survey, most, survey
+
+RECIPE = Path("presets/photos.yaml")
+KEPT = Path(".headstart/start")  # copies of a params.yaml that had been changed by hand, and what was written last
+FEWEST = 3  # images of a class: one for each split
+
+# Words in the names of classes and sources that say that left and right are not alike: sides, writing, and radiographs,
+# which are read by their side.
+SIDED = (
+    r"left|right|links|rechts|gauche|droite?|izquierd[ao]|derech[ao]|clockwise|counterclockwise|arrows?|signs?|"
+    r"digits?|letters?|characters?|alphabets?|scripts?|handwriting|handwritten|texts?|words?|numbers?|ocr|mnist|omniglot|"
+    r"xrays?|radiographs?|cxr|chest|lungs?|mammo\w*|ct|mri"
+)
+
+
+class Cost(NamedTuple):
+    """What a run takes: seconds, and MB of memory and of disk."""
+
+    seconds: float
+    memory: float
+    disk: float
+
+    def __str__(self) -> str:
+        minutes = max(1, round(self.seconds / 60))
+        return f"{wording.count(minutes, 'minute')}, {_bytes(self.memory)} of memory and {_bytes(self.disk)} of disk"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0; what a user can mend is a UserError."""
+    options = _options(arguments)
+    settings, before = params.load(), params.PARAMS.read_text(encoding="utf-8")
+    path, only = _place(options)
+    params.refuse_outs(path)
+    dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None}
+    layout = _choose(*discovery.find_layouts(dataset, only), path, options)
+    classes = _classes(layout, options)
+    _show_classes(layout, path)
+    subject = _choose_subject(layout, options)
+    seen = survey(path, [item.path for item in layout.items], options.seed or 1)
+    _show_images(seen, layout)
+    values = recipe(layout, seen, path, subject, classes, options.seed)
+    text, changes = editing.merged(before, values, "what start found")
+    print(f"`make repro` takes about {estimate(layout, seen, values)} here: an estimate, to which fetching adds.")
+    print("\n".join([f"{params.PARAMS}:", *(f"  {change}" for change in changes)]) if changes else "Nothing to change.")
+    if options.dry_run:
+        print("Not written: --dry-run.")
+    elif changes:
+        _write(before, text, options)
+    return 0
+
+
+def recipe(
+    layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | None, classes: list[str] | None, seed: int | None
+) -> dict[str, Any]:
+    """Return what `params.yaml` is to say: the recipe for photos, adapted to the images; nested as in the file.
+
+    - Validation takes some 200 images, between a tenth and a quarter of each class, test some 1,000, likewise; both at
+      least one image of the rarest class.
+    - Fine-tuning takes as many epochs as the recipe says at 1,500 training images, else more or fewer by the square
+      root of their number: at most three times, at least 0.4 times as many. At most a quarter of them is the warm-up.
+    - Views are mirrored unless names or drawings say that left and right differ.
+    - Features take at most half of the disk that is free, or there are fewer views.
+    """
+    dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "classes": classes, "group": subject}
+    values = {"dataset": dataset, **editing.section(RECIPE)}
+    count, rarest = len(layout.items), min(layout.counts.values())
+    values["split"]["validation"] = _share(200 / count, rarest)
+    values["split"]["test"] = _share(1000 / count, rarest)
+    train = parts(layout, values["split"])[0]
+    tuning = values["fine_tune"]
+    factor = min(3.0, max(0.4, (1500 / train) ** 0.5))
+    tuning["epochs"] = max(1, round(tuning["epochs"] * factor))
+    tuning["warmup"] = min(tuning["warmup"], tuning["epochs"] / 4)
+    if (reason := sides(layout, seen, path)) and values["augment"]["flip_horizontal"]:
+        values["augment"]["flip_horizontal"] = False
+        print(f"No mirrored views: {reason}.")
+    free = shutil.disk_usage(Path()).free / 2e6
+    while tuning["views"] > 1 and (needed := estimate(layout, seen, values).disk) > free:
+        tuning["views"] -= 1
+        print(f"fine_tune.views {tuning['views']}: one more would take {_bytes(needed)} of {_bytes(2 * free)} free.")
+    if seed is not None:
+        values["seed"] = values["split"]["seed"] = seed
+    return values
+
+
+def _share(wanted: float, rarest: int) -> float:
+    """A fraction between 0.1 and 0.25 in steps of 0.05, at which the rarest class still gives an image."""
+    share = round(min(0.25, max(0.1, wanted)) * 20) / 20
+    return share if round(share * rarest) else round(0.51 / rarest + 0.005, 2)
+
+
+def parts(layout: Layout, split: dict[str, Any]) -> tuple[int, int, int]:
+    """Return about how many images train, validation and test have, with the fractions in `split`."""
+    published = Counter(item.split for item in layout.items)
+    validation, test = split["validation"], split["test"]
+    if None in published:
+        count = published[None]
+        return round(count * (1 - validation - test)), round(count * validation), round(count * test)
+    if "validation" not in published:
+        drawn = round(published["train"] * validation)
+        return published["train"] - drawn, drawn, published["test"]
+    if "test" not in published:
+        drawn = round(published["validation"] * test / (validation + test))
+        return published["train"], published["validation"] - drawn, drawn
+    return published["train"], published["validation"], published["test"]
+
+
+def sides(layout: Layout, seen: Survey, path: str) -> str | None:
+    """Return why a mirrored image may be another one: by the names of classes and source, or as it is a drawing."""
+    classes = list(layout.counts)
+    for name in [*classes, Path(path).stem]:
+        for word in re.findall(r"[^\W\d_]+", re.sub(r"(?i)x-ray", "xray", re.sub(r"([a-z])([A-Z])", r"\1 \2", name))):
+            if re.fullmatch(SIDED, word.lower()):
+                return f"{name!r} says that left and right may differ"
+    if len(classes) >= 5 and sum(len(name) == 1 for name in classes) >= 0.8 * len(classes):
+        return f"the classes are single characters, such as {classes[0]}"
+    if seen.looks and all(look.tones == "black and white" for look in seen.looks.values()):
+        return "all images are drawn in black and white, as characters are"
+    return None
+
+
+# Of the recipe's network: values per image of what `extract` writes.
+BOTTLENECK = 7 * 7 * 1280
+ACTIVATIONS = {"block8": 14 * 14 * 112, "block9": 14 * 14 * 112, "block10": 14 * 14 * 112, "block11": 7 * 7 * 192}
+# Seconds as measured on a machine whose `_speed` is REFERENCE: the start of all stages, then per image.
+REFERENCE = 20.0
+STARTS, FORWARD, TAIL = 50.0, 0.005, 0.006
+
+
+def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost:
+    """Return what `make repro` takes on this machine: by the images' number, how long they take to decode, and known
+    costs of the recipe's network, scaled by how fast this machine multiplies matrices."""
+    train, validation, test = parts(layout, values["split"])
+    count, tuning = train + validation + test, values["fine_tune"]
+    extra = train * (tuning["views"] - 1)
+    flips = 2 if values["augment"]["flip_horizontal"] else 1
+    passes = count + extra + 2 * flips * (validation + test)
+    trained = tuning["epochs"] * (train + 0.4 * validation)
+    slower = REFERENCE / _speed()
+    decoded = seen.seconds * (2 * count + extra + test)
+    seconds = (STARTS + FORWARD * passes + TAIL * trained) * slower + decoded
+    largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
+    values_written = count * (BOTTLENECK + ACTIVATIONS[tuning["cut"]]) + extra * ACTIVATIONS[tuning["cut"]]
+    memory = 900 + 8 * largest * THREADS / 1e6 + 1280 * 4 * count * 3 / 1e6
+    return Cost(seconds, memory, values_written * 2 / 1e6 + 60)
+
+
+@functools.cache
+def _speed() -> float:
+    """Thousand million additions per second of one core of this machine, at its best moment, times its cores."""
+    values, best, end = np.zeros(8192, np.float32), float("inf"), time.perf_counter() + 0.2
+    while (start := time.perf_counter()) < end:
+        np.add(values, values, out=values)
+        best = min(best, time.perf_counter() - start)
+    return len(values) / best / 1e9 * THREADS
+
+
+def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
+    """The path of the source as `dataset.path` is to have it, and what the options say about its layout."""
+    path = Path(options.path).expanduser()
+    only = {name: getattr(options, name) for name in ("labels", "pattern", "table", "image", "label")}
+    only = {name: value for name, value in only.items() if value is not None}
+    if not path.exists():
+        near = wording.did_you_mean(path.name, [entry.name for entry in path.parent.glob("*")])
+        raise UserError(f"nothing is at {path}; {near}takes the path of a folder, a zip or a table of images")
+    if path.is_file() and path.suffix.lower() in sniffing.TABLES:
+        only["table"], path = path.name, path.parent
+    elif path.is_file() and discovery.finding.is_image_name(path.name):
+        raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return Path(os.path.normpath(path)).as_posix(), only
+
+
+def _choose(found: list[Layout], reasons: list[str], path: str, options: argparse.Namespace) -> Layout:
+    """The layout to take: the best one, unless somebody at a terminal says otherwise."""
+    if not found:
+        why = "; ".join(reasons) or "no folder for each class, no table, no class in the file names"
+        raise UserError(
+            f"cannot tell how the images in {path} are labelled ({why}): say it with --labels, --table or --pattern"
+        )
+    best = found[0]
+    if len(found) > 1 and _asks(options):
+        for number, layout in enumerate(found, 1):
+            print(f"  {number}  by {layout.how}: {_in_short(layout.counts)}")
+        answer = _ask("Which of these are the classes?", "1")
+        if not answer.isdigit() or not 0 < int(answer) <= len(found):
+            raise UserError(f"got {answer}; takes a number from 1 to {len(found)}")
+        return found[int(answer) - 1]
+    if not best.sure and not (_asks(options) and _agreed(f"Classes by {best.how}: {_in_short(best.counts)}?")):
+        doubt = "another column may be meant" if "table" in best.settings else "these may be subjects or days as well"
+        raise UserError(
+            f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with --label, "
+            "--labels, --table or --pattern"
+        )
+    for other in found[1:]:
+        print(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
+    return best
+
+
+def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
+    """What `dataset.group` is to be: as given, as the layout needs, or a candidate that is sure or agreed to."""
+    given = options.group
+    if given is not None:
+        if given == "none":
+            return None
+        if "(?P<" in given:
+            return {"pattern": given}
+        return {"folder": int(given)} if re.fullmatch(r"-?\d+", given) else {"column": given}
+    if "group" in layout.settings:
+        print("The other folders are taken for subjects: what is in one of them stays together (dataset.group).")
+        return layout.settings["group"]
+    chosen = None
+    for subject in subjects.find_subjects(layout):
+        what = f"In {subject.how} are {subject.count:,} subjects, such as {subject.example}"
+        if chosen is None and (_agreed(f"{what}: keep what is of one together?") if _asks(options) else subject.sure):
+            chosen = subject
+            print(f"{what}: what is of one stays together (dataset.group; --group none leaves it).")
+        else:
+            print(f"{what}: not taken; --group {_as_option(subject)} keeps what is of one together.")
+    return chosen.group if chosen else None
+
+
+def _as_option(subject: Subject) -> str:
+    (value,) = subject.group.values()
+    return f"'{value}'" if "pattern" in subject.group else str(value)
+
+
+def _classes(layout: Layout, options: argparse.Namespace) -> list[str] | None:
+    """The order of the classes as given, None for the alphabet; refuses a class with too few images for the splits."""
+    counts = layout.counts
+    rarest = min(counts, key=counts.get)
+    if counts[rarest] < FEWEST and {item.split for item in layout.items} == {None}:
+        raise UserError(
+            f"class {rarest} has {wording.count(counts[rarest], 'image')}, and takes {FEWEST} at least, one each for "
+            "train, validation and test: add images, or take it out"
+        )
+    names = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    if names is not None and sorted(names) != sorted(counts):
+        hints = "".join(wording.did_you_mean(name, counts) for name in names if name not in counts)
+        raise UserError(f"--classes: got {options.classes}; {hints}takes each of {', '.join(counts)} once")
+    return names
+
+
+def _show_classes(layout: Layout, path: str) -> None:
+    counts, splits = layout.counts, Counter(item.split for item in layout.items)
+    print(f"{wording.count(len(layout.items), 'image')} in {path}, their classes by {layout.how}:")
+    if len(counts) <= 12:
+        width = max(map(len, counts))
+        for name, count in counts.items():
+            print(f"  {name:<{width}}  {count:,}")
+    else:
+        print(f"  {_in_short(counts)}")
+    print(layout.notes, end="")
+    if None not in splits:
+        print("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
+    if max(counts.values()) >= 10 * min(counts.values()):
+        rare = min(counts, key=counts.get)
+        print(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
+    if layout.left_out:
+        print(f"{wording.count(len(layout.left_out), 'file')} left out: {_examples(layout.left_out)}", end="")
+        print(f" and {len(layout.left_out) - 2:,} more" if len(layout.left_out) > 2 else "", end="")
+        print(". The whole list will be in metrics/dataset.json.")
+
+
+def _show_images(seen: Survey, layout: Layout) -> None:
+    if not seen.looks:
+        raise UserError(f"none of the images can be read ({_examples(seen.broken)}): replace them")
+    looks = list(seen.looks.values())
+    sizes = sorted((look.size for look in looks), key=lambda size: (size[0] * size[1], size))
+    spread = [f"{width:,}x{height:,}" for width, height in (sizes[len(sizes) // 2], sizes[0], sizes[-1])]
+    same = sizes[0] == sizes[-1]
+    of = f"Of {seen.looked_at:,} that were looked at: " if seen.looked_at < seen.images else ""
+    size = f"all {spread[0]}" if same else f"{spread[0]} in the middle, {spread[1]} to {spread[2]}"
+    depth, tones = most([look.depth for look in looks]), most([look.tones for look in looks])
+    print(f"{of}{size} pixels; {tones}; {depth} per channel.")
+    if seen.broken:
+        _refuse_unreadable(seen, layout)
+        print(f"{wording.count(len(seen.broken), 'image')} of them cannot be read: {_examples(seen.broken)}.")
+    if seen.copies:
+        more = sum(map(len, seen.copies)) - len(seen.copies)
+        first, second, *_ = seen.copies[0]
+        many = "1 file is an exact copy of another" if more == 1 else f"{more:,} files are exact copies of others"
+        print(f"{many}, such as {second} of {first}: copies never lie in two splits.")
+        labels = layout.label_by_path
+        torn = [path for group in seen.copies if len({labels[path] for path in group}) > 1 for path in group]
+        if torn:
+            print(f"{wording.count(len(torn), 'file')} left out: copies in two classes, such as {torn[0]}.")
+    else:
+        print(f"No exact copies{'' if seen.compared else ' among those that were compared'}.")
+
+
+def _refuse_unreadable(seen: Survey, layout: Layout) -> None:
+    """Raise UserError where all images of a class were looked at, and none can be read."""
+    labels, reasons = layout.label_by_path, {entry.path: entry for entry in seen.broken}
+    unread = Counter(labels[path] for path in reasons)
+    for name, count in layout.counts.items():
+        if unread[name] == count:
+            entries = [entry for path, entry in reasons.items() if labels[path] == name]
+            raise UserError(f"class {name}: none of its images can be read: {_examples(entries)}: replace them")
+
+
+def _examples(left_out: list) -> str:
+    return ", ".join(f"{entry.path} ({entry.reason})" for entry in left_out[:2])
+
+
+def _in_short(counts: dict[str, int]) -> str:
+    names = list(counts)
+    shown = ", ".join(f"{name} {counts[name]:,}" for name in names[:3])
+    if len(names) <= 3:
+        return shown
+    least, mostly = min(counts, key=counts.get), max(counts, key=counts.get)
+    return (
+        f"{len(names)} classes ({shown}, …), from {counts[least]:,} images ({least}) to {counts[mostly]:,} ({mostly})"
+    )
+
+
+def _bytes(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def _write(before: str, text: str, options: argparse.Namespace) -> None:
+    """Write params.yaml; what was changed by hand and not committed is kept beside, and said."""
+    last = KEPT / "written.yaml"
+    committed = subprocess.run(["git", "show", f"HEAD:./{params.PARAMS}"], capture_output=True)
+    known = committed.returncode == 0 and committed.stdout.decode("utf-8", "replace") == before
+    if not known and not (last.exists() and last.read_text(encoding="utf-8") == before):
+        question = f"{params.PARAMS} has changes that are not committed. Go on, and keep a copy?"
+        if _asks(options) and not _agreed(question):
+            raise UserError(f"{params.PARAMS} is as it was: commit it, then run this again")
+        copy = next(path for number in range(1, 10**6) if not (path := KEPT / f"params-{number}.yaml").exists())
+        files.write_text(copy, before)
+        print(f"{params.PARAMS} had changes that are not committed: a copy is in {copy}.")
+    files.write_text(params.PARAMS, text)
+    files.write_text(last, text)
+    undo = f"git checkout {params.PARAMS}" if committed.returncode == 0 else "the copy"
+    print(f"Written. To undo: {undo}. To go on: make repro")
+
+
+def _asks(options: argparse.Namespace) -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and not options.yes
+
+
+def _ask(question: str, default: str) -> str:
+    try:
+        return input(f"{question} [{default}] ").strip() or default
+    except EOFError:
+        raise UserError("no answer: nothing was written") from None
+
+
+def _agreed(question: str) -> bool:
+    return _ask(question, "y").lower() in ("y", "yes")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m headstart.start",
+        description="Look at images and set params.yaml for them: how they are labelled, and the recipe for photos.",
+        epilog="At a terminal it asks where it is not sure; elsewhere, and with --yes, it takes the likely or stops.",
+    )
+    parser.add_argument("path", metavar="PATH", help="a folder or a zip of images, or a table that lists them")
+    kinds = list(params.Dataset.model_fields["labels"].annotation.__args__)
+    parser.add_argument("--labels", choices=kinds, help="where labels are")
+    parser.add_argument("--pattern", metavar="REGEX", help="for labels in names: with (?P<label>…)")
+    parser.add_argument("--table", metavar="FILE", help="the table with the labels, inside the source")
+    parser.add_argument("--image", metavar="COLUMN", help="its column of images: name, or number from 0")
+    parser.add_argument("--label", metavar="COLUMN", help="its column of labels, or several of zeros and ones: A,B,C")
+    parser.add_argument(
+        "--group", metavar="WHAT", help="what belongs together: a column, a pattern with (?P<group>…), a level, or none"
+    )
+    parser.add_argument("--classes", metavar="A,B", help="all classes in their order (default: the alphabet's)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the split and of training (default: 1)")
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    errors.run(main)
