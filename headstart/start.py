@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subject = _choose_subject(layout, options)
     seen = survey(path, [item.path for item in layout.items], options.seed or 1)
     _show_images(seen, layout)
-    values = recipe(layout, seen, path, subject, classes, options.seed)
+    values = recipe(layout, seen, path, subject, options.seed)
+    values["dataset"] |= {"classes": classes, "positive": _positive(layout, options, settings.dataset.positive)}
     text, changes = editing.merged(before, values, "what start found")
     print(f"`make repro` takes about {estimate(layout, seen, values)} here: an estimate, to which fetching adds.")
     print("\n".join([f"{params.PARAMS}:", *(f"  {change}" for change in changes)]) if changes else "Nothing to change.")
@@ -72,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def recipe(
-    layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | None, classes: list[str] | None, seed: int | None
-) -> dict[str, Any]:
+def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | None, seed: int | None) -> dict[str, Any]:
     """Return what `params.yaml` is to say: the recipe for photos, adapted to the images; nested as in the file.
 
     - Validation takes some 200 images, between a tenth and a quarter of each class, test some 1,000, likewise; both at
@@ -84,7 +83,7 @@ def recipe(
     - Views are mirrored unless names or drawings say that left and right differ.
     - Features take at most half of the disk that is free, or there are fewer views.
     """
-    dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "classes": classes, "group": subject}
+    dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "group": subject}
     values = {"dataset": dataset, **editing.section(RECIPE)}
     count, rarest = len(layout.items), min(layout.counts.values())
     values["split"]["validation"] = _share(200 / count, rarest)
@@ -265,6 +264,17 @@ def _classes(layout: Layout, options: argparse.Namespace) -> list[str] | None:
     return names
 
 
+def _positive(layout: Layout, options: argparse.Namespace, current: str | None) -> str | None:
+    """The class that curves are of: as given, or as it was where these images have it too."""
+    counts = layout.counts
+    if options.positive is not None and (options.positive not in counts or len(counts) > 2):
+        hint = wording.did_you_mean(options.positive, counts)
+        raise UserError(
+            f"--positive: got {options.positive}; {hint}takes one of two classes, not of {', '.join(counts)}"
+        )
+    return options.positive or (current if current in counts and len(counts) == 2 else None)
+
+
 def _show_classes(layout: Layout, path: str) -> None:
     counts, splits = layout.counts, Counter(item.split for item in layout.items)
     print(f"{wording.count(len(layout.items), 'image')} in {path}, their classes by {layout.how}:")
@@ -392,6 +402,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--group", metavar="WHAT", help="what belongs together: a column, a pattern with (?P<group>…), a level, or none"
     )
     parser.add_argument("--classes", metavar="A,B", help="all classes in their order (default: the alphabet's)")
+    parser.add_argument("--positive", metavar="CLASS", help="of two, the one that is to be found (default: the last)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the split and of training (default: 1)")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")

@@ -83,7 +83,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, str]) -> tupl
     for settings, how, sure, table in _proposals(source, images, only, reasons):
         notes = io.StringIO()
         try:
-            section = Dataset.model_validate({**dataset, "classes": None, "group": None, **settings})
+            section = Dataset.model_validate({**dataset, "classes": None, "positive": None, "group": None, **settings})
             with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
                 items, left_out = layouts.find_images(source, section)
                 layouts.order_classes(items, section)
