@@ -66,6 +66,7 @@ def main() -> None:
         unused=sum(map(len, kept)) - len(used),
         left_out=left_out + broken + contradictory + parted,
         duplicates=[[item.path for item in group] for group in equal if len(group) > 1],
+        published={item.split for item in items} - {None},
     )
     manifest.write(dealt)
     dataset.write(summary)

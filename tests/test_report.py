@@ -1,8 +1,16 @@
+import io
+
+import numpy as np
 import pytest
+from conftest import ROOT
+from rich.cells import cell_len
+from rich.console import Console
 
 from headstart import report
-from headstart.artifacts import results
+from headstart.artifacts import dataset, results
+from headstart.base import params, yaml12
 from headstart.base.errors import UserError
+from headstart.evaluation import curves, scores
 
 SCORE = {"accuracy": 0.9024, "accuracy_low": 0.8772, "accuracy_high": 0.9229, "roc_auc": 0.9561, "loss": 0.2512}
 SCORE |= {"average_precision": 0.9}
@@ -85,3 +93,111 @@ def test_where_fine_tuning_was_no_better_the_report_says_that_the_head_is_delive
     assert "the classifier is the head" in text and "classifier (head averaged over flips)" in text
     assert "The average over flips is right on 4 images that one look gets wrong" in " ".join(text.split())
     assert "the classifier is the head" not in shown(FINE_TUNED, {"fine_tuning": PAIR})
+
+
+def scored(labels, probabilities, classes):
+    """What `evaluate` writes of a head with these answers, as it is read again."""
+    labels, probabilities = np.array(labels), np.array(probabilities, "float32")
+    score = scores.score(labels, probabilities, classes, curves.of(labels, probabilities))
+    return results.Results(len(labels), {"head": score}, {})
+
+
+def printed(measured, width=80, summary=None):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    report.show(measured, summary, console)
+    return console.file.getvalue()
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+GOOD = [[0.98, 0.02]] * 153  # whatever the image shows
+RARE = scored([0] * 150 + [1] * 3, GOOD, ["good", "[b]bad"])
+
+
+def test_where_a_class_is_rare_the_scores_that_say_so_lead_and_each_class_has_its_recall():
+    text = printed(RARE)
+    header, row = (next(line for line in text.splitlines() if word in line) for word in ("accuracy ┃", "head alone"))
+    assert [cell.strip() for cell in header.split("┃")[2:6]] == ["accuracy", "F1", "[b]bad", "accuracy"]
+    assert [cell.strip() for cell in row.split("│")[2:6]] == ["0.5000", "0.4950", "0.0196", "0.9804"]
+    bad = next(line for line in text.splitlines() if line.startswith("│ [b]bad"))
+    assert [cell.strip() for cell in bad.split("│")[2:5]] == ["3", "0.0000", "0"]
+    for sentence in (
+        "good has 50 times the test images of [b]bad: from 3 times on, the scores in which all classes weigh the same",
+        "Every test image is called good: [b]bad is never predicted.",
+        "An accuracy of 0.9804 is no more than always saying good reaches (0.9804).",
+        "to the network they look alike",
+    ):
+        assert sentence in one_line(text)
+
+
+def test_from_three_times_on_a_class_is_rare():
+    for largest, leads in ((8, False), (9, True)):
+        measured = scored([0] * largest + [1] * 3, [[0.9, 0.1]] * largest + [[0.1, 0.9]] * 3, ["a", "b"])
+        assert report.rare(measured) is ("balanced" in printed(measured)) is leads
+        assert "never predicted" not in printed(measured) and "no more than" not in printed(measured)
+
+
+def test_what_the_numbers_cannot_say_is_said():
+    text = one_line(printed(scored([0], [[0.9, 0.05, 0.05]], ["a", "b", "c"])))
+    assert "1 test image: too few to tell good from bad; raise split.test, or add images." in text
+    assert "No test image is of b, c: no score tells of such images" in text
+    assert "no more than" not in text and "never predicted" not in text
+    third = scored([0, 1, 2] * 10, np.tile(np.eye(3)[[0, 1, 0]] * 0.9 + 0.03, (10, 1)), ["a", "b", "c"])
+    text = one_line(printed(third))
+    assert "Never predicted: c." in text and "too few" not in text
+    assert "Lowest recall: c 0.00, a 1.00, b 1.00 (all classes: metrics/test.json)." in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("k", [2, 20, 200])
+def test_it_fits_any_terminal_however_many_classes_there_are(k, rare, width):
+    names = [f"{index:03}.划痕_Long_species_name_{index}" for index in range(k)]
+    labels = np.concatenate([np.full(40 if rare and index == 0 else 4, index) for index in range(k)])
+    rng = np.random.default_rng(1)
+    guesses = (labels + (rng.random(len(labels)) > 0.9)) % k
+    probabilities = 0.4 * rng.dirichlet(np.ones(k), len(labels)) + 0.6 * np.eye(k)[guesses]
+    text = printed(scored(labels, probabilities, names), width)
+    lines = text.splitlines()
+    assert max(map(cell_len, lines)) <= width and len(lines) < 45
+    assert "…" not in next(line for line in lines if line.startswith("│ head"))
+    assert ("macro" in text) is rare
+
+
+@pytest.mark.parametrize(
+    ("summary", "words"),
+    [
+        (None, "153 test images"),
+        ({"published": []}, "153 test images, none of them used before"),
+        ({}, "153 test images, none of them used before"),
+        ({"published": ["test", "train"]}, "153 test images, the source's own test split, none of them used before"),
+        ({"test_copies": 12}, "153 test images, 12 of them with a near copy in training"),
+    ],
+)
+def test_that_the_test_images_are_new_is_said_only_as_far_as_it_is_known(summary, words):
+    assert report.heading(153, summary) == words
+    assert printed(RARE, 120, summary).splitlines()[0].strip() == words
+
+
+def test_what_helps_a_rare_class_is_said_unless_it_is_set():
+    values = yaml12.read(ROOT / "params.yaml")
+    values["dataset"]["classes"] = None
+    summary = {"classes": ["bad", "good"], "counts": {"train": {"bad": 6, "good": 300}}}
+    weights, positive = report.help_for_rare(summary, params.check(values))
+    assert weights == (
+        "To let every class weigh the same, try head.class_weights and fine_tune.class_weights: balanced, and "
+        "fine_tune.select_by: balanced_accuracy."
+    )
+    assert positive.startswith("With dataset.positive: bad the curves")
+    values["dataset"]["positive"], values["head"]["class_weights"] = "bad", "balanced"
+    assert report.help_for_rare(summary, params.check(values)) == []
+    values["head"]["class_weights"] = "none"
+    assert report.help_for_rare(summary | {"counts": {"train": {"bad": 31, "good": 300}}}, params.check(values)) == []
+
+
+def test_the_scores_are_shown_without_what_split_wrote(shown, tmp_path):
+    assert "1,656 test images\n" in shown({"head": SCORE}, {}).replace(" \n", "\n").replace("  ", "")
+    (tmp_path / dataset.DATASET).write_text('{"published": ["test"], "classes": ["a", "b"], "counts": {}}')
+    assert "none of them" not in shown({"head": SCORE}, {})

@@ -6,10 +6,12 @@ found        the labelled images of the source
 unused       how many of them can be used but were not needed for a split
 left_out     the files that are not used, by path: [{path, reason}]
 duplicates   images of equal pixels, which stay in one split: [[path, path, …]]
+published    the splits that the source's own folders fix, such as [test, train]; [] where there are none
 """
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,9 +30,14 @@ class LeftOut(NamedTuple):
 
 
 def summarize(
-    manifest: Manifest, found: int, unused: int, left_out: list[LeftOut], duplicates: list[list[str]]
+    manifest: Manifest,
+    found: int,
+    unused: int,
+    left_out: list[LeftOut],
+    duplicates: list[list[str]],
+    published: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return what the file holds; `left_out` and `duplicates` may come in any order."""
+    """Return what the file holds; `left_out`, `duplicates` and `published` may come in any order."""
     counts = Counter(zip(manifest.splits.tolist(), manifest.labels.tolist(), strict=True))
     return {
         "classes": manifest.classes,
@@ -41,6 +48,7 @@ def summarize(
         "unused": unused,
         "left_out": [entry._asdict() for entry in sorted(left_out)],
         "duplicates": sorted(duplicates),
+        "published": sorted(published),
     }
 
 

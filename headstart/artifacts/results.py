@@ -105,8 +105,8 @@ def _listed(score: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_name(score: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(score.get("per_class"), list):
-        return score
+    if not isinstance(score.get("per_class"), list):  # a dictionary is of an earlier version, which knew less
+        return {name: value for name, value in score.items() if name != "per_class"}
     return score | {
         "per_class": {
             entry["class"]: {key: value for key, value in entry.items() if key != "class"}

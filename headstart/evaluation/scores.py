@@ -22,7 +22,8 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
         ranking: what `curves.of` returns for them; default: that of two classes' second.
 
     Returns:
-        balanced_accuracy and macro_f1 (the means of the classes' recall and F1, of those that have images),
+        balanced_accuracy, lowest_recall and macro_f1 (the mean and the lowest of the classes' recalls, and the mean of
+        their F1, of those that have images),
         accuracy with its 95 % Wilson interval (accuracy_low, accuracy_high; Wilson, JASA 22, 1927),
         loss (mean cross-entropy in nats), roc_auc and average_precision (as in `Curves`), images (n),
         per_class (name: images, predicted (how often it is), recall, precision, f1, average_precision against the
@@ -41,6 +42,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
     tested = [entry for entry in by_class if entry["images"]]
     return {
         "balanced_accuracy": number(np.mean([entry["recall"] for entry in tested])),
+        "lowest_recall": min(entry["recall"] for entry in tested),
         "macro_f1": number(np.mean([entry["f1"] for entry in tested])),
         "accuracy": number(right.statistic),
         "accuracy_low": number(interval.low),

@@ -11,7 +11,9 @@ def summary():
     labels, splits = np.array([0, 0, 1, 0]), np.array(["train", "train", "train", "test"])
     manifest = Manifest(["grün", "a"], ["1", "2", "3", "4"], labels, splits, ["0"] * 4)
     left_out = [LeftOut("z.png", "zero bytes"), LeftOut("a.txt", "not the file name of an image")]
-    return dataset.summarize(manifest, found=9, unused=4, left_out=left_out, duplicates=[["3", "4"], ["1", "2"]])
+    return dataset.summarize(
+        manifest, found=9, unused=4, left_out=left_out, duplicates=[["3", "4"], ["1", "2"]], published={"train", "test"}
+    )
 
 
 def test_every_split_counts_every_class_and_lists_are_sorted():
@@ -29,6 +31,7 @@ def test_every_split_counts_every_class_and_lists_are_sorted():
             {"path": "z.png", "reason": "zero bytes"},
         ],
         "duplicates": [["1", "2"], ["3", "4"]],
+        "published": ["test", "train"],
     }
 
 

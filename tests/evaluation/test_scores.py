@@ -31,7 +31,8 @@ def test_two_classes_against_numbers_worked_out_by_hand():
     }
     assert result["balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-6)
     assert result["macro_f1"] == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-6)
-    assert list(result)[:2] == ["balanced_accuracy", "macro_f1"], "what rare classes weigh in leads"
+    assert result["lowest_recall"] == 0.5
+    assert list(result)[:3] == ["balanced_accuracy", "lowest_recall", "macro_f1"], "what rare classes weigh in leads"
 
 
 def test_the_interval_is_wilsons():
