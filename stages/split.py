@@ -11,9 +11,10 @@ from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
-from headstart.labels import counts, groups
+from headstart.labels import counts, groups, layouts
+from headstart.labels.classes import order_classes
 from headstart.labels.duplicates import group_duplicates
-from headstart.labels.layouts import Item, find_images, order_classes
+from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
 
 
@@ -41,7 +42,7 @@ def main() -> None:
         for note in source.notes:
             print(note)
         items, left_out = find_images(source, settings.dataset)
-        classes = order_classes(items, settings.dataset)
+        classes = order_classes((item.label for item in items), settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)
         outcomes = list(track(in_order(partial(hash_image, source), items), "decoding", len(items)))
     broken = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
@@ -59,6 +60,7 @@ def main() -> None:
         splits=np.array([splits[item.path] for item in used]),
         sha256=[hashes[item.path] for item in used],
         groups=np.array([names[item.path] for item in used]),
+        **layouts.numbers(used, classes),
     )
     summary = dataset.summarize(
         dealt,

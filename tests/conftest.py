@@ -37,6 +37,7 @@ SMALL = {
     "dataset.classes": None,
     "dataset.positive": None,
     "dataset.table": {"file": "a.csv", "delimiter": ",", "header": False, "image": 0, "label": 1, "values": None},
+    "dataset.pattern": None,
     "dataset.group": None,
     "split.train": None,
     "split.validation": 0.25,

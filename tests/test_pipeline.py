@@ -22,6 +22,7 @@ PARAMETERS = [
     ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),
+    ("dataset.pattern", "(?P<label>[0-9])", "split"),
     ("dataset.classes", ["red", "blue"], "split"),
     ("dataset.positive", "blue", "evaluate"),
     ("dataset.table.file", "b.csv", "split"),

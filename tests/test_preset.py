@@ -157,6 +157,8 @@ def test_a_dataset_comes_with_its_table():
         "image": "i",
         "label": "l",
         "values": {"0": "a", "1": "b"},
+        "weight": None,
+        "probabilities": False,
     }
     before = yaml12.read(params.PARAMS)
     for mine in (table, None):
@@ -168,7 +170,10 @@ def test_a_dataset_comes_with_its_table():
 
 def test_the_projects_presets_do_not_depend_on_what_was_applied_before():
     datasets = {frozenset(yaml12.read(Path(f"presets/{name}.yaml")).get("dataset", ())) - {"table"} for name in NAMES}
-    assert datasets == {frozenset(), frozenset({"source", "sha256", "path", "labels", "classes", "positive", "group"})}
+    assert datasets == {
+        frozenset(),
+        frozenset({"source", "sha256", "path", "labels", "pattern", "classes", "positive", "group"}),
+    }
     fresh = params.PARAMS.read_bytes()
     for first, last in itertools.permutations(NAMES, 2):
         params.PARAMS.write_bytes(fresh)

@@ -10,7 +10,8 @@ published    the splits that the source's own folders fix, such as [test, train]
 """
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,18 @@ class LeftOut(NamedTuple):
 
     path: str
     reason: str
+
+
+def by_reason(left_out: Iterable[LeftOut]) -> list[list[LeftOut]]:
+    """Return the files in groups of one kind of reason each, the largest group first; each is sorted by path.
+
+    Reasons that differ in names, numbers or what stands in brackets are of one kind.
+    """
+    groups = defaultdict(list)
+    for entry in sorted(left_out):
+        plain = re.sub(r"\(.*?\)|\S*[/.\\\d]\S*", "…", entry.reason)
+        groups[tuple(plain.split()[:4])].append(entry)
+    return sorted(groups.values(), key=lambda group: -len(group))
 
 
 def summarize(

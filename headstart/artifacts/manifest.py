@@ -22,7 +22,9 @@ class Manifest:
     `classes`: names, in the order of their indices; `paths`: inside the source; `labels`: int64 (n,), indices into
     `classes`; `splits`: str (n,), each one of `SPLITS`; `sha256`: of the decoded pixels (`decoding.pixel_hash`);
     `groups`: str (n,), equal for images that belong together and are never parted; an image that belongs to no other
-    is a group of its own, named by its path; default: all of them.
+    is a group of its own, named by its path; default: all of them; `weights`: float32 (n,), what each image counts
+    for in training and scores, or None where all count the same; `probabilities`: float32 (n, k), those of the k
+    classes, of which the label is the most probable one, or None where the labels are certain.
     """
 
     classes: list[str]
@@ -31,6 +33,8 @@ class Manifest:
     splits: np.ndarray
     sha256: list[str]
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.groups is None:
@@ -59,6 +63,8 @@ def read(project: Path = Path()) -> Manifest:
             splits=np.array([row["split"] for row in rows], str),
             sha256=[row["sha256"] for row in rows],
             groups=np.array([row["group"] or row["path"] for row in rows], str),
+            weights=_numbers([row["weight"] for row in rows]),
+            probabilities=_numbers([row["probabilities"].split() for row in rows]),
         )
     except FileNotFoundError as error:
         raise UserError(f"no {error.filename} here: run `dvc repro split` to write it") from None
@@ -70,6 +76,21 @@ def write(manifest: Manifest, project: Path = Path()) -> None:
     """Write `data/manifest.csv` and `data/classes.json` in the folder `project`, each whole or not at all."""
     labels = (manifest.classes[label] for label in manifest.labels)
     groups = ("" if group == path else group for group, path in zip(manifest.groups, manifest.paths, strict=True))
-    rows = zip(manifest.paths, labels, manifest.splits, manifest.sha256, groups, strict=True)
+    header = ("path", "label", "split", "sha256", "group", "weight", "probabilities")
+    columns = (manifest.paths, labels, manifest.splits, manifest.sha256, groups)
+    numbers = (_cells(manifest.weights, manifest), _cells(manifest.probabilities, manifest))
+    rows = zip(*columns, *numbers, strict=True)
     files.write_text(project / CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")
-    files.write_csv(project / MANIFEST, [("path", "label", "split", "sha256", "group"), *rows])
+    files.write_csv(project / MANIFEST, [header, *rows])
+
+
+def _numbers(cells: list[str] | list[list[str]]) -> np.ndarray | None:
+    """The cells as float32, None where they are empty."""
+    return np.array(cells, "float32") if any(cells) else None
+
+
+def _cells(numbers: np.ndarray | None, manifest: Manifest) -> list[str]:
+    """One cell a row: a number, or several with spaces between, in as many digits as float32 needs; or empty ones."""
+    if numbers is None:
+        return [""] * len(manifest.paths)
+    return [" ".join(map(str, row)) for row in numbers.astype("float32").reshape(len(numbers), -1)]

@@ -67,11 +67,12 @@ def plain(value: Any) -> str:
 
 def _merge(current: dict, values: dict, origin: str, prefix: str) -> Iterator[str]:
     for name, value in values.items():
-        if name not in current:
+        before = current.get(name, params.default(prefix + name))
+        if before is ...:
             raise UserError(f"{origin}: {params.PARAMS} has no parameter {prefix}{name}: add it there first")
-        is_section = isinstance(current[name], dict) and not params.is_mapping(prefix + name)
+        is_section = isinstance(before, dict) and not params.is_mapping(prefix + name)
         if isinstance(value, dict) and is_section:
-            yield from _merge(current[name], value, origin, f"{prefix}{name}.")
-        elif current[name] != value:
-            yield f"{prefix}{name}: {plain(current[name])} -> {plain(value)}"
+            yield from _merge(before, value, origin, f"{prefix}{name}.")
+        elif before != value:
+            yield f"{prefix}{name}: {plain(before)} -> {plain(value)}"
             current[name] = value

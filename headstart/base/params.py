@@ -7,19 +7,21 @@ import functools
 import json
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -48,6 +50,22 @@ def _different(names: list) -> list:
     return names
 
 
+def _names(group: str, example: str) -> Callable[[str], str]:
+    """A check of regular expressions: they compile, and have a group of that name."""
+
+    def check(pattern: str) -> str:
+        try:
+            named = group in re.compile(pattern).groupindex
+        except re.error as error:
+            raise PydanticCustomError("explained", "a regular expression ({error})", {"error": str(error)}) from None
+        if not named:
+            text = f"a regular expression with (?P<{group}>…), such as {example}"
+            raise PydanticCustomError("explained", "{text}", {"text": text})
+        return pattern
+
+    return check
+
+
 # The description of a type says what it takes where the rest of its JSON schema says it less well; the description of
 # a parameter says what the parameter does.
 Text = Annotated[str, Field(min_length=1)]
@@ -63,12 +81,22 @@ Columns = Annotated[
     Field(min_length=2, description="a list of two or more columns", json_schema_extra={"uniqueItems": True}),
     AfterValidator(_different),
 ]
+# YAML reads a name such as 0 as a number.
+Name = Annotated[
+    Text,
+    BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}),
+]
 Classes = Annotated[
-    list[Text],
+    list[Name],
     Field(min_length=2, description="a list of two or more different names", json_schema_extra={"uniqueItems": True}),
     AfterValidator(_different),
 ]
-Values = Annotated[dict[Text, Text], Field(description='VALUE: CLASS lines, both texts ("0": cats)')]
+Values = Annotated[dict[Name, Name], Field(description="VALUE: CLASS lines (0: cats)")]
+Weights = Annotated[
+    dict[Name, Annotated[float, Field(ge=0)]],
+    Field(description="VALUE: WEIGHT lines (uncertain: 0.5), weights from 0 on"),
+]
 Share = (
     Annotated[int, Field(ge=1, description="a count of images per class (1, 2, …)")]
     | Annotated[float, Field(gt=0, lt=1, description="a fraction between 0 and 1")]
@@ -90,6 +118,16 @@ class Table(_Section):
         "that hold 1 for the image's class and 0 for the others"
     )
     values: Values | None = Field(description="value in the table: class; null: the value is the class")
+    weight: Column | Weights | None = Field(
+        None,
+        description="of each image, in training and scores: its column, or the weight of a value of the label, 1 for "
+        "those that are not listed; null: all weigh 1",
+    )
+    probabilities: bool = Field(
+        False,
+        description="whether label holds probabilities: of class 1, in one column, or of each class in its own; an "
+        "image's class is then the most probable one, of two class 1 from 0.5 on",
+    )
 
 
 class Group(_Section):
@@ -98,7 +136,7 @@ class Group(_Section):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     column: Column | None = Field(None, description="of dataset.table: its name, or its number (from 0)")
-    pattern: Text | None = Field(
+    pattern: Annotated[Text, AfterValidator(_names("group", r"(?P<group>P\d+)_"))] | None = Field(
         None,
         description="a regular expression that is searched in an image's path, with the group (?P<group>…)",
         json_schema_extra={"pattern": r"\(\?P<group>.*\)"},
@@ -106,17 +144,6 @@ class Group(_Section):
     folder: int | None = Field(
         None, description="a level of the folders above an image: 0 the outermost one in the source, -1 its own"
     )
-
-    @field_validator("pattern")
-    @classmethod
-    def _names_a_group(cls, value: str | None) -> str | None:
-        try:
-            named = value is None or "group" in re.compile(value).groupindex
-        except re.error as error:
-            raise PydanticCustomError("explained", "a regular expression ({error})", {"error": str(error)}) from None
-        if not named:
-            raise PydanticCustomError("explained", "a regular expression with (?P<group>…), such as (?P<group>P\\d+)_")
-        return value
 
     @model_validator(mode="after")
     def _is_one(self) -> "Group":
@@ -128,8 +155,16 @@ class Group(_Section):
 class Dataset(_Section):
     model_config = ConfigDict(
         json_schema_extra={
-            "if": {"properties": {"labels": {"const": "table"}}},
-            "then": {"properties": {"table": {"type": "object"}}},
+            "allOf": [
+                {
+                    "if": {"properties": {"labels": {"const": "table"}}},
+                    "then": {"properties": {"table": {"type": "object"}}},
+                },
+                {
+                    "if": {"properties": {"labels": {"const": "pattern"}}},
+                    "then": {"properties": {"pattern": {"type": "string"}}},
+                },
+            ]
         }
     )
 
@@ -141,11 +176,19 @@ class Dataset(_Section):
         description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder",
         json_schema_extra={"not": {"pattern": "^~"}},  # as _has_no_tilde
     )
-    labels: Literal["folders", "prefix", "table"] = Field(
-        description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), table (a list in the source)"
+    labels: Literal["folders", "prefix", "pattern", "table"] = Field(
+        description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), pattern (in the names, where pattern "
+        "says), table (a list in the source)"
     )
-    classes: Classes | None = Field(description="their order: class 0, class 1, …; null is alphabetical")
-    positive: Text | None = Field(
+    pattern: Annotated[Text, AfterValidator(_names("label", r"(?P<label>.+)_\d+"))] | None = Field(
+        description="read where labels is pattern: a regular expression with the group (?P<label>…) that matches an "
+        "image's name without its ending, or, with a slash in it, its path without the ending",
+        json_schema_extra={"pattern": r"\(\?P<label>.*\)"},
+    )
+    classes: Classes | None = Field(
+        description="their order: class 0, class 1, …; null: alphabetical, numbers from the smallest on"
+    )
+    positive: Name | None = Field(
         description="of two classes, the one that ROC and precision-recall curves are of; null: the last one"
     )
     table: Table | None = Field(description="read where labels is table, and where group is a column")
@@ -168,6 +211,15 @@ class Dataset(_Section):
         if value is None and info.data.get("labels") == "table":
             names = ", ".join(Table.model_fields)
             raise PydanticCustomError("explained", f"{names} where dataset.labels is table")
+        return value
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_given(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("labels") == "pattern":
+            raise PydanticCustomError(
+                "explained", "a regular expression such as (?P<label>.+)_\\d+ where dataset.labels is pattern"
+            )
         return value
 
     @field_validator("group")
@@ -431,6 +483,11 @@ def _schemas() -> dict[str, dict]:
                     yield from walk(root["$defs"][branch["$ref"].rpartition("/")[2]], f"{prefix}{name}.")
 
     return dict(walk(root, ""))
+
+
+def default(name: str) -> Any:
+    """Returns what the parameter of that dotted name is where the file lacks it; `...` where it must be there."""
+    return _schemas().get(name, {}).get("default", ...)
 
 
 def is_mapping(name: str) -> bool:

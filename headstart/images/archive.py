@@ -6,6 +6,7 @@ import re
 import stat
 import threading
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,9 @@ class Source(Protocol):
 
         Hidden files and those of file managers are not among them.
         """
+
+    def empty_folders(self) -> list[str]:
+        """Return the folders, sorted, that hold none of `names()`, neither directly nor in folders below."""
 
     def read(self, name: str) -> bytes:
         """Return the content of one of `names()`. Raises `Unreadable`. Safe to call from several threads."""
@@ -84,7 +88,7 @@ class _Zip:
                 "unpack it into a folder"
             ) from None
         self._lock = threading.Lock()
-        self._entries = {}
+        self._entries, self._folders = {}, []
         entries = self._zip.infolist()
         names, self.notes = zip_names.decode(entries, path)
         try:
@@ -93,7 +97,9 @@ class _Zip:
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
                 # Of two entries of one name the later one counts, as in unpacking.
-                if not entry.is_dir() and not _is_system_file(name):
+                if entry.is_dir():
+                    self._folders.append(name)
+                elif not _is_system_file(name):
                     self._entries[name] = entry
         except UserError:
             self._zip.close()
@@ -101,6 +107,9 @@ class _Zip:
 
     def names(self) -> list[str]:
         return sorted(self._entries)
+
+    def empty_folders(self) -> list[str]:
+        return _empty(self._folders, self._entries)
 
     def read(self, name: str) -> bytes:
         entry = self._entries[name]
@@ -141,7 +150,7 @@ class _Zip:
 
 class _Folder:
     def __init__(self, path: Path):
-        self._path, self.notes = path, []
+        self._path, self._folders, self.notes = path, [], []
         self._names = sorted(self._walk(path, ""))
 
     def _walk(self, folder: Path, prefix: str) -> list[str]:
@@ -158,6 +167,7 @@ class _Folder:
                 except UnicodeEncodeError:
                     raise UserError(f"{self._path} has a file name that is not UTF-8, {name!a}: rename it") from None
                 if entry.is_dir(follow_symlinks=False):
+                    self._folders.append(name)
                     names += self._walk(Path(entry.path), name + "/")
                 elif entry.is_file():
                     names.append(name)
@@ -165,6 +175,9 @@ class _Folder:
 
     def names(self) -> list[str]:
         return list(self._names)
+
+    def empty_folders(self) -> list[str]:
+        return _empty(self._folders, self._names)
 
     def _refuse_link(self, link: Path, name: str) -> None:
         """Raise UserError for a link that is not one of DVC's own, and for one of those that leads to nothing."""
@@ -210,6 +223,15 @@ def _checked(name: str, path: Path) -> str:
     if ".." in posix.split("/"):
         raise UserError(f"{path} has a file name that leads out of it, {name!r}: pack it with relative names")
     return posixpath.normpath(posix)
+
+
+def _empty(folders: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The folders that hold none of the files, sorted."""
+    holding = {""}
+    for name in names:
+        while (name := posixpath.dirname(name)) not in holding:
+            holding.add(name)
+    return sorted(folder for folder in set(folders) - holding if not _is_system_file(folder))
 
 
 def _is_system_file(name: str) -> bool:

@@ -6,17 +6,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headstart.artifacts.dataset import DATASET
+from headstart.artifacts.dataset import DATASET, LeftOut, by_reason
 from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 
 WHOLE = 20  # classes whose rows are all printed; of more, the largest and the smallest
 ENDS = 5  # how many of each
+SHOWN = 4  # reasons for leaving files out, the commonest first
 RARE = 0.1  # a class with this share, or less, of the largest one's training images is rare
 
 
 def show(summary: dict[str, Any], console: Console | None = None) -> None:
-    """Print the counts, one row per class, advice where a class is rare, and the first of the files left out.
+    """Print the counts, one row per class, advice where a class is rare, and why files were left out.
 
     summary: what `dataset.summarize` returns. console: default: standard output.
     """
@@ -32,9 +33,11 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     console.print(
         f"{unused} not needed for the splits, {wording.count(len(left_out), 'file')} left out{place}", soft_wrap=True
     )
-    for entry in left_out[:3]:
-        console.print(f"  {entry['path']}: {entry['reason']}", soft_wrap=True, markup=False)
-    if len(left_out) > 3:
+    kinds = by_reason(LeftOut(**entry) for entry in left_out)
+    for files in kinds[:SHOWN]:
+        more = f" (and {len(files) - 1:,} more of the kind)" if len(files) > 1 else ""
+        console.print(f"  {files[0].path}: {files[0].reason}{more}", soft_wrap=True, markup=False)
+    if len(kinds) > SHOWN:
         console.print("  …")
 
 

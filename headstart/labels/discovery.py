@@ -20,7 +20,7 @@ from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
-from headstart.labels import layouts, matching, sniffing
+from headstart.labels import classes, layouts, matching, sniffing
 from headstart.labels.layouts import Item
 
 # Of file names without folder and ending, the commonest first.
@@ -86,7 +86,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, str]) -> tupl
             section = Dataset.model_validate({**dataset, "classes": None, "positive": None, "group": None, **settings})
             with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
                 items, left_out = layouts.find_images(source, section)
-                layouts.order_classes(items, section)
+                classes.order_classes((item.label for item in items), section)
         except ValidationError:
             continue
         except UserError as error:
@@ -157,8 +157,8 @@ def _tables(source: Source, images: list[str], only: dict[str, str], reasons: li
         if isinstance(table, str):
             reasons.append(f"{file}: {table}")
             continue
-        # What is later added to the section is null until somebody says otherwise.
-        section = dict.fromkeys(Table.model_fields) | table.settings
+        optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
+        section = table.settings | optional
         columns = f"image {section['image']}, label {_listed(section['label'])}"
         yield {"labels": "table", "table": section}, f"the table {file} ({columns})", table.named or bool(only), table
 

@@ -1,80 +1,90 @@
 """The labelled images of a source: labels from folders and file names, and the split that their publisher fixed."""
 
 import posixpath
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from headstart.artifacts.dataset import LeftOut
-from headstart.artifacts.manifest import SPLITS
+import numpy as np
+
+from headstart.artifacts.dataset import LeftOut, by_reason
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.images import finding
 from headstart.images.archive import Source
-from headstart.labels import tables
+from headstart.labels import classes, tables
+from headstart.labels.annotations import Annotation
+from headstart.labels.matching import without_ending
+from headstart.labels.published import publisher_splits, split_of
 
-# A folder of one of these names says which split the publisher put the images below it in.
-_SPLIT_FOLDERS = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
-_SPLIT_FOLDERS |= {"training": "train", "testing": "test"}
+# Patterns that have a name of their own, each with an example.
+_NAMED = {"prefix": (r"(?P<label>[^.]*)\..*", "cat.17.jpg")}
 
 
 class Item(NamedTuple):
-    """An image of the source: its path there, the name of its class, and its publisher's split, if it has one."""
+    """An image of the source: its path there, the name of its class, and its publisher's split, if it has one.
+
+    weight, probabilities: as in `annotations.Annotation`.
+    """
 
     path: str
     label: str
     split: str | None
+    weight: float | None = None
+    probabilities: Mapping[str, float] | None = None
 
 
 def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]]:
     """Return the labelled images of a source, and the files that are left out; both sorted by path.
 
-    dataset: `path`, `labels`, `table` and `group` of the section of that name in params.yaml. An image's label is, by
-    `labels`:
+    dataset: `path`, `labels`, `pattern`, `table` and `group` of the section of that name in params.yaml. An image's
+    label is, by `labels`:
 
     - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images.
       Where `group` is a level of the folders, the folder at that level is none of them,
     - `prefix`: what its name has before the first full stop, as in cat.17.jpg,
+    - `pattern`: the group `label` of the regular expression `pattern`, which has to match its name, or, if it has a
+      slash, its path, as a whole but for the ending,
     - `table`: what a table in the source gives for it.
 
-    Folders named train (training), validation (val, valid) and test (testing), above the image, are its publisher's
-    split; where the source has only one of the three, there is no such split.
+    Folders named train, validation and test or the like (`published`), above the image, are its publisher's split;
+    where the source has only one of the three, there is no such split.
+
+    Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched or without an image is said
+    in a printed line each.
 
     Raises UserError where no image has a label, for a table that is not as described, for an image whose class could be
     either of two nested folders, and for a publisher's split without train.
     """
     if dataset.labels == "table":
-        labels, left_out = tables.read_labels(source, dataset.table)
+        annotations, left_out = tables.read_labels(source, dataset.table, dataset.classes)
     else:
-        level = dataset.group.folder if dataset.group else None
-        labels, left_out = _labels_in_names(source, dataset.labels, level)
-    splits, outside = _publisher_splits(labels)
+        labels, left_out = _labels_in_names(source, dataset)
+        annotations = {path: Annotation(label) for path, label in labels.items()}
+    labels = classes.unify({path: annotation.label for path, annotation in annotations.items()})
+    splits, outside = publisher_splits(labels)
     left_out = sorted(left_out + outside)
     if not splits:
-        reason = f"; {left_out[0].path}: {left_out[0].reason}" if left_out else ""
+        reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])
         raise UserError(
             f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
-            "check dataset.path and dataset.labels"
+            f"check dataset.path and dataset.{'pattern' if dataset.labels == 'pattern' else 'labels'}"
         )
-    return [Item(path, labels[path], splits[path]) for path in sorted(splits)], left_out
+    return [
+        Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
+        for path in sorted(splits)
+    ], left_out
 
 
-def order_classes(items: Iterable[Item], dataset: Any) -> list[str]:
-    """Return the names of the classes in the order of their indices: that of `dataset.classes`; if null, alphabetical.
-
-    dataset: `path` and `classes` of the section of that name in params.yaml. Raises UserError where `dataset.classes`
-    does not name just the classes of the `items`, and where those are of one class only.
-    """
-    names = sorted({item.label for item in items})
-    if dataset.classes is not None and sorted(dataset.classes) != names:
-        hints = "".join(wording.did_you_mean(name, names) for name in dataset.classes if name not in names)
-        raise UserError(
-            f"dataset.classes names {', '.join(dataset.classes)}, but the source has {', '.join(names)}; {hints}"
-            "name each of its classes once, or set dataset.classes to null"
-        )
-    if len(names) < 2:
-        raise UserError(f"only one class in {dataset.path}, {names[0]}: two or more are needed; check dataset.labels")
-    return list(dataset.classes or names)
+def numbers(items: list[Item], classes: list[str]) -> dict[str, np.ndarray | None]:
+    """Return the fields `weights` and `probabilities` of a manifest of these images; None where they have none."""
+    weights = [item.weight for item in items]
+    shares = [[(item.probabilities or {}).get(name, 0.0) for name in classes] for item in items]
+    return {
+        "weights": np.array(weights, "float32") if None not in weights else None,
+        "probabilities": np.array(shares, "float32") if items and items[0].probabilities else None,
+    }
 
 
 def folder_at(path: str, level: int) -> str | None:
@@ -83,22 +93,35 @@ def folder_at(path: str, level: int) -> str | None:
     return folders[level] if -len(folders) <= level < len(folders) else None
 
 
-def _labels_in_names(source: Source, layout: str, level: int | None) -> tuple[dict[str, str], list[LeftOut]]:
-    labels, left_out, images = {}, [], finding.images(source)
+def _labels_in_names(source: Source, dataset: Any) -> tuple[dict[str, str], list[LeftOut]]:
+    layout, level = dataset.labels, dataset.group.folder if dataset.group else None
+    expression, example = _NAMED.get(layout, (dataset.pattern, ""))
+    pattern = re.compile(expression or "")
+    labels, left_out = {}, []
+    images = finding.images(source)
     for path in source.names():
-        folders, name = _folders(path, level), PurePosixPath(path).name
-        folder = folders[-1] if folders else ""
+        folders = _folders(path, level)
         if path not in images:
             left_out.append(LeftOut(path, finding.why_not(path)))
-        elif layout == "folders" and (not folder or folder.lower() in _SPLIT_FOLDERS):
+        elif layout == "folders" and folders and not split_of(folders[-1]):
+            labels[path] = folders[-1]
+        elif layout == "folders":
             left_out.append(LeftOut(path, "not in the folder of a class (dataset.labels: folders)"))
-        elif layout == "prefix" and name.count(".") < 2:
-            left_out.append(LeftOut(path, "no class in its name, as in cat.17.jpg (dataset.labels: prefix)"))
+        elif (found := pattern.fullmatch(_whole(pattern, path))) and found["label"]:
+            labels[path] = found["label"]
+        elif example:
+            left_out.append(LeftOut(path, f"no class in its name, as in {example} (dataset.labels: {layout})"))
         else:
-            labels[path] = folder if layout == "folders" else name.partition(".")[0]
+            left_out.append(LeftOut(path, f"dataset.pattern does not match {_whole(pattern, path)}"))
     if layout == "folders":
         _refuse_nested(labels, level)
+        classes.say_folders_without_images(source, images, labels)
     return labels, left_out
+
+
+def _whole(pattern: re.Pattern, path: str) -> str:
+    """What a pattern has to match as a whole: the path, or, if it has no slash, the name; both without the ending."""
+    return without_ending(path if "/" in pattern.pattern else PurePosixPath(path).name)
 
 
 def _folders(path: str, level: int | None) -> list[str]:
@@ -111,9 +134,7 @@ def _folders(path: str, level: int | None) -> list[str]:
 
 def _refuse_nested(paths: Iterable[str], level: int | None) -> None:
     """Raise UserError where images are in folders inside each other, so that either could be their class."""
-    folders_by_path = {
-        path: [part for part in _folders(path, level) if part.lower() not in _SPLIT_FOLDERS] for path in paths
-    }
+    folders_by_path = {path: [part for part in _folders(path, level) if not split_of(part)] for path in paths}
     root = posixpath.commonprefix(list(folders_by_path.values()))
     if root in folders_by_path.values():  # images are in it, so it is a class and not the folder that holds them
         root = root[:-1]
@@ -124,21 +145,3 @@ def _refuse_nested(paths: Iterable[str], level: int | None) -> None:
                 "(dataset.labels: folders): put the images of each class directly into one folder of its name, "
                 "or set dataset.group to the level of the other one, such as {folder: -1}"
             )
-
-
-def _publisher_splits(paths: Iterable[str]) -> tuple[dict[str, str | None], list[LeftOut]]:
-    """Each image's split by path, None throughout where the publisher fixed none; and the images outside of it."""
-    splits = {path: _publisher_split(path) for path in paths}
-    names = set(splits.values()) - {None}
-    if len(names) < 2:
-        return dict.fromkeys(splits), []
-    if "train" not in names:
-        raise UserError(f"the source has the folders {' and '.join(sorted(names))}, but none is named train: add it")
-    reason = f"outside the source's own {', '.join(sorted(names))}"
-    outside = [LeftOut(path, reason) for path, split in splits.items() if split is None]
-    return {path: split for path, split in splits.items() if split}, outside
-
-
-def _publisher_split(path: str) -> str | None:
-    splits = [_SPLIT_FOLDERS.get(folder.lower()) for folder in PurePosixPath(path).parts[:-1]]
-    return next((split for split in reversed(splits) if split), None)

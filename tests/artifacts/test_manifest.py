@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,14 +28,26 @@ def test_an_image_that_belongs_to_no_other_is_a_group_of_its_own(tmp_path):
     alone = manifest.Manifest(TABLE.classes, TABLE.paths, LABELS, SPLITS, TABLE.sha256)
     assert alone.groups.tolist() == PATHS
     manifest.write(alone, tmp_path)
-    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[2] == "g/ü.png,grün,train,11,"
+    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[2] == "g/ü.png,grün,train,11,,,"
     assert manifest.read(tmp_path).groups.tolist() == PATHS
+
+
+def test_weights_and_probabilities_come_back_as_they_were(tmp_path):
+    weights = np.array([1, 1 / 3, 0.25], "float32")
+    probabilities = np.array([[0, 1], [2 / 3, 1 / 3], [0.1, 0.9]], "float32")
+    manifest.write(replace(TABLE, weights=weights, probabilities=probabilities), tmp_path)
+    read = manifest.read(tmp_path)
+    np.testing.assert_array_equal(read.weights, weights)
+    np.testing.assert_array_equal(read.probabilities, probabilities)
+    assert read.weights.dtype == read.probabilities.dtype == np.float32
+    manifest.write(TABLE, tmp_path)
+    assert manifest.read(tmp_path).weights is manifest.read(tmp_path).probabilities is None
 
 
 def test_the_files_are_those_of_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest.write(TABLE)
-    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[1] == 'b c/1.png,"b,c",test,00,P 1'
+    assert (tmp_path / manifest.MANIFEST).read_text("utf-8").splitlines()[1] == 'b c/1.png,"b,c",test,00,P 1,,'
     assert manifest.read().paths == manifest.read(tmp_path).paths
 
 

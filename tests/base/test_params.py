@@ -111,8 +111,23 @@ WRONG = [
         'dataset.group.pattern: got "P[0-9]"; takes a regular expression with (?P<group>…), such as (?P<group>P\\d+)_',
     ),
     ("dataset.table", 3, "dataset.table: got 3; takes a section with dataset.table.file, dataset.table.delimiter, "),
-    ("dataset.table.values", {"0": 1}, "dataset.table.values: got {'0': 1}; takes VALUE: CLASS lines, both"),
-    ("dataset.table.values", {0.5: "cats"}, "dataset.table.values: got {0.5: 'cats'}; takes VALUE: CLASS lines, both"),
+    ("dataset.table.values", {"0": [1]}, "dataset.table.values: got {'0': [1]}; takes VALUE: CLASS lines (0: cats)"),
+    ("dataset.table.weight", {"0": -1}, "dataset.table.weight: got {'0': -1}; takes a column's name or a column's num"),
+    (
+        "dataset.table.label",
+        ["a", "a"],
+        'dataset.table.label: got ["a", "a"]; takes a column\'s name or a column\'s nu',
+    ),
+    (
+        "dataset.pattern",
+        "(?P<label>.+_",
+        'dataset.pattern: got "(?P<label>.+_"; takes a regular expression (missing ), untermina',
+    ),
+    (
+        "dataset.pattern",
+        "(.+)_",
+        'dataset.pattern: got "(.+)_"; takes a regular expression with (?P<label>…), such as (?P<label>.+)_\\d+',
+    ),
     ("augment.flip_vertical", "yes", 'augment.flip_vertical: got "yes"; takes true or false'),
     # out of range
     ("head.dropout", 1, "head.dropout: got 1; takes a number from 0 to below 1"),
@@ -138,7 +153,7 @@ WRONG = [
     # another choice
     ("head.optimizer", "Adam", 'head.optimizer: got "Adam"; takes sgd, rmsprop, adam or adamw'),
     ("head.pooling", "max", 'head.pooling: got "max"; takes average or flatten'),
-    ("dataset.labels", "folder", 'dataset.labels: got "folder"; takes folders, prefix or table'),
+    ("dataset.labels", "folder", 'dataset.labels: got "folder"; takes folders, prefix, pattern or table'),
     ("fine_tune.views", "dead", 'fine_tune.views: got "dead"; takes a whole number from 1 or live'),
     ("fine_tune.label_smoothing", 1, "fine_tune.label_smoothing: got 1; takes a number from 0 to below 1"),
     ("fine_tune.average_flips", "yes", 'fine_tune.average_flips: got "yes"; takes true or false'),
@@ -153,11 +168,16 @@ WRONG = [
     ("backbone.sha256", "A" * 64, f'backbone.sha256: got "{"A" * 64}"; takes the 64 hexadecimal digits (lower case)'),
     ("dataset.classes", ["cats"], f'dataset.classes: got ["cats"]; takes {CLASSES}'),
     ("dataset.classes", ["cats", "cats"], f'dataset.classes: got ["cats", "cats"]; takes {CLASSES}'),
-    ("dataset.classes", [0, 1], f"dataset.classes: got [0, 1]; takes {CLASSES}"),
+    ("dataset.classes", [0, True], f"dataset.classes: got [0, true]; takes {CLASSES}"),
+    (
+        "dataset.labels",
+        "pattern",
+        "dataset.pattern: got null; takes a regular expression such as (?P<label>.+)_\\d+ where",
+    ),
     ("dataset.classes", "cats", f'dataset.classes: got "cats"; takes {CLASSES}'),
     ("dataset.positive", "defect", 'dataset.positive: got "defect"; takes functional or defective'),
-    ("dataset.positive", 1, "dataset.positive: got 1; takes a text or null"),
-    ("dataset.table", None, "dataset.table: got null; takes file, delimiter, header, image, label, values where"),
+    ("dataset.positive", True, "dataset.positive: got true; takes a text or a number or null"),
+    ("dataset.table", None, "dataset.table: got null; takes file, delimiter, header, image, label, values, weight, p"),
 ]
 
 

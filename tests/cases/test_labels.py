@@ -59,6 +59,13 @@ def test_one_column_for_each_class(split_case):
     assert labelled(images) == {f"images/I_{i:04}.jpg": kinds[i % 3] for i in range(60)}
 
 
+def test_names_with_a_pattern(split_case):
+    images, output = split_case("20-prefix-underscore", labels="pattern", pattern=r"(?P<label>.+)_\d+")
+    assert images.classes == ["Abyssinian", "great_dane"]
+    assert labelled(images) == {f"{name}_{i}.jpg": name for name in images.classes for i in range(20)}
+    assert "0 files left out" in output
+
+
 def test_paths_with_backslashes(split_case):
     images, output = split_case("03-backslash-paths", labels="table", table=table("labels.csv", ";", "file", "class"))
     assert labelled(images) == {f"img/{i}.png": "ab"[i % 2] for i in range(40)}

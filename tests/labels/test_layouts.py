@@ -4,12 +4,13 @@ import pytest
 
 from headstart.base.errors import UserError
 from headstart.base.params import Group
-from headstart.labels.layouts import Item, find_images, order_classes
+from headstart.labels.layouts import Item, find_images
 
 
-def find(paths, labels="folders", group=None):
-    source = SimpleNamespace(names=lambda: sorted(paths))
-    return find_images(source, SimpleNamespace(path="source.zip", labels=labels, table=None, group=group))
+def find(paths, labels="folders", group=None, pattern=None, empty=()):
+    source = SimpleNamespace(names=lambda: sorted(paths), empty_folders=lambda: sorted(empty))
+    dataset = {"path": "source.zip", "labels": labels, "pattern": pattern, "table": None, "group": group}
+    return find_images(source, SimpleNamespace(**dataset))
 
 
 def test_folders_name_the_classes_under_a_folder_that_holds_them_all():
@@ -31,6 +32,64 @@ def test_prefixes_name_the_classes():
     ]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "paths", "labels"),
+    [
+        (r"(?P<label>.+)_\d+", ["x/Abyssinian_12.jpg", "great_dane_3.JPG"], {"Abyssinian", "great_dane"}),
+        (r"\d+ (?P<label>.+)", ["12 é.png", "3 b c.png"], {"é", "b c"}),
+        (r".*/(?P<label>[a-z]+)/\d+", ["x/cat/1.png", "y/dog/2.png"], {"cat", "dog"}),
+    ],
+)
+def test_a_pattern_finds_the_classes_in_names_or_paths(pattern, paths, labels):
+    items, left_out = find(paths, "pattern", pattern=pattern)
+    assert ({item.label for item in items}, left_out) == (labels, [])
+
+
+def test_what_a_pattern_matches_in_part_is_left_out_and_not_guessed():
+    items, left_out = find(
+        ["a_1.jpg", "Great_b_2.jpg", "c_3_copy.jpg", "x.txt"], "pattern", pattern=r"(?P<label>[a-z])_\d"
+    )
+    assert items == [Item("a_1.jpg", "a", None)]
+    assert left_out == [
+        ("Great_b_2.jpg", "dataset.pattern does not match Great_b_2"),
+        ("c_3_copy.jpg", "dataset.pattern does not match c_3_copy"),
+        ("x.txt", "not the file name of an image"),
+    ]
+
+
+def test_a_pattern_that_matches_no_image_is_refused_with_an_example():
+    with pytest.raises(
+        UserError, match=r"a-1\.jpg: dataset\.pattern does not match a-1\): check .* and dataset\.pattern$"
+    ):
+        find(["a-1.jpg", "b-2.jpg", "0.txt"], "pattern", pattern=r"(?P<label>.+)_\d+")
+
+
+def test_classes_have_one_name_in_every_unicode_form_and_without_spaces_at_the_ends(capsys):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    items, _ = find([f"{composed}/1.png", f"{decomposed}/2.png", f"{decomposed}/3.png", "tea/1.png"])
+    assert [item.label for item in items if item.label != "tea"] == [composed] * 3
+    assert capsys.readouterr().out == (
+        "class café is written in 2 ways, which are taken for one: 'cafe\\u0301' (2 images), 'caf\\xe9' (1 image)\n"
+    )
+    items, _ = find(["tea /1.png", "tea/2.png", "b/1.png"])
+    assert {item.label for item in items} == {"tea", "b"}
+    assert "class tea is written in 2 ways" in capsys.readouterr().out
+
+
+def test_folders_without_an_image_are_said(capsys):
+    paths = ["x/train/cats/1.png", "x/train/dogs/1.png", "x/train/cats/notes/a.txt"]
+    items, _ = find(
+        [*paths, "x/train/birds/1.mov", "x/train/birds/2.mov", "y.txt"], empty=["x/train/fish", "x/test", "z"]
+    )
+    assert {item.label for item in items} == {"cats", "dogs"}
+    said = "3 folders without an image, of no class: x/test (empty), x/train/birds (2 files, such as 1.mov), "
+    assert capsys.readouterr().out == said + "x/train/fish (empty)\n"
+    find(["cats/1.png", "dogs/1.png", "read/me.txt"])
+    assert capsys.readouterr().out == "1 folder without an image, of no class: read (1 file, such as me.txt)\n"
+    find(["cats/1.png", "dogs/1.png"])
+    assert capsys.readouterr().out == ""
+
+
 def test_an_image_in_no_folder_of_a_class_is_left_out():
     items, left_out = find(["1.jpg", "Train/2.jpg", "a/3.jpg", "a/thumbs.txt"])
     assert items == [Item("a/3.jpg", "a", None)]
@@ -47,6 +106,11 @@ def test_an_image_in_no_folder_of_a_class_is_left_out():
         ("Valid", "validation"),
         ("test", "test"),
         ("TESTING", "test"),
+        ("Training Set", "train"),
+        ("val_images", "validation"),
+        ("dev", "validation"),
+        ("eval", "validation"),
+        ("testset", "test"),
     ],
 )
 def test_folders_fix_the_split(folder, split):
@@ -109,28 +173,6 @@ def test_nested_folders_either_of_which_could_be_the_class_are_refused(paths, me
 def test_a_source_without_labelled_images_is_refused(paths, message):
     with pytest.raises(UserError, match=message):
         find(paths)
-
-
-def order(labels, classes):
-    items = [Item(f"{number}.png", label, None) for number, label in enumerate(labels)]
-    return order_classes(items, SimpleNamespace(path="source.zip", classes=classes))
-
-
-def test_classes_are_in_alphabetical_order_or_as_dataset_classes_has_them():
-    assert order("cabca", None) == ["a", "b", "c"]
-    assert order("cabca", ["b", "c", "a"]) == ["b", "c", "a"]
-
-
-def test_classes_that_the_source_does_not_have_are_refused():
-    with pytest.raises(UserError, match="names cat, dogs, but the source has cats, dogs; did you mean cats. name each"):
-        order(["cats", "dogs"], ["cat", "dogs"])
-    with pytest.raises(UserError, match="names a, b, but the source has a, b, c; name each of its classes once"):
-        order("abc", ["a", "b"])
-
-
-def test_one_class_alone_is_refused():
-    with pytest.raises(UserError, match=r"only one class in source\.zip, a: two or more are needed"):
-        order("aa", None)
 
 
 @pytest.mark.parametrize(

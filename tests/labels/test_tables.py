@@ -10,13 +10,18 @@ FILE = "elpv/labels.csv"
 
 
 def read(lines, images=range(4), **changes):
-    """What a table of these lines says of elpv/images/N.png."""
+    """The labels that a table of these lines gives elpv/images/N.png, and why images are left out."""
+    annotations, left_out = annotate(lines, images, **changes)
+    return {path: annotation.label for path, annotation in annotations.items()}, left_out
+
+
+def annotate(lines, images=range(4), classes=None, **changes):
     files = {f"elpv/images/{number}.png": b"\x89PNG" for number in images}
     files |= {FILE: "\n".join(lines).encode(), "elpv/utils.py": b""}
     source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
     columns = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1, "values": None}
-    labels, left_out = read_labels(source, Table(**columns | {"file": FILE} | changes))
-    return labels, dict(left_out)
+    annotations, left_out = read_labels(source, Table(**columns | {"file": FILE} | changes), classes)
+    return annotations, dict(left_out)
 
 
 def test_images_are_named_relative_to_the_table_and_values_become_classes():
@@ -85,6 +90,68 @@ def test_a_delimiter_that_the_table_rather_has_is_named():
         read(lines, delimiter=",", header=True, image="file", label="kind")
     with pytest.raises(UserError, match=r"line 1: 1 column, too few .*; the line is file;kind; its first line, "):
         read(lines)
+
+
+def test_numbers_are_the_values_that_they_equal():
+    labels, _ = read(["images/0.png 1", "images/1.png 0.0"], range(2), values={0: 7, "1.0": 8})
+    assert labels == {"elpv/images/0.png": "8", "elpv/images/1.png": "7"}
+
+
+def test_a_class_without_an_image_and_a_value_that_does_not_occur_are_said(capsys):
+    lines = ["images/0.png 0", "images/1.png 1", "images/8.png 2", "images/9.png 2"]
+    read(lines, range(2), values={"0": "a", "1": "b", "2": "c", "3": "d"})
+    assert capsys.readouterr().out == (
+        f"class c has no image: what 2 rows of {FILE} name is left out\n"
+        f"{FILE} has no label '3', which dataset.table gives a meaning\n"
+    )
+
+
+def test_weights_are_a_column_or_given_by_value():
+    lines = ["images/0.png a 0.5", "images/1.png b 2", "images/2.png b 0"]
+    annotations, left_out = annotate(lines, range(3), weight=2)
+    assert {path: annotation.weight for path, annotation in annotations.items()} == {
+        "elpv/images/0.png": 0.5,
+        "elpv/images/1.png": 2.0,
+    }
+    assert left_out == {"elpv/images/2.png": f"of weight 0 in {FILE}"}
+    annotations, _ = annotate(lines, range(2), weight={"b": 0.25})
+    assert [annotation.weight for annotation in annotations.values()] == [1.0, 0.25]
+    assert annotate(lines, range(1))[0]["elpv/images/0.png"].weight is None
+    for wrong in ("-1", "nan", "inf", "much"):
+        with pytest.raises(
+            UserError, match=rf"line 1: got '{wrong}' in the column 2 \(dataset\.table\.weight\); takes a n"
+        ):
+            annotate([f"images/0.png a {wrong}"], weight=2)
+
+
+def test_one_column_of_probabilities_is_that_of_the_second_class():
+    lines = ["images/0.png 0.0", "images/1.png 0.5", "images/2.png 0.3333333333333333"]
+    annotations, _ = annotate(lines, range(3), ["sound", "broken"], probabilities=True)
+    assert [annotation.label for annotation in annotations.values()] == ["sound", "broken", "sound"]
+    third = annotations["elpv/images/2.png"].probabilities
+    assert third == {"sound": pytest.approx(2 / 3), "broken": pytest.approx(1 / 3)}
+    with pytest.raises(
+        UserError, match=r"^dataset\.classes: got null; takes two names where dataset\.table\.probabilities"
+    ):
+        annotate(lines, probabilities=True)
+    with pytest.raises(UserError, match="line 1: got '1.5' in the column 1; takes a probability from 0 to 1"):
+        annotate(["images/0.png 1.5"], classes=["a", "b"], probabilities=True)
+
+
+def test_a_column_of_probabilities_for_each_class():
+    table = {"delimiter": ",", "header": True, "image": "file", "label": ["A", "B", "C"], "probabilities": True}
+    lines = ["file,A,B,C", "images/0.png,0.2,0.5,0.3", "images/1.png,0.4,0.4,0.201", "images/2.png,,,"]
+    annotations, left_out = annotate(lines, range(3), **table)
+    assert {path: annotation.label for path, annotation in annotations.items()} == {
+        "elpv/images/0.png": "B",
+        "elpv/images/1.png": "A",  # of equal ones the first
+    }
+    assert sum(annotations["elpv/images/1.png"].probabilities.values()) == pytest.approx(1)
+    assert left_out == {"elpv/images/2.png": f"listed in {FILE} without a label"}
+    merged, _ = annotate(lines, range(1), values={"A": "x", "B": "y", "C": "x"}, **table)
+    assert merged["elpv/images/0.png"].probabilities == {"x": 0.5, "y": 0.5}
+    with pytest.raises(UserError, match=r"line 2: the probabilities add up to 0\.8; take 1: list all classes"):
+        annotate(["file,A,B,C", "images/0.png,0.2,0.3,0.3"], **table)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from stages import split
 PIPELINE = """stages:
   split:
     cmd: python -m stages.split
-    params: [dataset.path, dataset.labels, dataset.classes, dataset.table, dataset.group, split]
+    params: [dataset.path, dataset.labels, dataset.pattern, dataset.classes, dataset.table, dataset.group, split]
 """
 COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
 TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}
@@ -146,7 +146,7 @@ def test_petimages_with_broken_files(run, capsys):
     assert summary["left_out"] == sorted(summary["left_out"], key=lambda entry: entry["path"])
     output = capsys.readouterr().out
     assert "7 files left out" in output
-    assert "  PetImages/Cat/90.jpg: zero bytes\n" in output
+    assert "  PetImages/Cat/90.jpg: zero bytes (and 4 more of the kind)\n" in output
     assert len(output.splitlines()) < 20
 
 

@@ -1,0 +1,109 @@
+"""The classes: their names in one form, their order, and what was seen in the source but became none."""
+
+import posixpath
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable
+from typing import Any
+
+from headstart.base import wording
+from headstart.base.errors import UserError
+from headstart.images.archive import Source
+from headstart.labels.published import split_of
+
+
+def unify(labels: dict[str, str]) -> dict[str, str]:
+    """Return the labels, by path, in one form: composed Unicode (NFC), without spaces at the ends.
+
+    One line is printed for each class whose name is written in several ways, as a Mac and another machine would.
+    """
+    written = defaultdict(Counter)
+    for label in labels.values():
+        written[clean(label)][label] += 1
+    for name, forms in sorted(written.items()):
+        if len(forms) > 1:
+            ways = ", ".join(f"{form!a} ({wording.count(count, 'image')})" for form, count in sorted(forms.items()))
+            print(f"class {name} is written in {len(forms)} ways, which are taken for one: {ways}")
+    return {path: clean(label) for path, label in labels.items()}
+
+
+def clean(name: str) -> str:
+    """The name of a class as it is used: composed Unicode (NFC), without spaces at the ends."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
+    """Return the names of the classes in the order of their indices: that of `dataset.classes`.
+
+    If that is null, they are in alphabetical order, or, where all of them are numbers, from the smallest on.
+
+    labels: of all images. dataset: `path` and `classes` of the section of that name in params.yaml.
+
+    Raises UserError where `dataset.classes` does not name just the classes of the images, where there is only one, and
+    where two differ in case alone without being named there.
+    """
+    counts = Counter(labels)
+    names = sorted(counts)
+    if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names):
+        names.sort(key=float)
+    if dataset.classes is None:
+        _refuse_twins(counts)
+    given = [clean(name) for name in dataset.classes or names]
+    if sorted(given) != sorted(names):
+        hints = "".join(wording.did_you_mean(name, names) for name in given if name not in names)
+        raise UserError(
+            f"dataset.classes names {', '.join(given)}, but the source has {', '.join(names)}; {hints}"
+            "name each of its classes once, or set dataset.classes to null"
+        )
+    if len(names) < 2:
+        raise UserError(f"only one class in {dataset.path}, {names[0]}: two or more are needed; check dataset.labels")
+    return given
+
+
+def _refuse_twins(counts: dict[str, int]) -> None:
+    twins = defaultdict(list)
+    for name in sorted(counts):
+        twins[name.casefold()].append(name)
+    for names in twins.values():
+        if len(names) > 1:
+            told = " and ".join(f"{name} ({wording.count(counts[name], 'image')})" for name in names)
+            raise UserError(
+                f"the classes {told} differ in case alone: give them one name, by renaming or, in a table, by "
+                "dataset.table.values; or name all classes in dataset.classes, where these are to stay apart"
+            )
+
+
+def say_folders_without_images(source: Source, images: Container[str], labelled: Iterable[str]) -> None:
+    """Print one line on the folders beside those of the classes, or of the splits, that hold no image at all.
+
+    images: the paths of the source's images. labelled: of those that have a class.
+    """
+    files = defaultdict(list)
+    for name in source.names():
+        for folder in _above(name):
+            files[folder].append(name)
+    files |= {folder: [] for folder in source.empty_folders()}
+    classes = {posixpath.dirname(path) for path in labelled}
+    beside = {posixpath.dirname(folder) for folder in classes}
+    beside |= {posixpath.dirname(folder) for folder in beside if split_of(posixpath.basename(folder))}
+    lacking = {
+        folder: held
+        for folder, held in sorted(files.items())
+        if posixpath.dirname(folder) in beside and not any(path in images for path in held)
+    }
+    if lacking:
+        told = [
+            f"{folder} ({wording.count(len(held), 'file')}, such as {posixpath.basename(held[0])})"
+            if held
+            else f"{folder} (empty)"
+            for folder, held in lacking.items()
+        ]
+        more = f" and {len(told) - 5:,} more" if len(told) > 5 else ""
+        print(f"{wording.count(len(told), 'folder')} without an image, of no class: {', '.join(told[:5])}{more}")
+
+
+def _above(path: str) -> Iterable[str]:
+    """The folders above a file, the innermost first."""
+    while path := posixpath.dirname(path):
+        yield path

@@ -1,0 +1,44 @@
+"""The split that a source's publisher fixed, by folders such as train/, val/ and test/."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from headstart.artifacts.dataset import LeftOut
+from headstart.base.errors import UserError
+
+# What folders of a split are called, without case, without signs and without what they hold: Training Set, test_images.
+_NAMES = {
+    "train": ("train", "training", "trn"),
+    "validation": ("validation", "validate", "valid", "val", "dev", "development", "eval", "evaluation"),
+    "test": ("test", "testing", "tst"),
+}
+_SPLITS = {name: split for split, names in _NAMES.items() for name in names}
+_HELD = re.compile("(set|data|images?|imgs?|photos?|split|folder)$")
+
+
+def split_of(folder: str) -> str | None:
+    """The split that a folder's name stands for: train, validation, test, or None."""
+    name = re.sub(r"[\s_-]+", "", folder.lower())
+    return _SPLITS.get(name) or _SPLITS.get(_HELD.sub("", name))
+
+
+def publisher_splits(paths: Iterable[str]) -> tuple[dict[str, str | None], list[LeftOut]]:
+    """Return each image's split by path, None throughout where the publisher fixed none; and the images outside of it.
+
+    Raises UserError where there are two splits, and neither is train.
+    """
+    splits = {path: _publisher_split(path) for path in paths}
+    names = set(splits.values()) - {None}
+    if len(names) < 2:
+        return dict.fromkeys(splits), []
+    if "train" not in names:
+        raise UserError(f"the source has the folders {' and '.join(sorted(names))}, but none is named train: add it")
+    reason = f"outside the source's own {', '.join(sorted(names))}"
+    outside = [LeftOut(path, reason) for path, split in splits.items() if split is None]
+    return {path: split for path, split in splits.items() if split}, outside
+
+
+def _publisher_split(path: str) -> str | None:
+    splits = [split_of(folder) for folder in PurePosixPath(path).parts[:-1]]
+    return next((split for split in reversed(splits) if split), None)
