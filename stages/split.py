@@ -7,12 +7,11 @@ import numpy as np
 from headstart.artifacts import dataset, manifest
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import errors, params
-from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
 from headstart.labels import counts, groups, layouts
-from headstart.labels.classes import order_classes
+from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.duplicates import group_duplicates
 from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
@@ -26,16 +25,6 @@ def hash_image(source: archive.Source, item: Item) -> str | LeftOut:
         return LeftOut(item.path, str(error))
 
 
-def refuse_unreadable_class(items: list[Item], classes: list[str], broken: list[LeftOut]) -> None:
-    """Raise UserError where none of a class's images can be decoded."""
-    reasons = dict(broken)
-    for name in classes:
-        paths = [item.path for item in items if item.label == name]
-        if all(path in reasons for path in paths):
-            example = f"{paths[0]}: {reasons[paths[0]]}"
-            raise UserError(f"class {name}: none of its images can be read ({example}): replace them")
-
-
 def main() -> None:
     settings = params.load_stage("split")
     with archive.open_source(settings.dataset.path) as source:
@@ -46,12 +35,14 @@ def main() -> None:
         named = groups.find_groups(source, items, settings.dataset)
         outcomes = list(track(in_order(partial(hash_image, source), items), "decoding", len(items)))
     broken = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
-    refuse_unreadable_class(items, classes, broken)
     hashes = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, str)}
     equal, contradictory = group_duplicates([item for item in items if item.path in hashes], hashes)
     joined, names = groups.join(equal, named)
     kept, parted = groups.keep_published(joined, names)
-    splits = deal(kept, classes, {item.split for item in items}, settings.split)
+    left_out += broken + contradictory + parted
+    labels = {item.path: item.label for item in items}
+    refuse_unusable(labels, hashes, left_out)
+    splits = deal(kept, classes, {item.split for item in items}, settings.split, lost(labels, left_out))
     used = [item for item in items if item.path in splits]
     dealt = manifest.Manifest(
         classes=classes,
@@ -66,7 +57,7 @@ def main() -> None:
         dealt,
         found=len(items),
         unused=sum(map(len, kept)) - len(used),
-        left_out=left_out + broken + contradictory + parted,
+        left_out=left_out,
         duplicates=[[item.path for item in group] for group in equal if len(group) > 1],
         published={item.split for item in items} - {None},
     )

@@ -4,13 +4,16 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from headstart.artifacts.dataset import LeftOut, by_reason
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.images.archive import Source
 from headstart.labels.published import split_of
+
+SHOWN = 3  # reasons for leaving out images of a class, the commonest first
 
 
 def unify(labels: dict[str, str]) -> dict[str, str]:
@@ -71,6 +74,42 @@ def _refuse_twins(counts: dict[str, int]) -> None:
             raise UserError(
                 f"the classes {told} differ in case alone: give them one name, by renaming or, in a table, by "
                 "dataset.table.values; or name all classes in dataset.classes, where these are to stay apart"
+            )
+
+
+def lost(labels: Mapping[str, str], left_out: Iterable[LeftOut]) -> dict[str, str]:
+    """Return, by class, how many of its images were left out and why, in words; classes that lost none have no entry.
+
+    labels: of all images, by path.
+    """
+    by_class = defaultdict(list)
+    for entry in left_out:
+        if entry.path in labels:
+            by_class[labels[entry.path]].append(entry)
+    return {
+        name: f"{wording.count(len(entries), 'other')} left out: "
+        + ", ".join(f"{len(kind)} as {kind[0].path} ({kind[0].reason})" for kind in by_reason(entries)[:SHOWN])
+        for name, entries in by_class.items()
+    }
+
+
+def refuse_unusable(labels: Mapping[str, str], hashes: Mapping[str, str], left_out: Iterable[LeftOut]) -> None:
+    """Raise UserError where none of a class's images can be used, and where several are all of the same pixels.
+
+    labels: of all images, by path. hashes: of the pixels of those that can be decoded, by path.
+    """
+    gone = dict(left_out)
+    paths_by_class = defaultdict(list)
+    for path, name in labels.items():
+        paths_by_class[name].append(path)
+    for name, paths in sorted(paths_by_class.items()):
+        if all(path in gone for path in paths):
+            first = by_reason(LeftOut(path, gone[path]) for path in paths)[0][0]
+            example = f"{first.path}: {first.reason}"
+            raise UserError(f"class {name}: none of its images can be used ({example}): replace them")
+        if len(paths) > 1 and len({hashes.get(path, path) for path in paths}) == 1:
+            raise UserError(
+                f"class {name}: all of its {len(paths):,} images have the same pixels, such as {paths[0]}: replace them"
             )
 
 

@@ -1,6 +1,7 @@
 """How images are dealt out to train, validation and test: class by class, by a seed, each group to one split."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,11 +17,18 @@ Sizes = dict[str, int | float | None]  # images per class, by split: a count, a 
 WINDOW = 300  # groups, of those drawn and of those not, that are tried in all combinations for a better sum
 
 
-def deal(groups: list[list[Item]], classes: list[str], published: set[str | None], settings: Split) -> dict[str, str]:
+def deal(
+    groups: list[list[Item]],
+    classes: list[str],
+    published: set[str | None],
+    settings: Split,
+    lost: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Return the split of each image that is used, by path; the images of a group go to one split.
 
     groups: images of one published split each; those of several classes are dealt out first. classes: all of them, in
-    any order. published: the publisher's splits, or None alone. Equal arguments give equal splits; `settings.seed`
+    any order. published: the publisher's splits, or None alone. lost: by class, how many more images were left out and
+    why, for messages (`classes.lost`). Equal arguments give equal splits; `settings.seed`
     draws others. One printed line says where groups do not add up to the sizes in `settings`.
 
     Raises UserError where a class has too few images for these sizes, or is of fewer groups than splits.
@@ -34,7 +42,8 @@ def deal(groups: list[list[Item]], classes: list[str], published: set[str | None
         counts = {name: sum(map(len, pool)) for name, pool in pools.items()}
         for item in (item for group in mixed for item in group):
             counts[item.label] += 1
-        sizes = sizes_per_class(wanted, counts, settings.when_short, where)
+        _refuse_missing(part, counts, groups, lost or {})
+        sizes = sizes_per_class(wanted, counts, settings.when_short, where, lost)
         dealt = _deal_mixed(mixed, counts, sizes, rng)
         have = Counter((item.label, dealt[item.path]) for group in mixed for item in group if item.path in dealt)
         for name, pool in pools.items():
@@ -74,13 +83,13 @@ def plan(published: set[str | None], settings: Split) -> dict[str | None, Sizes]
 
 
 def sizes_per_class(
-    wanted: Sizes, counts: dict[str, int], when_short: str, where: str = ""
+    wanted: Sizes, counts: dict[str, int], when_short: str, where: str = "", lost: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, int]]:
     """Return how many images each class gives to each split of one part of the source: {class: {split: number}}.
 
     wanted: the sizes of the part's splits. counts: the images that each class has in it. when_short: `error`, or
     `share`: where a class has too few, validation and test share what train leaves of it, and every class gives as
-    many images as that one. where: the part, for messages.
+    many images as that one. where, lost: the part, and what `deal` takes, for messages.
 
     Raises UserError for fractions above 1 in all, for a class with too few images, and for a split left without any.
     """
@@ -90,26 +99,49 @@ def sizes_per_class(
     sizes = {name: _resolve(wanted, count) for name, count in counts.items()}
     smallest = min(counts, key=lambda name: (counts[name], name))
     count, needed = counts[smallest], sum(sizes[smallest].values())
+    # Where one size alone is more than there is, the others need not be lowered.
+    too_large = [split for split, size in sizes[smallest].items() if wanted[split] is not None and size >= count]
     if needed > count:
         if when_short == "error" or None in wanted.values() or set(wanted) == {"train"}:
+            share = "" if too_large else ", or give counts and set split.when_short to share"
             raise UserError(
-                f"class {smallest} has {wording.count(count, 'image')}{where}, but needs {needed} "
-                f"({_listed(sizes[smallest])}): add images, "
-                f"lower split.{' or split.'.join(wanted)}, or give counts and set split.when_short to share"
+                f"class {smallest} has {_have(smallest, count, where, lost)}, but needs {needed} "
+                f"({_listed(sizes[smallest])}): add images, lower split.{' or split.'.join(too_large or wanted)}{share}"
             )
         sizes = dict.fromkeys(counts, _share(sizes[smallest], count))
     for split in wanted:
         emptiest = min(counts, key=lambda name: (sizes[name][split], counts[name], name))
         if sizes[emptiest][split] < 1:
+            culprit = "train" if needed > count and "train" in too_large else split
             raise UserError(
-                f"class {emptiest} has {wording.count(counts[emptiest], 'image')}{where}, too few: its {split} split "
-                f"would be empty (wanted: {_listed(wanted)}): add images, or change split.{split}"
+                f"class {emptiest} has {_have(emptiest, counts[emptiest], where, lost)}, too few: its {split} split "
+                f"would be empty (wanted: {_listed(wanted)}): add images, or change split.{culprit}"
             )
     if needed > count:
         shared = _listed(sizes[smallest])
         images = wording.count(count, "image")
         print(f"class {smallest} has {images}{where}, fewer than {needed}: every class gives {shared}")
     return sizes
+
+
+def _refuse_missing(
+    part: str | None, counts: dict[str, int], groups: list[list[Item]], lost: Mapping[str, str]
+) -> None:
+    """Raise UserError where a class has images in another one of the publisher's splits, but none in this one."""
+    for name in sorted(name for name, count in counts.items() if not count):
+        there = {item.split for group in groups for item in group if item.label == name and item.split}
+        if there:
+            folders = "/ and ".join(split for split in SPLITS if split in there)
+            others = f" ({lost[name]})" if name in lost else ""
+            raise UserError(
+                f"class {name} has images in {folders}/ only, and none in {part}/{others}: put some there, or take all "
+                "images out of the folders of the splits, so that they are dealt out"
+            )
+
+
+def _have(name: str, count: int, where: str, lost: Mapping[str, str] | None) -> str:
+    more = f" ({lost[name]})" if lost and name in lost else ""
+    return f"{wording.count(count, 'image')}{where}{more}"
 
 
 def _listed(sizes: Sizes) -> str:

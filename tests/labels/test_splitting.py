@@ -111,7 +111,7 @@ def test_without_a_published_test_split_it_is_taken_out_of_validation():
 def test_a_class_that_one_published_split_lacks_is_named():
     groups = parts(train=10, validation=10, test=10)
     groups = [group for group in groups if not group[0].path.startswith("test/b")]
-    with pytest.raises(UserError, match=r"^class b has 0 images in test/, but needs 1 \(test 1\): add images"):
+    with pytest.raises(UserError, match=r"^class b has images in train/ and validation/ only, and none in test/: put "):
         split(groups, train=None)
 
 
@@ -160,8 +160,9 @@ def test_when_short_the_publishers_validation_split_is_shared(capsys):
         ({"train": None, "test": 11, "when_short": "share"}, r"^class b has 12 images, but needs 14 \(train 1, val"),
         (
             {"train": 12, "validation": 8, "when_short": "share"},
-            r"^class b has 12 images, too few: its validation split would be empty \(wanted: train 12, .*validation$",
+            r"^class b has 12 images, too few: its validation split would be empty \(wanted: train 12, .*split\.train$",
         ),
+        ({"train": 1000}, r"^class b has 12 images, but needs 1004 \(.*\): add images, lower split\.train$"),
         ({"validation": 0.01}, r"^class b has 12 images, too few: its validation split would be empty"),
     ],
 )

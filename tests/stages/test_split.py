@@ -234,12 +234,29 @@ def test_a_duplicate_across_the_sources_own_splits_stays_in_the_later_one(run):
             {"classes": ["a", "c"]},
             r"dataset\.classes names a, c, but .* has a, b; name",
         ),
-        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its images can be read \(b/1\.png: zero"),
+        (photos("a/{}.png") | {"b/1.png": b""}, {}, r"class b: none of its images can be used \(b/1\.png: zero"),
+        (
+            photos("a/{}.png", "b/{}.png", count=5)
+            | {f"a/x{number}.png": b"" for number in range(4)}
+            | {"a/y.png": b"no"},
+            {},
+            r"class a has 5 images \(5 others left out: 4 as a/x0\.png \(zero bytes\), 1 as a/y\.png \(not an im",
+        ),
+        (
+            photos("a/{}.png") | {f"b/{number}.png": photo(7) for number in range(10)},
+            {},
+            r"class b: all of its 10 images have the same pixels, such as b/0\.png: replace them",
+        ),
+        (
+            photos("train/a/{}.png", "train/b/{}.png", "test/a/{}.png") | {"test/b/1.png": b""},
+            {},
+            r"class b has images in train/ only, and none in test/ \(1 other left out: 1 as test/b/1\.png \(zero by",
+        ),
         (photos("a/{}.png", "b/{}.png"), {"train": 9}, r"class a has 10 images, but needs 13 \(train 9, .*share"),
         (
             photos("a/{}.png") | {path.replace("a/", "b/"): data for path, data in photos("a/{}.png").items()},
             {},
-            r"class a has 0 images, but needs 8",
+            r"class a: none of its images can be used \(a/0\.png: same pixels as b/0\.png, of class b\)",
         ),
     ],
 )
