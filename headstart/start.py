@@ -268,10 +268,9 @@ def _positive(layout: Layout, options: argparse.Namespace, current: str | None) 
     """The class that curves are of: as given, or as it was where these images have it too."""
     counts = layout.counts
     if options.positive is not None and (options.positive not in counts or len(counts) > 2):
+        takes = " or ".join(counts) if len(counts) == 2 else f"one of two classes, and there are {len(counts)}"
         hint = wording.did_you_mean(options.positive, counts)
-        raise UserError(
-            f"--positive: got {options.positive}; {hint}takes one of two classes, not of {', '.join(counts)}"
-        )
+        raise UserError(f"--positive: got {options.positive}; {hint}takes {takes}")
     return options.positive or (current if current in counts and len(counts) == 2 else None)
 
 

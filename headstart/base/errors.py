@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
 
 class UserError(Exception):
@@ -39,3 +40,14 @@ def run(main: Callable[[], int | None]) -> None:
 def _fail(message: str) -> int:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     return 1
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Ctrl-C while a command still imports, before its `main`, is one line too; other errors are shown as ever."""
+    if issubclass(kind, KeyboardInterrupt):
+        _fail("interrupted")
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = _excepthook

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,15 @@ def test_a_mistake_of_the_program_shows_its_traceback(body, last):
 def test_the_status_of_main_is_the_status_of_the_command(body, status):
     done = run(body)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+def test_ctrl_c_while_a_command_imports_is_one_line_too():
+    script = "import os, signal, time; import headstart.base.errors; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "error: interrupted\n")
+
+
+def test_a_fault_before_main_has_its_traceback():
+    script = "import headstart.base.errors; 1 / 0"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "ZeroDivisionError" in done.stderr
