@@ -228,7 +228,12 @@ def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, An
             return None
         if "(?P<" in given:
             return {"pattern": given}
-        return {"folder": int(given)} if re.fullmatch(r"-?\d+", given) else {"column": given}
+        if re.fullmatch(r"-?\d+", given):
+            return {"folder": int(given)}
+        if given not in layout.columns:
+            columns = f"a column ({', '.join(map(str, layout.columns))})" if layout.columns else "a column of a table"
+            raise UserError(f"--group: got {given}; takes {columns}, a pattern with (?P<group>…), a level, or none")
+        return {"column": given}
     if "group" in layout.settings:
         print("The other folders are taken for subjects: what is in one of them stays together (dataset.group).")
         return layout.settings["group"]

@@ -1,8 +1,11 @@
 """`start` finds how images are labelled and what they are like, and sets params.yaml for them; nothing else changes."""
 
+import io
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from PIL import Image
 
 from headstart import start
 from headstart.base import params, yaml12
+from headstart.base.errors import UserError
+from headstart.labels import subjects
 
 
 @pytest.fixture(autouse=True)
@@ -260,3 +265,172 @@ def test_a_rare_class_has_an_image_in_each_split(tmp_path):
     shapes(tmp_path / "mine", [*twice("good", count=1200), *twice("bad", count=3)])
     split = run(tmp_path / "mine")["split"]
     assert round(3 * split["validation"]) == round(3 * split["test"]) == 1
+
+
+def empty(path: Path) -> None:
+    path.mkdir()
+
+
+def one_class(path: Path) -> None:
+    shapes(path, twice("cats"))
+
+
+def one_image(path: Path) -> None:
+    shapes(path.parent, [path.name])
+
+
+def zip_in_a_zip(path: Path) -> None:
+    shapes(path.parent / "inner", twice("cats", "dogs", count=3))
+    shutil.make_archive(str(path.parent / "inner"), "zip", path.parent / "inner")
+    with zipfile.ZipFile(path, "w") as file:
+        file.write(path.parent / "inner.zip", "download/inner.zip")
+
+
+def no_zip(path: Path) -> None:
+    path.write_bytes(b"<html>not found</html>")
+
+
+def no_images(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.pdf").write_bytes(b"%PDF")
+
+
+def numbered(path: Path) -> None:
+    shapes(path, [f"IMG_{number:04}.jpg" for number in range(20)])
+
+
+def two_of_a_kind(path: Path) -> None:
+    shapes(path, [*twice("cats"), *twice("dogs", count=2)])
+
+
+def unreadable_class(path: Path) -> None:
+    shapes(path, twice("cats"))
+    (path / "dogs").mkdir()
+    for number in range(5):
+        (path / f"dogs/{number}.png").write_bytes(b"")
+
+
+def an_old_table(path: Path) -> None:
+    shapes(path, twice("images", count=20))
+    rows = "".join(f"{n:03};{'äb'[n % 2]}\n" for n in range(20))
+    (path / "labels.csv").write_bytes(f"image;label\n{rows}".encode("cp1252"))
+
+
+def cats_and_dogs(path: Path) -> None:
+    shapes(path, twice("cats", "dogs", count=6))
+
+
+FAULTS = {
+    "an empty folder": (empty, "mine", [], "mine holds no images (0 files)"),
+    "no images": (no_images, "mine", [], "mine holds no images (1 file: 1 with .pdf)"),
+    "one class": (
+        one_class,
+        "mine",
+        [],
+        "cannot tell how the images in .*mine are labelled (no folder for each",
+    ),
+    "one image": (one_image, "mine.png", [], "mine.png is one image; takes a folder, a zip or a table of images"),
+    "a zip in a zip": (zip_in_a_zip, "mine.zip", [], "holds no images, but 1 archive, such as download/inner.zip"),
+    "no zip": (no_zip, "mine.zip", [], "mine.zip is neither a folder nor a whole zip"),
+    "a missing path": (cats_and_dogs, "mine", ["../mime"], "nothing is at ../mime; did you mean mine? takes the path"),
+    "numbers": (numbered, "mine", [], "cannot tell how the images in .*mine are labelled"),
+    "two images of a class": (two_of_a_kind, "mine", [], "class dogs has 2 images, and takes 3 at least, one each for"),
+    "a class of damaged files": (
+        unreadable_class,
+        "mine",
+        [],
+        "class dogs: none of its images can be read: dogs/0",
+    ),
+    "no UTF-8": (an_old_table, "mine", [], "(labels.csv: cannot be read as a table ('utf-8' codec"),
+    "the project": (cats_and_dogs, "mine", ["."], "dataset.path: got ., where the pipeline writes data/manifest.csv"),
+    "other classes": (cats_and_dogs, "mine", ["--classes", "cat,dogs"], "--classes: got cat,dogs; did you mean cats?"),
+    "a positive one": (cats_and_dogs, "mine", ["--positive", "cat"], "got cat; did you mean cats? takes cats or dogs"),
+    "no such column": (cats_and_dogs, "mine", ["--group", "who"], "--group: got who; takes a column of a table, a "),
+    "no such table": (cats_and_dogs, "mine", ["--table", "a.csv"], "--table: a.csv is no table in the source; "),
+}
+
+
+@pytest.mark.parametrize(("make", "name", "options", "message"), FAULTS.values(), ids=FAULTS)
+def test_what_cannot_be_used_is_one_line_and_changes_nothing(tmp_path, make, name, options, message):
+    make(tmp_path / name)
+    before = params.PARAMS.read_bytes()
+    paths = [] if options and not options[0].startswith("-") else [str(tmp_path / name)]
+    with pytest.raises(UserError, match=re.escape(message).replace(r"\.\*", ".*")):
+        start.main([*paths, *options])
+    assert params.PARAMS.read_bytes() == before
+
+
+def test_the_command_starts_fast_and_without_tensorflow(tmp_path):
+    cats_and_dogs(tmp_path / "mine")
+    script = (
+        "import sys; from headstart import start; start.main(sys.argv[1:])\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "mine"), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answers", "group"),
+    [(["y"], {"pattern": subjects.NUMBERED}), (["n"], None), ([""], {"pattern": subjects.NUMBERED})],
+)
+def test_it_asks_at_a_terminal(tmp_path, monkeypatch, answers, group):
+    names = [f"{name}/{name[0]}{who}_{shot}.png" for name in ("cats", "dogs") for who in range(5) for shot in range(4)]
+    shapes(tmp_path / "mine", names)
+    asked = []
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answers[len(asked) - 1])
+    assert run(tmp_path / "mine")["dataset"]["group"] == group
+    assert len(asked) == len(answers) and "10 subjects, such as c0" in asked[0]
+
+
+def test_flags_answer_everything(tmp_path, monkeypatch):
+    names = [f"{name}/{name[0]}{who}_{shot}.png" for name in ("cats", "dogs") for who in range(5) for shot in range(4)]
+    shapes(tmp_path / "mine", names)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    values = run(tmp_path / "mine", "--yes", "--group", r"/(?P<group>\w+)_", "--classes", "dogs,cats", "--seed", "7")
+    assert values["dataset"]["group"] == {"pattern": r"/(?P<group>\w+)_"}
+    assert values["dataset"]["classes"] == ["dogs", "cats"]
+    assert values["seed"] == values["split"]["seed"] == 7
+
+
+def test_what_extract_writes_is_as_large_as_the_estimate_says():
+    """The estimate knows the recipe's network by numbers, so that it need not be built."""
+    from headstart.backbones import cut, registry
+
+    recipe = yaml12.read(start.RECIPE)
+    backbone = registry.build(recipe["backbone"]["name"], recipe["image"]["size"], None)
+    assert np.prod(backbone.output.shape[1:]) == start.BOTTLENECK
+    assert recipe["fine_tune"]["cut"] in start.ACTIVATIONS
+    for layer, values in start.ACTIVATIONS.items():
+        frozen, _ = cut.cut_in_two(backbone, layer)
+        assert np.prod(frozen.output.shape[1:]) == values, layer
+
+
+REAL = {
+    "trashnet_2527.zip": ({"labels": "folders", "group": None}, {"cardboard": 403, "trash": 137}),
+    "cats_dogs_4000.zip": ({"labels": "prefix", "group": None}, {"cat": 2000, "dog": 2000}),
+    "omniglot_scripts_4840.zip": (
+        {"labels": "table", "group": {"column": "writer"}, "table": {"file": "scripts.csv", "label": "script"}},
+        {"Korean": 800},
+    ),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_real_images_are_read_as_they_are_meant(shared, name, capsys):
+    dataset, counts = REAL[name]
+    now = run(shared / "data" / name)["dataset"]
+    printed = capsys.readouterr().out
+    for key, value in dataset.items():
+        assert now[key] == value if key != "table" else value.items() <= now[key].items()
+    assert all(re.search(rf"^  {label} +{count:,}$", printed, re.MULTILINE) for label, count in counts.items())
