@@ -73,7 +73,7 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     for baseline in baselines:
         for state in (baseline, *(experiment.revs[0] for experiment in baseline.experiments or [])):
             # A commit before the first run has no metrics yet.
-            if _data(state, results.TEST) and _data(state, dataset.DATASET):
+            if _data(state):
                 name = state.name or state.rev[:7]
                 try:
                     if state is baseline:
@@ -151,17 +151,21 @@ def main() -> None:
     console.print(rows)
 
 
-def _data(state: Any, path: Path) -> dict | None:
-    return None if state.data is None else state.data.metrics.get(str(path), {}).get("data")
+def _data(state: Any) -> dict | None:
+    return None if state.data is None else state.data.metrics.get(str(results.TEST), {}).get("data")
 
 
 def _run(name: str, state: Any) -> Run:
     values = flat(state.data.params["params.yaml"]["data"])
     try:
-        measured = results.parse(_data(state, results.TEST))
+        measured = results.parse(_data(state))
     except ValueError as error:
         raise ValueError(f"{error}; run it again") from None
-    return Run(name, state.rev, values, measured, _data(state, dataset.DATASET)["counts"])
+    try:
+        counts = json.loads(dvc.api.read(str(dataset.DATASET), rev=state.rev, encoding="utf-8"))["counts"]
+    except (DvcException, OSError) as error:
+        raise ValueError(f"it has no {dataset.DATASET} ({error})") from None
+    return Run(name, state.rev, values, measured, counts)
 
 
 def _check_params(state: Any) -> None:

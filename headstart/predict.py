@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+from rich.cells import cell_len
 
 from headstart.artifacts import results
 from headstart.base import errors, progress
@@ -58,13 +59,16 @@ def entry(path: str, outcome: np.ndarray | Exception, classes: list[str]) -> dic
 
 
 def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_width: int) -> None:
-    """One aligned line per image, as soon as it is there: path, class, probability; or path, `error: reason`."""
+    """One aligned line per image, as soon as it is there: path, class, probability; or path, `error: reason`.
+
+    path_width, class_width: in columns of the terminal, of which a Chinese or Korean letter takes two.
+    """
     for entry in entries:
         if "error" in entry:
             words = f"error: {entry['error']}"
         else:
-            words = f"{entry['class']:<{class_width}}  {entry['probability']:.4f}"
-        print(f"{entry['path']:<{path_width}}  {words}", file=stream, flush=True)
+            words = f"{_padded(entry['class'], class_width)}  {entry['probability']:.4f}"
+        print(f"{_padded(entry['path'], path_width)}  {words}", file=stream, flush=True)
 
 
 def write_json(entries: Iterable[dict], stream: TextIO) -> None:
@@ -112,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
             elif options.csv:
                 write_csv(entries(), stream)
             else:
-                write_lines(entries(), stream, max(len(path) for path, _ in images), max(map(len, classes)))
+                write_lines(entries(), stream, max(cell_len(path) for path, _ in images), max(map(cell_len, classes)))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return 1 if failed else 0
@@ -132,6 +136,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--model", type=Path, default=results.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
     )
     return parser.parse_args(arguments)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
 
 
 def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:

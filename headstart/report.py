@@ -74,7 +74,8 @@ def notes(measured: Results) -> list[str]:
     predicted = [name for name, numbers in score.get("per_class", {}).items() if numbers["predicted"]]
     never = [name for name in tested if name not in predicted]
     if len(predicted) == 1 and never:
-        sentences.append(f"Every test image is called {_named(predicted)}: {_named(never)} is never predicted.")
+        what = f"{_named(never)} is never" if len(never) == 1 else "no other class is ever"
+        sentences.append(f"Every test image is called {_named(predicted)}: {what} predicted.")
         if score["roc_auc"] == 0.5:
             sentences.append(
                 "No image is ranked above another: to the network they look alike. Are they black, or blank (see the "

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 
 from headstart import predict
 from headstart.artifacts import results
@@ -66,6 +67,22 @@ def test_one_line_per_image_with_path_class_and_probability(here, capsys):
         ["more/deep/b.gif", "blue", "0.9820"],
     ]
     assert len({line.rindex("0.") for line in text.splitlines()}) == 1
+
+
+def test_columns_are_straight_in_any_script():
+    entries = [
+        {"path": "划痕/1.png", "class": "划痕", "probability": 0.5},
+        {"path": "b\udcff/22.png", "class": "crack", "probability": 0.75},
+        {"path": "خدش.png", "error": "not an image"},
+    ]
+    stream = io.StringIO()
+    predict.write_lines(entries, stream, 10, 5)
+    lines = stream.getvalue().splitlines()
+    assert [cell_len(line) for line in lines[:2]] == [23, 23]
+    assert lines[0] == "划痕/1.png  划痕   0.5000"
+    assert [
+        cell_len(line[: line.index(end)]) for line, end in zip(lines, ("划痕  ", "crack", "error"), strict=True)
+    ] == [12] * 3
 
 
 def test_more_than_a_batch_keeps_its_order(here, capsys):
