@@ -78,7 +78,7 @@ def test_columns_are_straight_in_any_script():
     stream = io.StringIO()
     predict.write_lines(entries, stream, 10, 5)
     lines = stream.getvalue().splitlines()
-    assert [cell_len(line) for line in lines[:2]] == [23, 23]
+    assert [cell_len(line) for line in lines[:2]] == [25, 25]
     assert lines[0] == "划痕/1.png  划痕   0.5000"
     assert [
         cell_len(line[: line.index(end)]) for line, end in zip(lines, ("划痕  ", "crack", "error"), strict=True)
