@@ -140,6 +140,9 @@ def show(measured: Results, summary: dict[str, Any] | None, console: Console) ->
         console.print(f"Lowest recall: {recalls} (all classes: {results.TEST}).", markup=False)
     for line in notes(measured):
         console.print(line, markup=False)
+    left_out, found = len((summary or {}).get("left_out", ())), (summary or {}).get("found", 0)
+    if left_out > 0.1 * found:
+        console.print(f"{wording.count(left_out, 'file')} of the source left out: {dataset.DATASET} says why.")
 
 
 def main() -> None:

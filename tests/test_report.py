@@ -181,6 +181,16 @@ def test_that_the_test_images_are_new_is_said_only_as_far_as_it_is_known(summary
     assert printed(RARE, 120, summary).splitlines()[0].strip() == words
 
 
+def test_many_files_left_out_are_said_once_more():
+    summary = {
+        "published": [],
+        "found": 100,
+        "left_out": [{"path": str(number), "reason": "x"} for number in range(11)],
+    }
+    assert "11 files of the source left out: metrics/dataset.json says why." in printed(RARE, 80, summary)
+    assert "left out" not in printed(RARE, 80, summary | {"found": 110})
+
+
 def test_what_helps_a_rare_class_is_said_unless_it_is_set():
     values = yaml12.read(ROOT / "params.yaml")
     values["dataset"]["classes"] = None

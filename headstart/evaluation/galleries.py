@@ -12,7 +12,7 @@ from headstart.evaluation import figures
 from headstart.evaluation.lettering import LEFT, Lettering
 
 SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title
-LONGEST = 13  # columns of a class name
+LONGEST = 12  # columns of a class name
 Pixels = Callable[[int], np.ndarray]
 
 
