@@ -9,7 +9,15 @@ from headstart.base.errors import UserError
 from headstart.base.wording import did_you_mean
 
 RESULTS = (
-    *(scores.HEADLINE, scores.TEST, scores.ARTICLE_TABLE, scores.COMPARISONS, choices.TABLE),
+    *(
+        scores.HEADLINE,
+        scores.TEST,
+        scores.STRANGERS,
+        scores.NOISE,
+        scores.ARTICLE_TABLE,
+        scores.COMPARISONS,
+        choices.TABLE,
+    ),
     *(table for curve in curves.CURVES for table in curve.tables()),
 )
 SPEED = (times.FIGURES, times.CUTS)

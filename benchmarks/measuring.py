@@ -24,6 +24,7 @@ class Measurement:
     preset, values, seed: the parameters; `values`, by their dotted names, are those that differ from the preset.
     stages: those whose code and parameters decide the numbers.
     openvino: whether it needs OpenVINO, and a processor with bfloat16.
+    source: the file of the images, in the folder of the real ones; default: those of the preset.
     """
 
     name: str
@@ -34,10 +35,13 @@ class Measurement:
     seed: int = 1
     stages: tuple[str, ...] = STAGES
     openvino: bool = False
+    source: str | None = None
 
     def parameters(self, **values: Any) -> dict[str, Any]:
         """All parameters to run with; the photographs and the weights of InceptionV3 are local files."""
         local = workspace.photographs() if self.preset in workspace.PHOTOGRAPHS else {}
+        if self.source:
+            local["dataset.path"] = workspace.shared(self.source)
         # What this measurement sets comes last: another network has other weights.
         return workspace.parameters(self.preset, {**local, **self.values, "seed": self.seed, **values})
 

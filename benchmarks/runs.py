@@ -15,14 +15,25 @@ LITE0 = {
     "backbone.sha256": "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
     "fine_tune.cut": "block10",
 }
+# Of a stranger's images nothing is known but where the labels are.
+OWN = {"dataset.source": None, "dataset.sha256": None, "dataset.classes": None, "dataset.table": None}
+SCRIPTS = {"file": "scripts.csv", "delimiter": ",", "header": True, "image": "image", "label": "script", "values": None}
+WRITING = OWN | {"dataset.labels": "table", "dataset.table": SCRIPTS, "augment.flip_horizontal": False}
 
 
 def run(
-    name: str, preset: str, minutes: float, seed: int = 1, values: dict[str, Any] | None = None, until: str = "evaluate"
+    name: str,
+    preset: str,
+    minutes: float,
+    seed: int = 1,
+    values: dict[str, Any] | None = None,
+    until: str = "evaluate",
+    source: str | None = None,
 ) -> Measurement:
-    """The measurement of a training run, up to the stage `until`."""
+    """The measurement of a training run, up to the stage `until`; source: as `Measurement` has it."""
     stages = STAGES[: STAGES.index(until) + 1]
-    return Measurement(f"{name}/seed-{seed}", training.measure, minutes, preset, values or {}, seed, stages)
+    name = f"{name}/seed-{seed}"
+    return Measurement(name, training.measure, minutes, preset, values or {}, seed, stages, source=source)
 
 
 def runs(name: str, preset: str, minutes: float, seeds: int = 3, **options: Any) -> tuple[Measurement, ...]:
@@ -39,3 +50,28 @@ CATS_LITE0 = runs("cats_vs_dogs_lite0", "cats_vs_dogs", 3, values=LITE0 | SMOOTH
 CATS_LITE0_AS_LABELLED = runs("cats_vs_dogs_lite0_labels_as_they_are", "cats_vs_dogs", 3, seeds=1, values=LITE0)
 ARTICLE_HEADS = runs("article_head", "article", 0.6, seeds=5, until="train_head")
 ARTICLE = run("article_10_epochs", "article", 10, values={"fine_tune.epochs": 10})
+NUDGED = Measurement("solar_cells_nudged/seed-1", training.nudged, 9, "solar_cells")
+PHOTOS = runs(
+    "photos_600",
+    "photos",
+    3,
+    values=OWN | {"dataset.labels": "prefix", "split.train": 225, "split.validation": 75, "split.test": 1700},
+    source="data/cats_dogs_4000.zip",
+)
+RUBBISH = runs(
+    "trashnet",
+    "photos",
+    3,
+    values=OWN | {"dataset.labels": "folders", "split.validation": 0.1},
+    source="data/trashnet_2527.zip",
+)
+WRITERS, CHARACTERS = (
+    runs(
+        f"omniglot_{column}",
+        "photos",
+        4,
+        values=WRITING | {"dataset.group": {"column": column}},
+        source="data/omniglot_scripts_4840.zip",
+    )
+    for column in ("writer", "character")
+)

@@ -78,6 +78,21 @@ def _smoothing(numbers: Numbers) -> list[str]:
     return _difference(*np.split(right, 2))
 
 
+def _strangers(numbers: Numbers) -> list[str]:
+    tests = [training.test(run) for run in numbers]
+    pairs = [[test.scores[model] for test in tests for model in [name or test.delivered]] for name in ("head", None)]
+    accuracy = [spread([scores["accuracy"] for scores in model]) for model in pairs]
+    loss = [f"{np.mean([scores['loss'] for scores in model]):.3f}" for model in pairs]
+    return [*accuracy, *loss, minutes(numbers[0])]
+
+
+def _noise(numbers: Numbers) -> list[str]:
+    accuracies = numbers[0].get("accuracy") or [
+        test.scores[test.delivered]["accuracy"] for test in map(training.test, numbers)
+    ]
+    return [spread(accuracies), f"{100 * np.std(accuracies, ddof=1):.2f}"]
+
+
 SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
 HEADLINE = Table(
     "headline",
@@ -194,4 +209,47 @@ COMPARISONS = Table(
         ),
     ),
     COMMAND.format("comparisons"),
+)
+STRANGERS = Table(
+    "strangers",
+    RESULTS,
+    (
+        "images",
+        "head alone",
+        "classifier",
+        "loss of the head",
+        "loss of the classifier",
+        "time",
+        "test images",
+        "seeds",
+    ),
+    (
+        Row("photos_600", ("600 photos of cats and dogs",), _strangers, runs.PHOTOS, ("3,400 others", "1 – 3")),
+        Row("trashnet", ("2,527 photos of rubbish, six classes",), _strangers, runs.RUBBISH, ("25 %", "1 – 3")),
+        Row(
+            "omniglot_writer",
+            ("4,840 characters of eight scripts",),
+            _strangers,
+            runs.WRITERS,
+            ("25 %, by other writers", "1 – 3"),
+        ),
+        Row(
+            "omniglot_character",
+            ("4,840 characters of eight scripts",),
+            _strangers,
+            runs.CHARACTERS,
+            ("25 %, other characters", "1 – 3"),
+        ),
+    ),
+    COMMAND.format("strangers"),
+)
+NOISE = Table(
+    "noise",
+    RESULTS,
+    (f"{SOLAR}, what differs between three runs", "classifier", "standard deviation in points"),
+    (
+        Row("seeds", ("the seed of training",), _noise, runs.SOLAR_CELLS),
+        Row("nudged", ("each weight of the head, by a millionth",), _noise, (runs.NUDGED,)),
+    ),
+    COMMAND.format("noise"),
 )

@@ -24,23 +24,23 @@ EXTRACTION = ("fetch", "split", "extract")
 PHOTOGRAPHS = ("article", "cats_vs_dogs")  # the presets that take the 4,000 photographs
 
 
-def shared() -> Path:
-    """The folder of the real photographs and weights: HEADSTART_SHARED, or ../shared beside the project.
+def shared(name: str) -> str:
+    """The path of a real image source or weights: in HEADSTART_SHARED, or in ../shared beside the project.
 
-    Raises UserError where the photographs are not there.
+    Raises UserError where it is not there.
     """
     path = Path(os.environ.get("HEADSTART_SHARED", ROOT.parent / "shared")).resolve()
-    if not (path / "data/cats_dogs_4000.zip").exists():
-        raise UserError(f"no data/cats_dogs_4000.zip in {path}: set HEADSTART_SHARED to the folder of the photographs")
-    return path
+    if not (path / name).exists():
+        raise UserError(f"no {name} in {path}: set HEADSTART_SHARED to the folder that has it")
+    return str(path / name)
 
 
 def photographs() -> dict[str, Any]:
     """Parameters that take the 4,000 photographs and the weights of InceptionV3 from local files."""
     return {
         "dataset.source": None,
-        "dataset.path": str(shared() / "data/cats_dogs_4000.zip"),
-        "backbone.weights": str(shared() / "weights/inception_v3_imagenet_notop.h5"),
+        "dataset.path": shared("data/cats_dogs_4000.zip"),
+        "backbone.weights": shared("weights/inception_v3_imagenet_notop.h5"),
         "backbone.sha256": None,
     }
 

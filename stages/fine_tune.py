@@ -1,46 +1,82 @@
-"""Train the backbone's last layers from where the head ended, and deliver what is better on the validation images."""
+"""Train the backbone's last layers from where the head ended, and deliver what is better on images not trained on."""
 
 from functools import partial
 
+import numpy as np
+
 from headstart.artifacts import manifest, models, results
+from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut, registry, weights
 from headstart.base import checkpoint, errors, params
-from headstart.base.runtime import deterministic
+from headstart.base.runtime import deterministic, keras
 from headstart.classifier import candidates, file
 from headstart.images import augment
-from headstart.images.archive import open_source
-from headstart.training import assembly, batches, loop
+from headstart.images.archive import Source, open_source
+from headstart.training import again, assembly, batches, loop
+
+
+def backbone(settings: params.View) -> keras.Model:
+    return registry.build(settings.backbone.name, settings.image.size, weights.fetched())
+
+
+def chosen(
+    settings: params.View, table: Manifest, source: Source, networks: dict[str, candidates.Network], epochs: int
+) -> candidates.Choice:
+    """What is delivered, by the validation images; by cross-validation where these are few."""
+    tuning, rows = settings.fine_tune, table.rows("validation")
+    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
+
+    def answers(networks: dict[str, candidates.Network], rows: np.ndarray) -> dict[str, np.ndarray]:
+        paths = [table.paths[row] for row in rows]
+        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, "compare the candidates")
+
+    few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < again.FEW)
+    folds = again.folds(table, settings) if few and epochs else []
+    if not folds:
+        return candidates.weigh(answers(networks, rows), table.labels[rows], tuning.select_by)
+    print(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
+    parts = []
+    for number, (inside, outside) in enumerate(folds, 1):
+        head = again.head(settings, table, inside)
+        work = f"fold {number} of {len(folds)}"
+        tuned = again.tuned(settings, table, inside, backbone(settings), head, epochs, source, work)
+        parts.append(answers({"head": (networks["head"][0], head), "fine_tuned": tuned}, outside))
+    together = {name: np.concatenate([part[name] for part in parts]) for name in networks}
+    labels = np.concatenate([table.labels[outside] for _, outside in folds])
+    return candidates.weigh(together, labels, tuning.select_by)
 
 
 def main() -> None:
     settings, table = params.load_stage("fine_tune"), manifest.read()
     deterministic(settings.seed)
-    name, size, tuning = settings.backbone.name, settings.image.size, settings.fine_tune
-    scale = partial(registry.scale, name=name, mode=settings.backbone.scaling)
-    before, after = ((registry.build(name, size, weights.fetched()), models.load_head()) for _ in range(2))
-    backbone, head = after
-    cut.freeze(backbone, tuning.cut, settings.backbone.weights)
+    tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
+    networks = {name: (backbone(settings), models.load_head()) for name in ("head", "fine_tuned")}
+    cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone.weights)
     with open_source(settings.dataset.path) as source:
         if tuning.views == "live":
-            model, epoch, validation = assembly.live(settings, table, backbone, head, source)
+            model, epoch, validation = assembly.live(settings, table, train, *networks["fine_tuned"], source)
         else:
-            model, epoch, validation = assembly.cached(settings, table, backbone, head)
-        images = len(batches.rows(table, settings.train_images, settings.seed))
-        loop.compiled(model, tuning, steps=-(-images // tuning.batch_size))
+            model, epoch, validation = assembly.cached(settings, table, train, *networks["fine_tuned"])
+        loop.compiled(model, tuning, steps=-(-len(train) // tuning.batch_size))
         kept = loop.train(model, epoch, validation, tuning, "fine_tune", loop.RANKINGS[tuning.select_by])
         print(f"fine_tune: kept epoch {kept}")
-        axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
-        rows = table.rows("validation")
-        paths, labels = [table.paths[row] for row in rows], table.labels[rows]
-        networks = {"head": before} | ({"fine_tuned": after} if kept else {})
-        classifier, facts = candidates.deliver(
-            networks, tuning.cut, scale, axes, source, paths, labels, tuning.select_by
-        )
-    loop.add_facts("fine_tune", facts)
-    costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in facts["candidates"].items())
+        if not kept:
+            del networks["fine_tuned"]
+        choice = chosen(settings, table, source, networks, kept)
+        network = networks[choice.network]
+        if tuning.refit:
+            rows = again.together(table, settings)
+            network = (backbone(settings), again.head(settings, table, rows))
+            if choice.network == "fine_tuned":
+                network = again.tuned(settings, table, rows, *network, kept, source, "train on validation images too")
+    loop.add_facts("fine_tune", choice.facts)
+    costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"
-    print(f"fine_tune: delivers {facts['delivered']} (validation {unit}: {costs})")
-    file.save(classifier, results.CLASSIFIER, table.classes, facts["delivered"])
+    print(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
+    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    classifier = candidates.build(network, choice, scale, augment.flipped_axes(settings.augment))
+    file.save(classifier, results.CLASSIFIER, table.classes, choice.name)
     checkpoint.finish("fine_tune")
 
 

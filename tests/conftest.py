@@ -82,6 +82,8 @@ SMALL = {
     "fine_tune.batch_size": 8,
     "fine_tune.class_weights": "none",
     "fine_tune.select_by": "loss",
+    "fine_tune.choose_on": "validation",
+    "fine_tune.refit": False,
     "fine_tune.early_stopping": None,
     "fine_tune.label_smoothing": 0.0,
     "fine_tune.mixup": 0.0,

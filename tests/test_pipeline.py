@@ -75,6 +75,8 @@ PARAMETERS = [
     ("fine_tune.batch_size", 4, "fine_tune"),
     ("fine_tune.class_weights", "balanced", "fine_tune"),
     ("fine_tune.select_by", "accuracy", "fine_tune"),
+    ("fine_tune.choose_on", "folds", "fine_tune"),
+    ("fine_tune.refit", True, "fine_tune"),
     ("fine_tune.early_stopping", 1, "fine_tune"),
     ("fine_tune.label_smoothing", 0.1, "fine_tune"),
     ("fine_tune.mixup", 0.2, "fine_tune"),

@@ -335,6 +335,11 @@ class FineTune(_Training):
     select_by: Literal["loss", "accuracy", "balanced_accuracy"] = Field(
         description="what chooses the epoch, and between head, fine-tuned model and averages, on the validation images"
     )
+    choose_on: Literal["auto", "validation", "folds"] = Field(
+        description="what that is chosen on: validation; folds of training and validation images, trained once more "
+        "each; auto: folds where validation has fewer than 200 images"
+    )
+    refit: bool = Field(description="after the choice, train head and tail on training and validation images together")
     label_smoothing: Fraction = Field(description="fraction of the target that goes to all classes in equal parts")
     mixup: float = Field(
         ge=0,

@@ -19,6 +19,15 @@ def join(
     return keras.Model(inputs, head(backbone(scale(inputs))), name="classifier")
 
 
+def tempered(head: keras.Model, temperature: float) -> keras.Model:
+    """Returns a copy of `head` whose last layer's logits are divided by `temperature` (`selection.temperature`)."""
+    copy = keras.models.clone_model(head)
+    copy.set_weights(head.get_weights())
+    output = copy.layers[-1]
+    output.set_weights([weights / temperature for weights in output.get_weights()])
+    return copy
+
+
 def averaged(classifier: keras.Model, axes: Sequence[int]) -> keras.Model:
     """Returns a classifier that gives the mean of what `classifier` gives for an image and for its mirror images.
 

@@ -6,39 +6,50 @@ from scipy.optimize import minimize_scalar
 from headstart.classifier import decision
 from headstart.classifier.decision import SMALLEST
 
+TEMPERATURES = (0.5, 4.0)
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns the mean over the views of an image of the probabilities at a temperature, float64 (n, k).
+
+    probabilities: (n, views, k). temperature: divides the logits; above 1 the probabilities become more even.
+    """
+    powers = np.clip(probabilities.astype("float64"), SMALLEST, 1) ** (1 / temperature)
+    return (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
+
+
+def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the temperature, one of `TEMPERATURES` or between them, at which the labels are likeliest.
+
+    A model that was trained on mixed or smoothed labels is too modest, one that was trained for long too sure, however
+    well they tell the classes apart (Guo et al., On Calibration of Modern Neural Networks, ICML 2017). So that few
+    images without an error do not make the model certain, two more are counted that may be of any class (after Platt,
+    Probabilistic Outputs for Support Vector Machines, 1999).
+
+    probabilities: (n, views, k). labels: (n,) int.
+    """
+    count, classes = len(labels), probabilities.shape[2]
+    targets = (count * np.eye(classes)[labels] + 2 / classes) / (count + 2)
+
+    def loss(exponent: float) -> float:
+        return -(targets * np.log(np.clip(tempered(probabilities, np.exp(exponent)), SMALLEST, 1))).sum()
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
+
 
 def costs(probabilities: np.ndarray, labels: np.ndarray, select_by: str) -> np.ndarray:
     """Returns what each image costs, float64 (n,), so that the mean is what `select_by` names, turned to be lowered.
 
-    probabilities: (n, k). labels: (n,) int. select_by: `loss` (cross-entropy in nats, after `tempered`),
-        `accuracy` (1 for an error), or `balanced_accuracy` (an error weighs as if all k classes had as many images).
+    probabilities: (n, k). labels: (n,) int. select_by: `loss` (cross-entropy in nats), `accuracy` (1 for an error), or
+        `balanced_accuracy` (an error weighs as if all k classes had as many images).
     """
     if select_by == "loss":
-        return -np.log(tempered(probabilities, labels)[np.arange(len(labels)), labels])
+        return -np.log(np.clip(probabilities[np.arange(len(labels)), labels], SMALLEST, 1))
     wrong = (decision.predicted(probabilities) != labels).astype("float64")
     if select_by == "balanced_accuracy":
         counts = np.bincount(labels, minlength=probabilities.shape[1])
         wrong *= (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1)))[labels]
     return wrong
-
-
-def tempered(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the probabilities, float64 (n, k), at the temperature from 0.2 to 5 that the labels are likeliest at.
-
-    Without it, a model that was trained on smoothed labels, or for long, would lose for being too modest or too sure,
-    however well it tells the classes apart (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
-    """
-    logits = np.log(np.clip(probabilities.astype("float64"), SMALLEST, 1))
-
-    def at(exponent: float) -> np.ndarray:
-        scaled = logits * np.exp(-exponent)
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.clip(powers / powers.sum(axis=1, keepdims=True), SMALLEST, 1)
-
-    def loss(exponent: float) -> float:
-        return -np.log(at(exponent)[np.arange(len(labels)), labels]).mean()
-
-    return at(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5)), method="bounded").x)
 
 
 def choose(candidates: dict[str, np.ndarray]) -> str:

@@ -17,10 +17,19 @@ from headstart.images.batches import of_images
 from headstart.training import batches
 
 
-def live(settings: params.View, table: Manifest, backbone: keras.Model, head: keras.Model, source: Source):
-    """The whole network, trained on images that are augmented anew in every epoch: model, batches, validation."""
+def live(
+    settings: params.View,
+    table: Manifest,
+    train: np.ndarray,
+    backbone: keras.Model,
+    head: keras.Model,
+    source: Source,
+):
+    """The whole network, trained on images that are augmented anew in every epoch: model, batches, validation.
+
+    train: the rows that are trained on.
+    """
     size, batch_size, changes = settings.image.size, settings.fine_tune.batch_size, settings.augment
-    train = batches.rows(table, settings.train_images, settings.seed)
     scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
 
     def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
@@ -36,13 +45,16 @@ def live(settings: params.View, table: Manifest, backbone: keras.Model, head: ke
     return joining.join(backbone, head, scale), epoch, of(table.rows("validation"))
 
 
-def cached(settings: params.View, table: Manifest, backbone: keras.Model, head: keras.Model):
-    """The tail after the cut, trained on the fixed views that `extract` wrote: model, batches, validation."""
+def cached(settings: params.View, table: Manifest, train: np.ndarray, backbone: keras.Model, head: keras.Model):
+    """The tail after the cut, trained on the fixed views that `extract` wrote: model, batches, validation.
+
+    train: the rows that are trained on; those that are not of the training split have no views but themselves.
+    """
     batch_size, count = settings.fine_tune.batch_size, settings.fine_tune.views
-    train = batches.rows(table, settings.train_images, settings.seed)
     plain, views = features.read_cut(), features.read_views() if count > 1 else None
     # The views are of all training images, whether they are trained on or not.
     position = {row: number for number, row in enumerate(table.rows("train"))}
+    unseen = np.setdiff1d(np.arange(len(table.paths)), list(position))
 
     def of(rows: np.ndarray, class_weights: str, drawn: np.ndarray) -> tf.data.Dataset:
         def take(wanted: np.ndarray) -> np.ndarray:
@@ -53,6 +65,7 @@ def cached(settings: params.View, table: Manifest, backbone: keras.Model, head: 
 
     def epoch(number: int) -> tf.data.Dataset:
         drawn = rng(settings.seed, "views", number).integers(count, size=len(table.paths))
+        drawn[unseen] = 0
         inputs = of(batches.shuffled(train, settings.seed, number), settings.fine_tune.class_weights, drawn)
         return _mixed(inputs, settings, number)
 

@@ -60,11 +60,11 @@ def solve(
     features = features.astype("float64")
     weights = compute_sample_weight("balanced" if class_weights == "balanced" else None, labels)
     chosen = _sample(labels, seed)
-    folds = _folds(labels[chosen], np.arange(len(chosen)) if groups is None else groups[chosen], seed)
+    dealt = folds(labels[chosen], np.arange(len(chosen)) if groups is None else groups[chosen], seed)
     losses = {}
-    for standardised in (False, True) if folds else ():
+    for standardised in (False, True) if dealt else ():
         scaled = _scaled(features[chosen], standardised)[0]
-        path = _path(scaled, labels[chosen], weights[chosen], folds, standardised)
+        path = _path(scaled, labels[chosen], weights[chosen], dealt, standardised)
         losses |= {(standardised, strength): loss for strength, loss in path.items()}
     standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
     scaled, mean, deviation = _scaled(features, standardised)
@@ -85,18 +85,23 @@ def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def _folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    count = min(FOLDS, np.bincount(labels).min())
+def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the images (inside, outside) of each fold: as many as the rarest class allows, `most` at most; or none.
+
+    labels: (n,) int, each of the classes 0 to k - 1 at least once. groups: str (n,), equal for images that no fold
+    parts.
+    """
+    count = min(most, np.bincount(labels).min())
     if count < 2:
         return []
     if len(np.unique(groups)) == len(groups):
         return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
     # No group is parted, and no fold may take all images of a class with it.
     least = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    for count in range(min(FOLDS, least), 1, -1):
-        folds = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
-        if all(len(np.unique(labels[inner])) == labels.max() + 1 for inner, _ in folds):
-            return folds
+    for count in range(min(most, least), 1, -1):
+        dealt = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
+        if all(len(np.unique(labels[inner])) == labels.max() + 1 for inner, _ in dealt):
+            return dealt
     return []
 
 

@@ -145,6 +145,16 @@ def train(
     return history.kept
 
 
+def fit(model: keras.Model, batches: Callable[[int], tf.data.Dataset], epochs: int, work: str) -> None:
+    """Train a compiled `model` for `epochs` and show how far it is; nothing is logged, and the last weights stay.
+
+    batches: the training batches of an epoch, counted from 0. work: names it.
+    """
+    with progress.counter(work, epochs * len(batches(0)), "batch") as advance:
+        for epoch in range(epochs):
+            _fit(model, batches(epoch), advance)
+
+
 def solved(
     model: keras.Model,
     solution: list[np.ndarray],

@@ -43,10 +43,10 @@ def assembled():
     backbone = registry.build("MobileNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)
     cut.freeze(backbone, CUT, settings.backbone.weights)
-    source = archive.open_source(settings.dataset.path)
+    source, train = archive.open_source(settings.dataset.path), table.rows("train")
     return (
-        assembly.live(settings, table, backbone, head, source),
-        assembly.cached(settings, table, backbone, head),
+        assembly.live(settings, table, train, backbone, head, source),
+        assembly.cached(settings, table, train, backbone, head),
     )
 
 
@@ -94,7 +94,7 @@ def test_step_0_is_what_the_head_predicted(prepared):
 
 
 def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepared):
-    project = prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
+    prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
     marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
     views = np.zeros_like(features.read_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
     np.save(features.CUT / "plain.npy", marked)
@@ -102,8 +102,8 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
     table, settings = manifest.read(), params.load_stage("fine_tune")
     backbone = registry.build("MobileNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)
-    _, epochs, validation = assembly.cached(settings, table, backbone, head)
     train, orders, counts = table.rows("train"), set(), np.zeros(3, int)
+    _, epochs, validation = assembly.cached(settings, table, train, backbone, head)
     for epoch in range(4):
         taken = [(int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)]
         # A plain view is marked by its row, an augmented one by its place among the training images.
@@ -116,11 +116,11 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
             (int(x[0, 0, 0]), int(y[0])) for xs, ys, _ in epochs(epoch) for x, y in zip(xs, ys, strict=True)
         ]
     assert len(orders) == 4 and counts.min() > 8
-    project.set({"train_images": 3})
-    _, epochs, _ = assembly.cached(params.load_stage("fine_tune"), table, backbone, head)
+    few = batches.rows(table, 3, 1)
+    _, epochs, _ = assembly.cached(settings, table, few, backbone, head)
     taken = [int(x[0, 0, 0]) for epoch in range(4) for xs, _, _ in epochs(epoch) for x in xs]
     rows = [value if value < 100 else int(train[value % 100]) for value in taken]
-    assert sorted(rows) == sorted(4 * batches.rows(table, 3, 1).tolist()) and max(taken) >= 100
+    assert sorted(rows) == sorted(4 * few.tolist()) and max(taken) >= 100
     seen = np.concatenate([xs for xs, _, _ in validation])
     np.testing.assert_array_equal(seen, marked[table.rows("validation")].astype("float32"))
 
@@ -179,6 +179,33 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     assert metrics["candidates"][metrics["delivered"]] == pytest.approx(cost, abs=1e-4)
     flipped = classifier.predict(pixels[:, ::-1, ::-1], verbose=0)
     assert (np.abs(answers - flipped).max() < 1e-5) == metrics["delivered"].endswith("averaged")
+
+
+def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test(prepared, capsys):
+    tuning = {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 2, "views": 2}
+    prepared(fine_tune__choose_on="folds", **{f"fine_tune__{name}": value for name, value in tuning.items()})
+    fine_tune.main()
+    out = capsys.readouterr().out
+    table, metrics = manifest.read(), json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    validation = len(table.rows("validation"))
+    assert f"{validation} validation images are few: the choice is made by 4 folds" in out
+    # A mean over the images of all folds: a whole number of errors among them.
+    prepared(fine_tune__choose_on="folds", fine_tune__select_by="accuracy", fine_tune__epochs=2)
+    fine_tune.main()
+    errors = json.loads(Path("metrics/fine_tune/metrics.json").read_text())["candidates"]
+    among = len(table.rows("train")) + validation
+    assert all(error * among == pytest.approx(round(error * among), abs=1e-3) for error in errors.values())
+    assert list(metrics["candidates"]) == list(errors) == ["head", "fine_tuned"]
+
+
+def test_refit_trains_on_validation_images_too(prepared):
+    settings = {"fine_tune__optimizer": "adam", "fine_tune__epochs": 3, "fine_tune__views": 2}
+    classifiers = {}
+    for refit in (False, True):
+        prepared(fine_tune__refit=refit, **settings)
+        fine_tune.main()
+        classifiers[refit] = file.load(results.CLASSIFIER)[0].get_weights()
+    assert any(not np.array_equal(*pair) for pair in zip(*classifiers.values(), strict=True))
 
 
 def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):

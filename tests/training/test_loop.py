@@ -20,7 +20,7 @@ SETTINGS = {
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
 TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "label_smoothing": 0.0, "mixup": 0.0}
-TUNING |= {"average_flips": False, "select_by": "accuracy"}
+TUNING |= {"average_flips": False, "select_by": "accuracy", "choose_on": "validation", "refit": False}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,81 @@
+"""Head and tail trained once more on other images: on folds, or on training and validation images together."""
+
+import numpy as np
+
+from headstart.artifacts import features
+from headstart.artifacts.manifest import Manifest
+from headstart.backbones import cut
+from headstart.base import params
+from headstart.base.runtime import keras
+from headstart.images.archive import Source
+from headstart.training import assembly, batches, logistic, loop
+from headstart.training import head as heads
+
+FOLDS = 4  # each trains on about as many images as the training split has
+FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
+
+
+def together(table: Manifest, settings: params.View) -> np.ndarray:
+    """Returns the rows of the images that are trained on and of the validation images, ascending: int64 (n,)."""
+    train = batches.rows(table, settings.train_images, settings.seed)
+    return np.sort(np.concatenate([train, table.rows("validation")]))
+
+
+def folds(table: Manifest, settings: params.View) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the rows inside and outside of each fold of the images `together`; none where a class has too few.
+
+    Groups stay together (`logistic.folds`).
+    """
+    rows = together(table, settings)
+    dealt = logistic.folds(table.labels[rows], table.groups[rows], settings.seed, FOLDS)
+    return [(rows[inside], rows[outside]) for inside, outside in dealt]
+
+
+def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Model:
+    """Returns a head trained as `settings.head` says on the images `rows`, without early stopping."""
+    bottleneck, labels = features.read_bottleneck(), table.labels[rows]
+    model = heads.build(bottleneck.shape[1:], len(table.classes), settings.head)
+
+    def of(rows: np.ndarray, class_weights: str = "none"):
+        inputs = batches.of_features(bottleneck.__getitem__, bottleneck.shape[1:], rows, settings.head.batch_size)
+        return batches.with_targets(inputs, table, rows, settings.head.batch_size, class_weights)
+
+    def epoch(number: int):
+        return of(batches.shuffled(rows, settings.seed, number), settings.head.class_weights)
+
+    if settings.head.solver == "logistic":
+        pooled = heads.pooled(model, of(rows))
+        solution = logistic.solve(pooled, labels, settings.head.class_weights, settings.seed, table.groups[rows])
+        model.set_weights(solution.weights)
+    else:
+        steps = -(-len(rows) // settings.head.batch_size)
+        compiled = loop.compiled(model, settings.head, steps, at_once=steps)
+        loop.fit(compiled, epoch, settings.head.epochs, "train the head")
+    return model
+
+
+def tuned(
+    settings: params.View,
+    table: Manifest,
+    rows: np.ndarray,
+    backbone: keras.Model,
+    head: keras.Model,
+    epochs: int,
+    source: Source,
+    work: str,
+) -> tuple[keras.Model, keras.Model]:
+    """Returns backbone and head, fine-tuned as `settings` say for the first `epochs` on the images `rows`.
+
+    backbone: as it was; it is trained itself. head: is left as it is. work: names the work, whose progress is shown.
+    """
+    copy = keras.models.clone_model(head)
+    copy.set_weights(head.get_weights())
+    cut.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
+    if settings.fine_tune.views == "live":
+        model, epoch, _ = assembly.live(settings, table, rows, backbone, copy, source)
+    else:
+        model, epoch, _ = assembly.cached(settings, table, rows, backbone, copy)
+    loop.fit(
+        loop.compiled(model, settings.fine_tune, -(-len(rows) // settings.fine_tune.batch_size)), epoch, epochs, work
+    )
+    return backbone, copy
