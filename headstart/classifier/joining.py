@@ -19,10 +19,16 @@ def join(
     return keras.Model(inputs, head(backbone(scale(inputs))), name="classifier")
 
 
+def copied(head: keras.Model) -> keras.Model:
+    """Returns a head of the same layers and weights, whatever it was compiled for."""
+    copy = keras.Model.from_config(head.get_config())
+    copy.set_weights(head.get_weights())
+    return copy
+
+
 def tempered(head: keras.Model, temperature: float) -> keras.Model:
     """Returns a copy of `head` whose last layer's logits are divided by `temperature` (`selection.temperature`)."""
-    copy = keras.models.clone_model(head)
-    copy.set_weights(head.get_weights())
+    copy = copied(head)
     output = copy.layers[-1]
     output.set_weights([weights / temperature for weights in output.get_weights()])
     return copy

@@ -7,6 +7,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut
 from headstart.base import params
 from headstart.base.runtime import keras
+from headstart.classifier import joining
 from headstart.images.archive import Source
 from headstart.training import assembly, batches, logistic, loop
 from headstart.training import head as heads
@@ -68,8 +69,7 @@ def tuned(
 
     backbone: as it was; it is trained itself. head: is left as it is. work: names the work, whose progress is shown.
     """
-    copy = keras.models.clone_model(head)
-    copy.set_weights(head.get_weights())
+    copy = joining.copied(head)
     cut.freeze(backbone, settings.fine_tune.cut, settings.backbone.weights)
     if settings.fine_tune.views == "live":
         model, epoch, _ = assembly.live(settings, table, rows, backbone, copy, source)

@@ -8,9 +8,9 @@ from headstart.artifacts import features, manifest, models, results
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
 from headstart.base.runtime import keras, tf
-from headstart.classifier import decision, file, selection
+from headstart.classifier import candidates, decision, file, selection
 from headstart.images import archive, augment, decoding
-from headstart.training import assembly, batches
+from headstart.training import again, assembly, batches
 from stages import extract, fetch, fine_tune, split, train_head
 
 CUT = "conv_pw_11_relu"
@@ -181,31 +181,40 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     assert (np.abs(answers - flipped).max() < 1e-5) == metrics["delivered"].endswith("averaged")
 
 
-def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test(prepared, capsys):
-    tuning = {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 2, "views": 2}
-    prepared(fine_tune__choose_on="folds", **{f"fine_tune__{name}": value for name, value in tuning.items()})
+def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test(prepared, monkeypatch, capsys):
+    weighed = {}
+
+    def weigh(given, labels, select_by, weigh=candidates.weigh):
+        weighed.update(given, labels=labels)
+        return weigh(given, labels, select_by)
+
+    monkeypatch.setattr(again, "FOLDS", 2)
+    monkeypatch.setattr(candidates, "weigh", weigh)
+    prepared(fine_tune__choose_on="folds", fine_tune__views=2, head__solver="logistic")
     fine_tune.main()
-    out = capsys.readouterr().out
-    table, metrics = manifest.read(), json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    settings, table = params.load_stage("fine_tune"), manifest.read()
     validation = len(table.rows("validation"))
-    assert f"{validation} validation images are few: the choice is made by 4 folds" in out
-    # A mean over the images of all folds: a whole number of errors among them.
-    prepared(fine_tune__choose_on="folds", fine_tune__select_by="accuracy", fine_tune__epochs=2)
-    fine_tune.main()
-    errors = json.loads(Path("metrics/fine_tune/metrics.json").read_text())["candidates"]
-    among = len(table.rows("train")) + validation
-    assert all(error * among == pytest.approx(round(error * among), abs=1e-3) for error in errors.values())
-    assert list(metrics["candidates"]) == list(errors) == ["head", "fine_tuned"]
+    assert f"{validation} validation images are few: the choice is made by 2 folds" in capsys.readouterr().out
+    folds = again.folds(table, settings)
+    outside = np.concatenate([rows for _, rows in folds])
+    assert sorted(outside) == sorted([*table.rows("train"), *table.rows("validation")])
+    assert weighed["labels"].tolist() == table.labels[outside].tolist()
+    assert weighed["head"].shape == weighed["fine_tuned"].shape == (len(outside), 1, 2)
+    # Each image by a head that was not trained on it.
+    inside, rows = folds[0]
+    head = again.head(settings, table, inside)
+    expected = head.predict(features.read_bottleneck()[rows].astype("float32"), verbose=0)[:, 0]
+    np.testing.assert_allclose(weighed["head"][: len(rows), 0, 1], expected, atol=3e-3)
 
 
 def test_refit_trains_on_validation_images_too(prepared):
-    settings = {"fine_tune__optimizer": "adam", "fine_tune__epochs": 3, "fine_tune__views": 2}
-    classifiers = {}
+    project = prepared(fine_tune__optimizer="adam", fine_tune__views=2)
+    weights = []
     for refit in (False, True):
-        prepared(fine_tune__refit=refit, **settings)
+        project.set({"fine_tune.refit": refit})
         fine_tune.main()
-        classifiers[refit] = file.load(results.CLASSIFIER)[0].get_weights()
-    assert any(not np.array_equal(*pair) for pair in zip(*classifiers.values(), strict=True))
+        weights.append(file.load(results.CLASSIFIER)[0].get_weights())
+    assert any(not np.array_equal(*pair) for pair in zip(*weights, strict=True))
 
 
 def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
