@@ -2,49 +2,18 @@
 
 from functools import partial
 
-import numpy as np
-
 from headstart.artifacts import manifest, models, results
-from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut, registry, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import candidates, file
 from headstart.images import augment
-from headstart.images.archive import Source, open_source
-from headstart.training import again, assembly, batches, loop
+from headstart.images.archive import open_source
+from headstart.training import again, assembly, batches, choosing, loop
 
 
 def backbone(settings: params.View) -> keras.Model:
     return registry.build(settings.backbone.name, settings.image.size, weights.fetched())
-
-
-def chosen(
-    settings: params.View, table: Manifest, source: Source, networks: dict[str, candidates.Network], epochs: int
-) -> candidates.Choice:
-    """What is delivered, by the validation images; by cross-validation where these are few."""
-    tuning, rows = settings.fine_tune, table.rows("validation")
-    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
-    axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
-
-    def answers(networks: dict[str, candidates.Network], rows: np.ndarray) -> dict[str, np.ndarray]:
-        paths = [table.paths[row] for row in rows]
-        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, "compare the candidates")
-
-    few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < again.FEW)
-    folds = again.folds(table, settings) if few and epochs else []
-    if not folds:
-        return candidates.weigh(answers(networks, rows), table.labels[rows], tuning.select_by)
-    print(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
-    parts = []
-    for number, (inside, outside) in enumerate(folds, 1):
-        head = again.head(settings, table, inside)
-        work = f"fold {number} of {len(folds)}"
-        tuned = again.tuned(settings, table, inside, backbone(settings), head, epochs, source, work)
-        parts.append(answers({"head": (networks["head"][0], head), "fine_tuned": tuned}, outside))
-    together = {name: np.concatenate([part[name] for part in parts]) for name in networks}
-    labels = np.concatenate([table.labels[outside] for _, outside in folds])
-    return candidates.weigh(together, labels, tuning.select_by)
 
 
 def main() -> None:
@@ -63,9 +32,10 @@ def main() -> None:
         print(f"fine_tune: kept epoch {kept}")
         if not kept:
             del networks["fine_tuned"]
-        choice = chosen(settings, table, source, networks, kept)
+        choice = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
         network = networks[choice.network]
         if tuning.refit:
+            deterministic(settings.seed)
             rows = again.together(table, settings)
             network = (backbone(settings), again.head(settings, table, rows))
             if choice.network == "fine_tuned":

@@ -13,7 +13,6 @@ from headstart.training import assembly, batches, logistic, loop
 from headstart.training import head as heads
 
 FOLDS = 4  # each trains on about as many images as the training split has
-FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
 
 
 def together(table: Manifest, settings: params.View) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""Which candidate is delivered: by the validation images, or by folds of all images that are not test images."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from headstart.artifacts.manifest import Manifest
+from headstart.backbones import registry
+from headstart.base import checkpoint, files, params
+from headstart.base.runtime import deterministic, keras
+from headstart.classifier import candidates
+from headstart.classifier.candidates import Choice, Network
+from headstart.images import augment
+from headstart.images.archive import Source
+from headstart.training import again
+
+FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
+
+
+def choose(
+    settings: params.View,
+    table: Manifest,
+    source: Source,
+    networks: dict[str, Network],
+    epochs: int,
+    build: Callable[[], keras.Model],
+) -> Choice:
+    """Returns what is delivered, by the validation images; by cross-validation where `fine_tune.choose_on` says so.
+
+    networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
+    returns the backbone as it was before.
+
+    Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
+    """
+    tuning, rows = settings.fine_tune, table.rows("validation")
+    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
+
+    def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
+        paths = [table.paths[row] for row in rows]
+        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, "compare the candidates")
+
+    few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < FEW)
+    folds = again.folds(table, settings) if few and epochs else []
+    if not folds:
+        return candidates.weigh(answers(networks, rows), table.labels[rows], tuning.select_by)
+    print(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
+    parts = []
+    for number, (inside, outside) in enumerate(folds, 1):
+        part = checkpoint.folder("fine_tune") / f"fold{number}.npz"
+        if not part.exists():
+            deterministic(settings.seed)  # whether the folds before it were done in this process or not
+            head = again.head(settings, table, inside)
+            work = f"fold {number} of {len(folds)}"
+            tuned = again.tuned(settings, table, inside, build(), head, epochs, source, work)
+            given = answers({"head": (networks["head"][0], head), "fine_tuned": tuned}, outside)
+            with files.whole(part) as unfinished, unfinished.open("wb") as content:
+                np.savez(content, **given)
+        with np.load(part) as arrays:
+            parts.append(dict(arrays))
+    together = {name: np.concatenate([part[name] for part in parts]) for name in networks}
+    labels = np.concatenate([table.labels[outside] for _, outside in folds])
+    return candidates.weigh(together, labels, tuning.select_by)
