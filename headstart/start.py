@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
     def __str__(self) -> str:
         minutes = max(1, round(self.seconds / 60))
-        return f"{wording.count(minutes, 'minute')}, {_bytes(self.memory)} of memory and {_bytes(self.disk)} of disk"
+        return f"{minutes:,} min, {_bytes(self.memory)} of memory and {_bytes(self.disk)} of disk"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = recipe(layout, seen, path, subject, options.seed)
     values["dataset"] |= {"classes": classes, "positive": _positive(layout, options, settings.dataset.positive)}
     text, changes = editing.merged(before, values, "what start found")
-    print(f"`make repro` takes about {estimate(layout, seen, values)} here: an estimate, to which fetching adds.")
+    if cost := estimate(layout, seen, values):
+        print(f"`make repro` takes about {cost} here: an estimate, to which fetching adds.")
     print("\n".join([f"{params.PARAMS}:", *(f"  {change}" for change in changes)]) if changes else "Nothing to change.")
     if options.dry_run:
         print("Not written: --dry-run.")
@@ -97,9 +98,9 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
         values["augment"]["flip_horizontal"] = False
         print(f"No mirrored views: {reason}.")
     free = shutil.disk_usage(Path()).free / 2e6
-    while tuning["views"] > 1 and (needed := estimate(layout, seen, values).disk) > free:
+    while (cost := estimate(layout, seen, values)) and cost.disk > free and tuning["views"] > 1:
         tuning["views"] -= 1
-        print(f"fine_tune.views {tuning['views']}: one more would take {_bytes(needed)} of {_bytes(2 * free)} free.")
+        print(f"fine_tune.views {tuning['views']}: one more would take {_bytes(cost.disk)} of {_bytes(2 * free)} free.")
     if seed is not None:
         values["seed"] = values["split"]["seed"] = seed
     return values
@@ -141,30 +142,36 @@ def sides(layout: Layout, seen: Survey, path: str) -> str | None:
     return None
 
 
-# Of the recipe's network: values per image of what `extract` writes.
+# Of the recipe's network at its size: values per image of what `extract` writes, its end and the activations at a cut.
+NETWORK = ("EfficientNetLite0", 224)
 BOTTLENECK = 7 * 7 * 1280
 ACTIVATIONS = {"block8": 14 * 14 * 112, "block9": 14 * 14 * 112, "block10": 14 * 14 * 112, "block11": 7 * 7 * 192}
-# Seconds as measured on a machine whose `_speed` is REFERENCE: the start of all stages, then per image.
-REFERENCE = 20.0
-STARTS, FORWARD, TAIL = 50.0, 0.005, 0.006
+# Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network and a
+# step of training its tail; and of an image and a class, the head's cross-validation.
+REFERENCE, STARTS, FORWARD, TAIL, HEAD = 20.0, 50.0, 0.0055, 0.006, 0.0015
 
 
-def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost:
-    """Return what `make repro` takes on this machine: by the images' number, how long they take to decode, and known
-    costs of the recipe's network, scaled by how fast this machine multiplies matrices."""
+def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | None:
+    """Return what `make repro` takes on this machine; None for another network than the one that was measured.
+
+    By how many images there are, how long they took to decode, and what the network takes, scaled by how fast this
+    machine adds.
+    """
+    tuning, network = values["fine_tune"], (values["backbone"]["name"], values["image"]["size"])
+    if network != NETWORK or tuning["cut"] not in ACTIVATIONS or not isinstance(tuning["views"], int):
+        return None
     train, validation, test = parts(layout, values["split"])
-    count, tuning = train + validation + test, values["fine_tune"]
-    extra = train * (tuning["views"] - 1)
+    count, extra = train + validation + test, train * (tuning["views"] - 1)
     flips = 2 if values["augment"]["flip_horizontal"] else 1
     passes = count + extra + 2 * flips * (validation + test)
     trained = tuning["epochs"] * (train + 0.4 * validation)
-    slower = REFERENCE / _speed()
+    kinds = len(layout.counts)
+    work = STARTS + FORWARD * passes + TAIL * trained + HEAD * train * (kinds if kinds > 2 else 1)
     decoded = seen.seconds * (2 * count + extra + test)
-    seconds = (STARTS + FORWARD * passes + TAIL * trained) * slower + decoded
     largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
-    values_written = count * (BOTTLENECK + ACTIVATIONS[tuning["cut"]]) + extra * ACTIVATIONS[tuning["cut"]]
-    memory = 900 + 8 * largest * THREADS / 1e6 + 1280 * 4 * count * 3 / 1e6
-    return Cost(seconds, memory, values_written * 2 / 1e6 + 60)
+    written = count * (BOTTLENECK + ACTIVATIONS[tuning["cut"]]) + extra * ACTIVATIONS[tuning["cut"]]
+    memory = 1100 + 8 * largest * THREADS / 1e6 + 6 * 1280 * 4 * count / 1e6
+    return Cost(work * REFERENCE / _speed() + decoded, memory, 2 * written / 1e6 + 30)
 
 
 @functools.cache

