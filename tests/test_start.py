@@ -1,6 +1,7 @@
 """`start` finds how images are labelled and what they are like, and sets params.yaml for them; nothing else changes."""
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL, draw
 from PIL import Image
 
 from headstart import start
@@ -23,7 +24,7 @@ from headstart.labels import subjects
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A project's folder, under Git, without its code."""
-    project = tmp_path / "project"
+    project = tmp_path / "house"
     project.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, project)
@@ -369,6 +370,22 @@ def test_the_command_starts_fast_and_without_tensorflow(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path / "mine"), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_after_it(project, monkeypatch):
+    """From a folder outside of the project, with a space in its name, to a tested classifier."""
+    monkeypatch.chdir(project.path)
+    draw(Path("../my photos"), ["blue", "red"], count=20)
+    kinds = ("split", "image", "backbone", "extract", "head", "augment", "fine_tune")
+    small = {name: value for name, value in SMALL.items() if name.startswith(kinds)}
+    project.edit("presets/photos.yaml", small | {"head.solver": "logistic"})
+    project.commit("A small network")
+    done = project.run("python", "-m", "headstart.start", "../my photos")
+    assert "40 images in ../my photos, their classes by the folders' names:" in done.stdout
+    project.repro()
+    counts = json.loads(Path("metrics/dataset.json").read_text())["counts"]
+    assert counts == {split: {"blue": n, "red": n} for split, n in (("train", 10), ("validation", 5), ("test", 5))}
+    assert json.loads(Path("metrics/test.json").read_text())["images"] == 10
 
 
 class Terminal(io.StringIO):
