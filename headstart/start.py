@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import math
 import os
 import re
 import shutil
@@ -80,7 +81,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     - Validation takes some 200 images, between a tenth and a quarter of each class, test some 1,000, likewise; both at
       least one image of the rarest class.
     - Fine-tuning takes as many epochs as the recipe says at 1,500 training images, else more or fewer by the square
-      root of their number: at most three times, at least 0.4 times as many. At most a quarter of them is the warm-up.
+      root of their number: at most twice, at least 0.4 times as many. At most a quarter of them is the warm-up.
     - Views are mirrored unless names or drawings say that left and right differ.
     - Features take at most half of the disk that is free, or there are fewer views.
     """
@@ -91,7 +92,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     values["split"]["test"] = _share(1000 / count, rarest)
     train = parts(layout, values["split"])[0]
     tuning = values["fine_tune"]
-    factor = min(3.0, max(0.4, (1500 / train) ** 0.5))
+    factor = min(2.0, max(0.4, (1500 / train) ** 0.5))
     tuning["epochs"] = max(1, round(tuning["epochs"] * factor))
     tuning["warmup"] = min(tuning["warmup"], tuning["epochs"] / 4)
     if (reason := sides(layout, seen, path)) and values["augment"]["flip_horizontal"]:
@@ -108,7 +109,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
 
 def _share(wanted: float, rarest: int) -> float:
     """A fraction between 0.1 and 0.25 in steps of 0.05, at which the rarest class still gives an image."""
-    share = round(min(0.25, max(0.1, wanted)) * 20) / 20
+    share = min(0.25, max(0.1, math.ceil(wanted * 20) / 20))
     return share if round(share * rarest) else round(0.51 / rarest + 0.005, 2)
 
 
@@ -142,13 +143,25 @@ def sides(layout: Layout, seen: Survey, path: str) -> str | None:
     return None
 
 
-# Of the recipe's network at its size: values per image of what `extract` writes, its end and the activations at a cut.
+# Of the recipe's network at its size: values per image of its end, and at each cut, with the share of the
+# multiplications that come after it.
 NETWORK = ("EfficientNetLite0", 224)
 BOTTLENECK = 7 * 7 * 1280
-ACTIVATIONS = {"block8": 14 * 14 * 112, "block9": 14 * 14 * 112, "block10": 14 * 14 * 112, "block11": 7 * 7 * 192}
-# Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network and a
-# step of training its tail; and of an image and a class, the head's cross-validation.
-REFERENCE, STARTS, FORWARD, TAIL, HEAD = 20.0, 50.0, 0.0055, 0.006, 0.0015
+CUTS = {
+    "block5": (14 * 14 * 80, 0.67),
+    "block6": (14 * 14 * 80, 0.63),
+    "block7": (14 * 14 * 80, 0.59),
+    "block8": (14 * 14 * 112, 0.54),
+    "block9": (14 * 14 * 112, 0.45),
+    "block10": (14 * 14 * 112, 0.37),
+    "block11": (7 * 7 * 192, 0.31),
+    "block12": (7 * 7 * 192, 0.25),
+}
+# Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network (a step
+# of training takes three), and a warp; of an image and a class, the head's cross-validation.
+REFERENCE, STARTS, FORWARD, WARP, HEAD = 20.0, 50.0, 0.006, 0.001, 0.0015
+# As `fine_tune.choose_on: auto` has it: with fewer validation images, the tail is trained on so many folds too.
+FEW, FOLDS = 200, 4
 
 
 def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | None:
@@ -158,18 +171,23 @@ def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | Non
     machine adds.
     """
     tuning, network = values["fine_tune"], (values["backbone"]["name"], values["image"]["size"])
-    if network != NETWORK or tuning["cut"] not in ACTIVATIONS or not isinstance(tuning["views"], int):
+    if network != NETWORK or tuning["cut"] not in CUTS or not isinstance(tuning["views"], int):
         return None
     train, validation, test = parts(layout, values["split"])
     count, extra = train + validation + test, train * (tuning["views"] - 1)
+    activations, tail = CUTS[tuning["cut"]]
     flips = 2 if values["augment"]["flip_horizontal"] else 1
-    passes = count + extra + 2 * flips * (validation + test)
-    trained = tuning["epochs"] * (train + 0.4 * validation)
+    passes = count + (1 - tail) * extra + 2 * flips * (validation + test)
+    rounds = train + validation / 3
+    if tuning["choose_on"] == "folds" or (tuning["choose_on"] == "auto" and validation < FEW):
+        rounds += (FOLDS - 1) * (train + validation)
+    rounds += (train + validation) * tuning["refit"]
     kinds = len(layout.counts)
-    work = STARTS + FORWARD * passes + TAIL * trained + HEAD * train * (kinds if kinds > 2 else 1)
+    work = STARTS + FORWARD * (passes + 3 * tail * rounds * tuning["epochs"]) + WARP * extra
+    work += HEAD * train * (kinds if kinds > 2 else 1)
     decoded = seen.seconds * (2 * count + extra + test)
     largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
-    written = count * (BOTTLENECK + ACTIVATIONS[tuning["cut"]]) + extra * ACTIVATIONS[tuning["cut"]]
+    written = count * BOTTLENECK + (count + extra) * activations
     memory = 1100 + 8 * largest * THREADS / 1e6 + 6 * 1280 * 4 * count / 1e6
     return Cost(work * REFERENCE / _speed() + decoded, memory, 2 * written / 1e6 + 30)
 

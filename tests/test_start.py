@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -259,7 +260,7 @@ def test_splits_and_epochs_go_by_the_number_of_images(tmp_path):
     validation, test, epochs = zip(*sizes, strict=True)
     assert validation == (0.25, 0.25, 0.25, 0.1) and test == (0.25, 0.25, 0.25, 0.25)
     recipe = yaml12.read(start.RECIPE)["fine_tune"]["epochs"]
-    assert epochs[0] == epochs[1] == 3 * recipe and epochs[1] > epochs[2] > epochs[3]
+    assert epochs[0] == epochs[1] == 2 * recipe and epochs[1] > epochs[2] > epochs[3]
 
 
 def test_a_rare_class_has_an_image_in_each_split(tmp_path):
@@ -426,10 +427,24 @@ def test_what_extract_writes_is_as_large_as_the_estimate_says():
     recipe = yaml12.read(start.RECIPE)
     backbone = registry.build(recipe["backbone"]["name"], recipe["image"]["size"], None)
     assert np.prod(backbone.output.shape[1:]) == start.BOTTLENECK
-    assert recipe["fine_tune"]["cut"] in start.ACTIVATIONS
-    for layer, values in start.ACTIVATIONS.items():
+    assert recipe["fine_tune"]["cut"] in start.CUTS
+    assert (recipe["backbone"]["name"], recipe["image"]["size"]) == start.NETWORK
+    names = [layer.name for layer in backbone.layers]
+    # Of a convolution each kernel's number is multiplied at every place of the output.
+    work = [
+        math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape) if hasattr(layer, "kernel") else 0
+        for layer in backbone.layers
+    ]
+    for layer, (values, tail) in start.CUTS.items():
         frozen, _ = cut.cut_in_two(backbone, layer)
         assert np.prod(frozen.output.shape[1:]) == values, layer
+        assert sum(work[names.index(layer) + 1 :]) / sum(work) == pytest.approx(tail, abs=0.006), layer
+
+
+def test_folds_are_known_to_the_estimate():
+    from headstart.training import again, choosing
+
+    assert (start.FEW, start.FOLDS) == (choosing.FEW, again.FOLDS)
 
 
 REAL = {
