@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts import features, manifest, models, predictions, results
-from headstart.base import checkpoint, errors, params, progress
+from headstart.base import checkpoint, errors, params, pictures, progress
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import decision, file, inference, joining
-from headstart.evaluation import charts, curves, figures, galleries, scores
+from headstart.evaluation import charts, curves, galleries, scores
 from headstart.evaluation.lettering import Lettering
 from headstart.images import archive, decoding
 
@@ -56,10 +56,10 @@ def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], po
         charts.data(results.PLOTS, labels, answers.predicted[model], ranking[model], classes, name)
     shown = {results.MODELS[name]: curve for name, curve in ranking.items()}
     result = partial(charts.result, labels=labels, predicted=answers.predicted[delivered], curves=shown)
-    figures.attempt(results.PICTURE, partial(result, classes=classes, positive=positive))
+    pictures.attempt(results.PICTURE, partial(result, classes=classes, positive=positive))
     for path, gallery in ((results.WRONG, galleries.wrong), (results.RIGHT, galleries.right)):
         images = {"labels": labels, "probabilities": answers.probabilities[delivered], "read": read}
-        figures.attempt(path, partial(gallery, classes=classes, **images))
+        pictures.attempt(path, partial(gallery, classes=classes, **images))
     if note := Lettering(classes).note():
         print(note)
 

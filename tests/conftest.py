@@ -39,6 +39,7 @@ SMALL = {
     "dataset.table": {"file": "a.csv", "delimiter": ",", "header": False, "image": 0, "label": 1, "values": None},
     "dataset.pattern": None,
     "dataset.group": None,
+    "dataset.near_duplicates": "group",
     "split.train": None,
     "split.validation": 0.25,
     "split.test": 0.25,

@@ -32,6 +32,7 @@ PARAMETERS = [
     ("dataset.table.label", "label", "split"),
     ("dataset.table.values", {"0": "blue"}, "split"),
     ("dataset.group", {"pattern": "(?P<group>[0-9])"}, "split"),
+    ("dataset.near_duplicates", "ignore", "split"),
     ("split.train", 4, "split"),
     ("split.validation", 2, "split"),
     ("split.test", 2, "split"),

@@ -172,7 +172,7 @@ def test_the_projects_presets_do_not_depend_on_what_was_applied_before():
     datasets = {frozenset(yaml12.read(Path(f"presets/{name}.yaml")).get("dataset", ())) - {"table"} for name in NAMES}
     assert datasets == {
         frozenset(),
-        frozenset({"source", "sha256", "path", "labels", "pattern", "classes", "positive", "group"}),
+        frozenset({"source", "sha256", "path", "labels", "pattern", "classes", "positive", "group", "near_duplicates"}),
     }
     fresh = params.PARAMS.read_bytes()
     for first, last in itertools.permutations(NAMES, 2):

@@ -6,6 +6,11 @@ found        the labelled images of the source
 unused       how many of them can be used but were not needed for a split
 left_out     the files that are not used, by path: [{path, reason}]
 duplicates   images of equal pixels, which stay in one split: [[path, path, …]]
+near_duplicates   the same of copies that were encoded anew, resized, brightened or slightly cropped
+suspicious   near-duplicates of different classes: [[path, path]]
+groups       how many groups the images in use are of (dataset.group); null where that is null
+test_copies  test images with a copy in training, exact or near; 0 where dataset.near_duplicates is group
+copies_taken_out  of the test images in the source's own folders, those of which a copy was taken out of training
 published    the splits that the source's own folders fix, such as [test, train]; [] where there are none
 """
 
@@ -21,6 +26,7 @@ from headstart.base import files
 from headstart.base.errors import UserError
 
 DATASET = Path("metrics/dataset.json")
+NEAR_DUPLICATES = Path("metrics/near_duplicates.png")  # the sets that the file lists, in pictures
 
 
 class LeftOut(NamedTuple):
@@ -49,8 +55,12 @@ def summarize(
     left_out: list[LeftOut],
     duplicates: list[list[str]],
     published: Iterable[str] = (),
+    **facts: Any,
 ) -> dict[str, Any]:
-    """Return what the file holds; `left_out`, `duplicates` and `published` may come in any order."""
+    """Return what the file holds; `left_out`, `duplicates` and `published` may come in any order.
+
+    facts: the rest of it, by its keys, as it is to be written.
+    """
     counts = Counter(zip(manifest.splits.tolist(), manifest.labels.tolist(), strict=True))
     return {
         "classes": manifest.classes,
@@ -62,6 +72,7 @@ def summarize(
         "left_out": [entry._asdict() for entry in sorted(left_out)],
         "duplicates": sorted(duplicates),
         "published": sorted(published),
+        **facts,
     }
 
 

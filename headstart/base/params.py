@@ -195,6 +195,9 @@ class Dataset(_Section):
     group: Group | None = Field(
         description="which images belong together, and never lie in two splits; null: each alone"
     )
+    near_duplicates: Literal["group", "ignore"] = Field(
+        description="copies, encoded anew, resized, brightened or slightly cropped: kept together, or only listed"
+    )
 
     @field_validator("positive")
     @classmethod

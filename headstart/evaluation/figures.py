@@ -1,12 +1,9 @@
-"""Figures without a screen: an empty one, its PNG, the same bytes for the same drawing, and what stands in for one."""
+"""Figures without a screen: an empty one and its PNG, the same bytes for the same drawing."""
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
 
 from headstart.base import files
 
@@ -28,22 +25,3 @@ def save(figure: Figure, path: Path) -> None:
     with files.whole(path) as part:
         # Matplotlib would write its version into the file.
         figure.savefig(part, format="png", metadata={"Software": None})
-
-
-def attempt(path: Path, draw: Callable[[Path], None]) -> None:
-    """Call `draw` with `path`, where it draws a picture, without its warnings. A picture never costs a run.
-
-    Where it raises an exception, of whatever kind, one line is printed, and an almost empty PNG takes the picture's
-    place, since DVC expects one.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            draw(path)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"{path} could not be drawn ({reason}); the numbers and models are not concerned")
-        substitute = Image.new("RGB", (800, 60), "white")
-        ImageDraw.Draw(substitute).text((20, 20), "This picture could not be drawn.", fill="black")
-        with files.whole(path) as part:
-            substitute.save(part, format="png")

@@ -16,6 +16,7 @@ RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 # Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
 # may have twice as many. Four times as many are taken for a decompression bomb.
 LARGEST = 89_478_485
+THUMBNAIL = 64  # pixels
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
@@ -68,6 +69,12 @@ def pixel_hash(pixels: np.ndarray) -> str:
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels))
     return digest.hexdigest()
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Return an image as uint8 (64, 64), grey; pixels: as `decode` returns them."""
+    grey = Image.fromarray(pixels).convert("L")
+    return np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=3))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headstart.artifacts.dataset import DATASET, LeftOut, by_reason
+from headstart.artifacts.dataset import DATASET, NEAR_DUPLICATES, LeftOut, by_reason
 from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 
@@ -27,6 +27,8 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
         console.print(f"the counts of all classes are in {DATASET}", soft_wrap=True)
     if rare := advice(summary["counts"]["train"]):
         console.print(rare, soft_wrap=True, markup=False)
+    for line in together(summary):
+        console.print(line, soft_wrap=True, markup=False)
     left_out = summary["left_out"]
     unused = wording.count(summary["unused"], "image")
     place = f" (the list is in {DATASET}):" if left_out else ""
@@ -39,6 +41,26 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
         console.print(f"  {files[0].path}: {files[0].reason}{more}", soft_wrap=True, markup=False)
     if len(kinds) > SHOWN:
         console.print("  …")
+
+
+def together(summary: dict[str, Any]) -> list[str]:
+    """What belongs together, a line each: groups, near-duplicates, and copies of test images."""
+    lines, near = [], summary.get("near_duplicates")
+    if summary.get("groups") is not None:
+        lines.append(f"the images are of {wording.count(summary['groups'], 'group')} (dataset.group)")
+    if near:
+        torn = len(summary["suspicious"])
+        labels = f", {wording.count(torn, 'pair')} of different classes: look for wrong labels there" if torn else ""
+        lines.append(
+            f"{wording.count(sum(map(len, near)), 'image')} in {wording.count(len(near), 'set')} of near-duplicates"
+            f"{labels} (the list is in {DATASET}, pictures in {NEAR_DUPLICATES})"
+        )
+    if summary.get("test_copies"):
+        lines.append(f"{wording.count(summary['test_copies'], 'test image')} with a copy in training, near or exact")
+    if summary.get("copies_taken_out"):
+        images = wording.count(summary["copies_taken_out"], "test image")
+        lines.append(f"{images} had a copy in the source's own training folder: it was taken out of there")
+    return lines
 
 
 def table(summary: dict[str, Any]) -> Table:

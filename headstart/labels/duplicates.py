@@ -1,6 +1,7 @@
-"""Images of equal pixels: they stay together, and those that contradict each other are left out."""
+"""Images of equal pixels: they stay together, and those that contradict each other are left out; copies in training."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.artifacts.manifest import SPLITS
@@ -30,3 +31,16 @@ def group_duplicates(items: list[Item], hashes: dict[str, str]) -> tuple[list[li
         reason = f"same pixels as {latest.path}, which is in {latest.split}"
         left_out += [LeftOut(item.path, reason) for item in group if item.split != latest.split]
     return groups, left_out
+
+
+def copies_in_training(
+    splits: Mapping[str, str | None], hashes: dict[str, str], alike: Iterable[tuple[str, str]]
+) -> int:
+    """Return of how many test images there is a copy in training.
+
+    splits: of all images, by path. hashes: of the pixels, by path. alike: pairs of the paths of near-duplicates.
+    """
+    copied = {hashes[path] for path, split in splits.items() if split == "train"}
+    near = [(hashes[first], hashes[second]) for first, second in alike]
+    copied |= {second for pair in near for first, second in (pair, pair[::-1]) if first in copied}
+    return sum(split == "test" and hashes[path] in copied for path, split in splits.items())

@@ -48,17 +48,21 @@ def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[s
     return pairs
 
 
-def join(equal: list[list[Item]], named: Iterable[tuple[str, str]]) -> tuple[list[list[Item]], dict[str, str]]:
+def join(
+    equal: list[list[Item]], named: Iterable[tuple[str, str]], alike: Iterable[tuple[str, str]] = ()
+) -> tuple[list[list[Item]], dict[str, str]]:
     """Return the images in groups that are never parted, and the name of each image's group by its path.
 
     equal: groups of images of equal pixels (`duplicates.group_duplicates`). named: pairs of a path and the name of a
-    group; what shares an image or a name is one group. It is named after the first of its names, or of its paths.
+    group. alike: pairs of the paths of near-duplicates. What shares an image or a name is one group, which is named
+    after the first of its names, or of its paths.
 
     Groups and the images in them keep the order of `equal`.
     """
     items = [item for group in equal for item in group]
     nodes = {item.path: number for number, item in enumerate(items)}
     edges = [(nodes[group[0].path], nodes[item.path]) for group in equal for item in group[1:]]
+    edges += [(nodes[first], nodes[second]) for first, second in alike]
     numbers: dict[str, int] = {}
     for path, name in named:
         if path in nodes:
@@ -74,6 +78,17 @@ def join(equal: list[list[Item]], named: Iterable[tuple[str, str]]) -> tuple[lis
     return list(groups.values()), {item.path: names[component] for component, group in groups.items() for item in group}
 
 
+def sets(pairs: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the paths in `pairs` as sets of what is connected by them, sorted."""
+    paths = sorted({path for pair in pairs for path in pair})
+    nodes = {path: number for number, path in enumerate(paths)}
+    connected: dict[int, list[str]] = {}
+    components = _components(len(paths), [(nodes[first], nodes[second]) for first, second in pairs])
+    for path, component in zip(paths, components, strict=True):
+        connected.setdefault(component, []).append(path)
+    return list(connected.values())
+
+
 def keep_published(groups: list[list[Item]], names: dict[str, str]) -> tuple[list[list[Item]], list[LeftOut]]:
     """Return the groups, each within one of the publisher's splits, and the images that are left out for it.
 
@@ -86,7 +101,9 @@ def keep_published(groups: list[list[Item]], names: dict[str, str]) -> tuple[lis
     for group in groups:
         latest = max(group, key=lambda item: SPLITS.index(item.split) if item.split else 0)
         kept.append([item for item in group if item.split == latest.split])
-        reason = f"of the same group as {latest.path}, which is in {latest.split} ({names[latest.path]})"
+        name, place = names[latest.path], f"{latest.path}, which is in {latest.split}"
+        copies = name in {item.path for item in group}  # no group of the user's is among them
+        reason = f"near-duplicate of {place}" if copies else f"of the same group as {place} ({name})"
         left_out += [LeftOut(item.path, reason) for item in group if item.split != latest.split]
     if left_out:
         remaining = {(item.split, item.label) for group in kept for item in group}

@@ -28,8 +28,8 @@ def deal(
 
     groups: images of one published split each; those of several classes are dealt out first. classes: all of them, in
     any order. published: the publisher's splits, or None alone. lost: by class, how many more images were left out and
-    why, for messages (`classes.lost`). Equal arguments give equal splits; `settings.seed`
-    draws others. One printed line says where groups do not add up to the sizes in `settings`.
+    why, for messages (`classes.lost`). Equal arguments give equal splits; `settings.seed` draws others. A line is
+    printed where groups do not add up to the sizes in `settings`.
 
     Raises UserError where a class has too few images for these sizes, or is of fewer groups than splits.
     """
@@ -39,23 +39,19 @@ def deal(
         where = f" in {part}/" if part else ""
         here = [group for group in groups if group[0].split == part]
         pools, mixed = _pools(here, classes)
-        counts = {name: sum(map(len, pool)) for name, pool in pools.items()}
-        for item in (item for group in mixed for item in group):
-            counts[item.label] += 1
+        paths: dict[str, list[str]] = {name: [] for name in pools}
+        for item in (item for group in here for item in group):
+            paths[item.label].append(item.path)
+        counts = {name: len(images) for name, images in paths.items()}
         _refuse_missing(part, counts, groups, lost or {})
         sizes = sizes_per_class(wanted, counts, settings.when_short, where, lost)
-        dealt = _deal_mixed(mixed, counts, sizes, rng)
+        # With a stream of their own, since the classes' draws are to stay as they are.
+        dealt = _deal_mixed(mixed, counts, sizes, np.random.default_rng([settings.seed, 1]))
         have = Counter((item.label, dealt[item.path]) for group in mixed for item in group if item.path in dealt)
         for name, pool in pools.items():
-            pool = [pool[index] for index in rng.permutation(len(pool))]
-            later = {split for split in wanted if not have[name, split]}
-            for split in (split for split in DRAWN_FIRST if split in wanted):
-                later.discard(split)
-                size = None if wanted[split] is None else sizes[name][split] - have[name, split]
-                drawn = _draw(pool, size, not have[name, split], len(later))
-                dealt |= {item.path: split for group in drawn for item in group}
-                have[name, split] += sum(map(len, drawn))
-                pool = [group for group in pool if group[0].path not in dealt]
+            pool = _shuffled(pool, sorted(paths[name]), rng)
+            dealt |= _deal_class(pool, {split: have[name, split] for split in wanted}, wanted, sizes[name])
+        have = Counter((item.label, dealt[item.path]) for group in here for item in group if item.path in dealt)
         number = Counter(label for group in here for label in {item.label for item in group})
         _compare(have, sizes, number, where)
         splits |= dealt
@@ -180,6 +176,28 @@ def _pools(groups: list[list[Item]], classes: list[str]) -> tuple[dict[str, list
         single = all(item.label == group[0].label for item in group)
         (pools[group[0].label] if single else mixed).append(group)
     return pools, mixed
+
+
+def _shuffled(pool: list[list[Item]], paths: list[str], rng: np.random.Generator) -> list[list[Item]]:
+    """The groups in the order in which their first images are drawn.
+
+    paths: of all images of the class. So a group more, such as two near-duplicates, changes the splits of few images.
+    """
+    place = {paths[index]: number for number, index in enumerate(rng.permutation(len(paths)))}
+    return sorted(pool, key=lambda group: place[group[0].path])
+
+
+def _deal_class(pool: list[list[Item]], have: dict[str, int], wanted: Sizes, sizes: dict[str, int]) -> dict[str, str]:
+    """The split of each image of a class's own groups, by path, where it has one; have: what each split has already."""
+    dealt = {}
+    empty = {split for split in wanted if not have[split]}
+    for split in (split for split in DRAWN_FIRST if split in wanted):
+        must = split in empty
+        empty.discard(split)
+        drawn = _draw(pool, None if wanted[split] is None else sizes[split] - have[split], must, len(empty))
+        dealt |= {item.path: split for group in drawn for item in group}
+        pool = [group for group in pool if group[0].path not in dealt]
+    return dealt
 
 
 def _deal_mixed(

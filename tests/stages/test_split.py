@@ -22,7 +22,8 @@ from stages import split
 PIPELINE = """stages:
   split:
     cmd: python -m stages.split
-    params: [dataset.path, dataset.labels, dataset.pattern, dataset.classes, dataset.table, dataset.group, split]
+    params: [dataset.path, dataset.labels, dataset.pattern, dataset.classes, dataset.table, dataset.group,
+      dataset.near_duplicates, split]
 """
 COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
 TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}

@@ -1,0 +1,132 @@
+"""Near-duplicates: copies of an image that were encoded anew, resized, brightened or slightly cropped.
+
+Candidates are pairs whose perceptual hashes (imagehash's pHash, of 256 bits) are close. A pair is then laid on top of
+each other (`alignment`) and confirmed where the small grey versions agree in what is their own: what many images of the
+source share, such as the bars of a solar cell or a white background, is taken off first, or all would be alike.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import imagehash
+import numpy as np
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
+
+from headstart.base.progress import track
+from headstart.base.threads import in_order
+from headstart.images.decoding import THUMBNAIL as SIDE
+from headstart.labels import alignment
+
+# The correlation that a pair must have at a quarter, at half and at the whole of this side. The last one decides: in
+# four sets of images (photos, solar cells, drawings) nearly all above it were the same picture to the eye, and hardly
+# any below it.
+LEAST = {16: 0.3, 32: 0.6, 64: 0.9}
+FARTHEST = 100  # bits between the hashes of two candidates; unrelated images differ in about 128
+TIGHT = 24  # bits between the hashes of copies that are not cropped
+PER_IMAGE = 4  # candidates; where all images look alike only the nearest are compared, so that time does not explode
+SAMPLE = 1000  # images, at most, that what all of them share is taken from
+FLAT = 2.0  # grey levels: an image whose standard deviation is less shows nothing
+BLOCK = 256  # hashes, or pairs, at a time
+
+
+def find(thumbnails: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    """Return the pairs of near-duplicates by their paths, in the order of `thumbnails`.
+
+    thumbnails: uint8 (64, 64), grey (`decoding.thumbnail`), by path. Of many images of one hash not all pairs are
+    compared, but each with the next one.
+    """
+    paths = list(thumbnails)
+    return [(paths[first], paths[second]) for first, second in _find(list(thumbnails.values()))]
+
+
+def _find(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
+    if len(thumbnails) < 2:
+        return []
+    smalls = np.stack(thumbnails)
+    shown = np.flatnonzero([small.std() >= FLAT for small in thumbnails])
+    if len(shown) < 2:
+        return []
+    first, second, distance = _candidates(_hashes(smalls[shown]))
+    tight = distance <= TIGHT
+    sample = shown[_different(first[tight], second[tight], len(shown))]
+    sample = smalls[sample[:: -(-len(sample) // SAMPLE)]]
+    first, second = shown[first], shown[second]
+    shared = {side: alignment.Shared(alignment.shrink(sample, SIDE // side), side) for side in LEAST}
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(first), BLOCK)]
+
+    def confirm(block: slice) -> np.ndarray:
+        return _confirmed(smalls[first[block]], smalls[second[block]], shared)
+
+    # Each block has a thread of its own; those of BLAS beside them, for matrices as small as these, only wait.
+    with threadpool_limits(1):
+        confirmed = list(track(in_order(confirm, blocks), "comparing", len(blocks), unit="batch"))
+    kept = np.concatenate(confirmed) if confirmed else np.zeros(0, bool)
+    return sorted(zip(first[kept].tolist(), second[kept].tolist(), strict=True))
+
+
+def _different(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
+    """The positions, of `count`, that are left with one of each set of copies, which these pairs connect.
+
+    A set of many images is left whole: then they look alike, as all cells of a solar module do, and are no copies.
+    """
+    cluster = connected_components(coo_array((np.ones(len(first)), (first, second)), (count, count)))[1]
+    _, leaders, sizes = np.unique(cluster, return_index=True, return_counts=True)
+    leads = np.isin(np.arange(count), leaders)
+    return np.flatnonzero(leads | (sizes > max(10, count / 20))[cluster])
+
+
+def _hashes(smalls: np.ndarray) -> np.ndarray:
+    """The perceptual hashes, uint8 (n, 32): 256 bits each. SIDE is the size to which pHash would bring an image."""
+    return np.stack(
+        [np.packbits(imagehash.phash(Image.fromarray(small), hash_size=SIDE // 4).hash) for small in smalls]
+    )
+
+
+def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs whose hashes are close: positions (k,) and (k,), the first below the second, and distances (k,)."""
+    order = np.lexsort(hashes.T)
+    equal = (hashes[order[1:]] == hashes[order[:-1]]).all(axis=1)
+    same = np.sort(np.stack([order[:-1][equal], order[1:][equal]]), axis=0)
+    alone = np.sort(order[np.concatenate([[True], ~equal])])
+    most = PER_IMAGE * len(hashes) + 1000
+    limit, found = FARTHEST, np.zeros((3, 0), np.int64)
+    words = np.ascontiguousarray(hashes[alone].view(np.uint64).T)
+    for pairs in in_order(partial(_close, words), range(0, len(alone), BLOCK)):
+        found = np.concatenate([found, pairs[:, pairs[2] <= limit]], axis=1)
+        if found.shape[1] > most:
+            limit = np.flatnonzero(np.cumsum(np.bincount(found[2], minlength=limit + 1)) <= most).max(initial=0)
+            found = found[:, found[2] <= limit]
+    first, second, distance = np.concatenate([[*alone[found[:2]], found[2]], [*same, np.zeros_like(same[0])]], axis=1)
+    return first, second, distance
+
+
+def _close(words: np.ndarray, start: int) -> np.ndarray:
+    """The positions of two hashes and the bits in which they differ, where these are few: int64 (3, k).
+
+    words: uint64 (4, n), the hashes. start: where the block begins from which the first of the two is.
+    """
+    distances = np.zeros((len(words[0, start : start + BLOCK]), len(words[0]) - start), np.uint16)
+    for word in words:
+        distances += np.bitwise_count(word[start : start + BLOCK, None] ^ word[start:])
+    rows, columns = np.nonzero(distances <= FARTHEST)
+    later = columns > rows
+    rows, columns = rows[later], columns[later]
+    return np.stack([rows + start, columns + start, distances[rows, columns]])
+
+
+def _confirmed(first: np.ndarray, second: np.ndarray, shared: dict[int, alignment.Shared]) -> np.ndarray:
+    """Whether each pair agrees at all sides; uint8 (n, 64, 64) both."""
+    left, moves = np.arange(len(first)), np.zeros((len(first), 4), np.float32)
+    for side, least in LEAST.items():
+        if not len(left):
+            break
+        below, above = (alignment.shrink(images[left], SIDE // side) for images in (first, second))
+        moves = alignment.align(below, above, moves)
+        agree = shared[side].correlation(below, alignment.moved(above, moves)) >= least
+        left, moves = left[agree], moves[agree]
+    confirmed = np.zeros(len(first), bool)
+    confirmed[left] = True
+    return confirmed
