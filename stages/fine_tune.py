@@ -33,20 +33,22 @@ def main() -> None:
         if not kept:
             del networks["fine_tuned"]
         choice = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
-        network = networks[choice.network]
         if tuning.refit:
             deterministic(settings.seed)
             rows = again.together(table, settings)
-            network = (backbone(settings), again.head(settings, table, rows))
-            if choice.network == "fine_tuned":
-                network = again.tuned(settings, table, rows, *network, kept, source, "train on validation images too")
+            networks = {"head": (backbone(settings), again.head(settings, table, rows))}
+            if choice.network != "head":
+                network, work = (backbone(settings), networks["head"][1]), "train on validation images too"
+                networks["fine_tuned"] = again.tuned(settings, table, rows, *network, kept, source, work)
+        if choice.network == "halfway":
+            networks["halfway"] = candidates.halfway(networks["head"], networks["fine_tuned"])
     loop.add_facts("fine_tune", choice.facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"
     print(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
     scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
-    classifier = candidates.build(network, choice, scale, augment.flipped_axes(settings.augment))
-    file.save(classifier, results.CLASSIFIER, table.classes, choice.name)
+    classifier = candidates.build(networks[choice.network], choice, scale, augment.flipped_axes(settings.augment))
+    file.save(classifier, results.CLASSIFIER, table.classes, choice.model)
     checkpoint.finish("fine_tune")
 
 

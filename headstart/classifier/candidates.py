@@ -1,4 +1,7 @@
-"""The models that can be delivered: the head on the backbone as it was, and fine-tuned; each with and without flips."""
+"""The models that can be delivered: the head on the backbone as it was, fine-tuned, and halfway between the two.
+
+Each with and without its average over flips.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,10 +17,13 @@ from headstart.images.archive import Source
 
 Network = tuple[keras.Model, keras.Model]  # backbone and head
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
+# Of each network the names of two candidates: its answers, and their average over flips. The simplest network is first.
+NAMES = {network: (network, mean) for network, mean in AVERAGED.items()}
+NAMES = {"head": NAMES["head"], "halfway": ("halfway", "halfway_averaged"), "fine_tuned": NAMES["fine_tuned"]}
 
 
 class Choice(NamedTuple):
-    """What is delivered: `name`, one of `artifacts.results.MODELS`; the `temperature` that its logits are divided by.
+    """What is delivered: the `name` of a candidate, and the `temperature` that its logits are divided by.
 
     `costs`: the mean cost of each candidate, as `selection.costs` has it.
     """
@@ -28,13 +34,36 @@ class Choice(NamedTuple):
 
     @property
     def network(self) -> str:
-        """Which of the networks it is made of: `head` or `fine_tuned`."""
-        return next(network for network, mean in AVERAGED.items() if self.name in (network, mean))
+        """Which of the networks it is made of: `head`, `halfway` or `fine_tuned`."""
+        return next(network for network, names in NAMES.items() if self.name in names)
+
+    @property
+    def averages(self) -> bool:
+        """Whether it is an average over flips."""
+        return self.name == NAMES[self.network][1]
+
+    @property
+    def model(self) -> str:
+        """Which of `artifacts.results.MODELS` it is: what is halfway counts as fine-tuned."""
+        return NAMES["head" if self.network == "head" else "fine_tuned"][self.averages]
 
     @property
     def facts(self) -> dict[str, Any]:
         """For the metrics."""
         return {"delivered": self.name, "temperature": round(self.temperature, 6), "candidates": self.costs}
+
+
+def halfway(before: Network, after: Network) -> Network:
+    """Returns the network whose weights lie halfway between those of two.
+
+    It often tells new images apart better than both, and is calmer than what was fine-tuned on few images (Wortsman et
+    al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
+    """
+    middle = tuple(joining.copied(model) for model in before)
+    for model, start, end in zip(middle, before, after, strict=True):
+        weights = zip(start.get_weights(), end.get_weights(), strict=True)
+        model.set_weights([(first + second) / 2 for first, second in weights])
+    return middle
 
 
 def answers(
@@ -48,12 +77,16 @@ def answers(
 ) -> dict[str, np.ndarray]:
     """Returns the probabilities that each network gives, float32 (n, views, k): for images as they are, then mirrored.
 
-    networks: `head` and, where something was trained, `fine_tuned`; they differ after the cut `at` alone.
+    networks: `head` and, where something was trained, `fine_tuned`, which brings `halfway` with it; they differ after
+        the cut `at` alone.
     scale, axes: as `joining.join` and `joining.averaged` take them.
     paths: of the n images, in `source`. what: names the work, whose progress is shown.
 
     Raises UserError where an image can no longer be read.
     """
+    if "fine_tuned" in networks:
+        middle = halfway(networks["head"], networks["fine_tuned"])
+        networks = {"head": networks["head"], "halfway": middle, "fine_tuned": networks["fine_tuned"]}
     network, size = _network(networks, at, scale, axes), networks["head"][0].input.shape[1]
     given = inference.of_source(network, size, source, paths, what)
     return dict(zip(networks, np.split(given, len(networks), axis=1), strict=True))
@@ -69,7 +102,7 @@ def weigh(given: dict[str, np.ndarray], labels: np.ndarray, select_by: str) -> C
     """
     candidates, temperatures = {}, {}
     for network, views in given.items():
-        for name, probabilities in ((network, views[:, :1]), (AVERAGED[network], views)):
+        for name, probabilities in zip(NAMES[network], (views[:, :1], views), strict=True):
             if name == network or views.shape[1] > 1:
                 temperatures[name] = 1.0 if network == "head" else selection.temperature(probabilities, labels)
                 tempered = selection.tempered(probabilities, temperatures[name])
@@ -84,7 +117,7 @@ def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -
     backbone, head = network
     # Of the trained network only answers are wanted, and folded it gives them in two thirds of the time.
     whole = joining.join(folded(backbone), joining.tempered(head, choice.temperature), scale)
-    return joining.averaged(whole, axes if choice.name in AVERAGED.values() else [])
+    return joining.averaged(whole, axes if choice.averages else [])
 
 
 def _network(networks: dict[str, Network], at: str | int, scale: Scale, axes: Sequence[int]) -> keras.Model:

@@ -19,10 +19,10 @@ def join(
     return keras.Model(inputs, head(backbone(scale(inputs))), name="classifier")
 
 
-def copied(head: keras.Model) -> keras.Model:
-    """Returns a head of the same layers and weights, whatever it was compiled for."""
-    copy = keras.Model.from_config(head.get_config())
-    copy.set_weights(head.get_weights())
+def copied(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers and weights, whatever it was compiled for."""
+    copy = keras.Model.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
     return copy
 
 

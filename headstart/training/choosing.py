@@ -59,6 +59,6 @@ def choose(
                 np.savez(content, **given)
         with np.load(part) as arrays:
             parts.append(dict(arrays))
-    together = {name: np.concatenate([part[name] for part in parts]) for name in networks}
+    together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labels = np.concatenate([table.labels[outside] for _, outside in folds])
     return candidates.weigh(together, labels, tuning.select_by)

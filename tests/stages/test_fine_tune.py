@@ -171,8 +171,9 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     table = manifest.read()
     rows = table.rows("validation")
     pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
-    assert details["delivered"] == metrics["delivered"]
-    names = ["head", "head_averaged", "fine_tuned", "averaged"]
+    delivered = metrics["delivered"].replace("halfway_averaged", "averaged").replace("halfway", "fine_tuned")
+    assert details["delivered"] == delivered
+    names = ["head", "head_averaged", "halfway", "halfway_averaged", "fine_tuned", "averaged"]
     assert list(metrics["candidates"]) == (names if metrics["kept_epoch"] else names[:2])
     answers = classifier.predict(pixels, verbose=0)
     cost = selection.costs(decision.probabilities(answers), table.labels[rows], select_by).mean()
@@ -199,7 +200,9 @@ def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test
     outside = np.concatenate([rows for _, rows in folds])
     assert sorted(outside) == sorted([*table.rows("train"), *table.rows("validation")])
     assert weighed["labels"].tolist() == table.labels[outside].tolist()
-    assert weighed["head"].shape == weighed["fine_tuned"].shape == (len(outside), 1, 2)
+    assert {name: answers.shape for name, answers in weighed.items() if name != "labels"} == dict.fromkeys(
+        ["head", "halfway", "fine_tuned"], (len(outside), 1, 2)
+    )
     # Each image by a head that was not trained on it.
     inside, rows = folds[0]
     head = again.head(settings, table, inside)

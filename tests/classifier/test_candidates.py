@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from headstart.base.runtime import keras
+from headstart.classifier import candidates
+
+
+def network(seed):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((8, 8, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="convolution")(inputs))
+    features = keras.Input(backbone.output.shape[1:])
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    return backbone, keras.Model(features, keras.layers.Dense(3, activation="softmax", name="output")(pooled))
+
+
+def test_halfway_is_the_mean_of_all_weights_and_leaves_both_as_they_are():
+    before, after = network(1), network(2)
+    kept = [weights.copy() for model in (*before, *after) for weights in model.get_weights()]
+    for middle, *ends in zip(candidates.halfway(before, after), before, after, strict=True):
+        for weights, start, end in zip(middle.get_weights(), *(model.get_weights() for model in ends), strict=True):
+            np.testing.assert_allclose(weights, (start + end) / 2, rtol=1e-6)
+    now = [weights for model in (*before, *after) for weights in model.get_weights()]
+    assert all(np.array_equal(*pair) for pair in zip(kept, now, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "model"),
+    [
+        ("head", "head", "head"),
+        ("head_averaged", "head", "head_averaged"),
+        ("halfway", "halfway", "fine_tuned"),
+        ("halfway_averaged", "halfway", "averaged"),
+        ("averaged", "fine_tuned", "averaged"),
+    ],
+)
+def test_what_is_halfway_counts_as_fine_tuned(name, network, model):
+    choice = candidates.Choice(name, 1.0, {})
+    assert (choice.network, choice.model, choice.averages) == (network, model, name.endswith("averaged"))
+
+
+def test_the_head_keeps_its_temperature_and_what_was_tuned_gets_its_own():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(2, size=400)
+    right = np.where(labels[:, None] == [0, 1], 0.55, 0.45)[:, None]
+    flipped = np.concatenate([right, right], axis=1)
+    choice = candidates.weigh({"head": flipped}, labels, "loss")
+    assert (choice.name, choice.temperature) == ("head", 1.0) and set(choice.costs) == {"head", "head_averaged"}
+    choice = candidates.weigh({"head": right, "fine_tuned": right}, labels, "loss")
+    assert choice.name == "fine_tuned" and choice.temperature < 0.6
+    assert choice.costs["fine_tuned"] < choice.costs["head"]
