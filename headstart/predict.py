@@ -9,7 +9,8 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,11 @@ import numpy as np
 from rich.cells import cell_len
 
 from headstart.artifacts import results
-from headstart.base import errors, progress
+from headstart.base import errors, progress, wording
 from headstart.classifier import decision, file, inference
 from headstart.classifier.inference import UNREADABLE, Read
 from headstart.images import archive, decoding, finding
+from headstart.images.ranges import Range
 
 
 def find(paths: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
@@ -99,8 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
     stream = sys.stdout
     stream.reconfigure(errors="backslashreplace")
     with ExitStack() as stack:
-        images = find(options.paths, stack)
-        outcomes = inference.probabilities(model, details["size"], (read for _, read in images))
+        images, depths = find(options.paths, stack), []
+        reads = (partial(_counted, read, depths) for _, read in images)
+        outcomes = inference.probabilities(model, details["size"], reads, details["range"])
         if not stream.isatty():
             outcomes = progress.track(outcomes, "predict", len(images))
 
@@ -119,7 +122,33 @@ def main(arguments: list[str] | None = None) -> int:
                 write_lines(entries(), stream, max(cell_len(path) for path, _ in images), max(map(cell_len, classes)))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if line := unlike(Counter(depths), details["range"]):
+        print(line, file=sys.stderr)
     return 1 if failed else 0
+
+
+def unlike(depths: Mapping[int | None, int], value_range: Range | None) -> str | None:
+    """A line on images of another depth than those that the classifier was trained on, and what was made of them.
+
+    depths: how many images there are by their bits, as `decoding.depth` tells them. value_range: the classifier's.
+    """
+    if value_range is None and depths[16]:
+        return (
+            f"{wording.count(depths[16], 'grey image')} of more than 8 bits, and the classifier was trained on 8: 0 to "
+            "65535 was taken as black to white, and of other values each image's own range; better convert them alike"
+        )
+    if value_range is not None and depths[8]:
+        return (
+            f"{wording.count(depths[8], 'image')} of 8 bits: 0 to 255 was taken as black to white; of deeper ones the "
+            f"classifier takes {value_range.low:g} to {value_range.high:g}, so 8 bits should come from that range"
+        )
+    return None
+
+
+def _counted(read: Read, depths: list[int | None]) -> bytes:
+    data = read()
+    depths.append(decoding.depth(data))
+    return data
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

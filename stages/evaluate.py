@@ -27,12 +27,13 @@ def by_head(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.n
     return decision.probabilities(np.concatenate(batches))
 
 
-def by_classifier(source: archive.Source, paths: list[str]) -> dict[str, np.ndarray]:
+def by_classifier(loaded: tuple[keras.Model, dict], source: archive.Source, paths: list[str]) -> dict[str, np.ndarray]:
     """The classifier's probabilities, (n, k) float32, without and, where it averages, with its average over flips.
 
-    By the models' names, in one pass over the images themselves. Raises UserError where one cannot be read.
+    By the models' names, in one pass over the images themselves. loaded: by `file.load`. Raises UserError where an
+    image cannot be read.
     """
-    classifier, details = file.load(results.CLASSIFIER)
+    classifier, details = loaded
     names, model = joining.parts(classifier, details["delivered"])
     answers = inference.of_source(model, details["size"], source, paths, "evaluate the classifier")
     return dict(zip(names, answers.swapaxes(0, 1), strict=True))
@@ -72,16 +73,17 @@ def main() -> None:
     classes, rows = images.classes, images.rows("test")
     positive = curves.positive_class(classes, settings.dataset.positive)
     labels, paths = images.labels[rows], [images.paths[row] for row in rows]
-    head = models.load_head()
-    with archive.open_source(settings.dataset.path) as source:
-        probabilities = {"head": by_head(head, features.read_bottleneck(), rows), **by_classifier(source, paths)}
+    head, classifier = models.load_head(), file.load(results.CLASSIFIER)
+    with archive.open_source(settings.dataset.path, classifier[1]["range"]) as source:
+        by_models = by_classifier(classifier, source, paths)
+        probabilities = {"head": by_head(head, features.read_bottleneck(), rows), **by_models}
         predicted = {name: decision.predicted(values) for name, values in probabilities.items()}
         answers = predictions.Predictions(classes, paths, labels, predicted, probabilities)
         predictions.write(answers)
         ranking = {name: curves.of(labels, values, positive) for name, values in probabilities.items()}
         results.write(measure(answers, ranking))
         # What counts is written: from here on it is shown.
-        show(answers, ranking, positive, lambda i: decoding.decode(source.read(paths[i])))
+        show(answers, ranking, positive, lambda i: decoding.decode(source.read(paths[i]), source.value_range))
 
 
 if __name__ == "__main__":

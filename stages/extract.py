@@ -4,12 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from headstart.artifacts import features, manifest
+from headstart.artifacts import features, manifest, value_range
 from headstart.backbones import cut, engines, registry, weights
 from headstart.backbones.folding import folded
 from headstart.base import checkpoint, errors, params, progress, threads
 from headstart.base.runtime import deterministic, keras
-from headstart.images import augment, batches, decoding
+from headstart.images import augment, batches, decoding, ranges
 from headstart.images.archive import open_source
 from headstart.images.batches import Batch
 
@@ -60,11 +60,12 @@ def main() -> None:
         return batch, forward_views(augment.warp(batch.images, batch.transforms).numpy())
 
     with (
-        open_source(settings.dataset.path) as source,
+        open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source,
         progress.counter("extract", total - writer.images + extra * len(train) - writer.views, "image") as advance,
     ):
         # Views that an earlier run had not come to, of images that it had: the first of them may be done in part.
-        pixels = ((row, decoding.read(source.read(table.paths[row]), size)) for row in views if row < writer.images)
+        again = (row for row in views if row < writer.images)
+        pixels = ((row, decoding.read(source.read(table.paths[row]), size, source.value_range)) for row in again)
         left = [(image, view) for row, image in pixels for view in views[row]][writer.views % max(extra, 1) :]
         rows = range(writer.images, total)
         images = (batch.numpy() for batch in batches.of_images(source, table.paths[rows.start :], size, batch_size))

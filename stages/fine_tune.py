@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from headstart.artifacts import manifest, models, results
+from headstart.artifacts import manifest, models, results, value_range
 from headstart.backbones import cut, registry, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import candidates, file
-from headstart.images import augment
+from headstart.images import augment, ranges
 from headstart.images.archive import open_source
 from headstart.training import again, assembly, batches, choosing, loop
 
@@ -22,7 +22,7 @@ def main() -> None:
     tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
     networks = {name: (backbone(settings), models.load_head()) for name in ("head", "fine_tuned")}
     cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone.weights)
-    with open_source(settings.dataset.path) as source:
+    with open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         if tuning.views == "live":
             model, epoch, validation = assembly.live(settings, table, train, *networks["fine_tuned"], source)
         else:
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
     scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
     classifier = candidates.build(networks[choice.network], choice, scale, augment.flipped_axes(settings.augment))
-    file.save(classifier, results.CLASSIFIER, table.classes, choice.model)
+    file.save(classifier, results.CLASSIFIER, table.classes, choice.model, source.value_range)
     checkpoint.finish("fine_tune")
 
 

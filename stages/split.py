@@ -1,34 +1,26 @@
 """Decode every image once, leave out what cannot be used, and deal the rest out to train, validation and test."""
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from headstart.artifacts import dataset, manifest
+from headstart.artifacts import dataset, manifest, value_range
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import errors, params, pictures
 from headstart.base.progress import track
 from headstart.base.threads import in_order
-from headstart.images import archive, decoding
+from headstart.images import archive, decoding, facts
+from headstart.images.facts import Facts
 from headstart.labels import belonging, contact_sheet, counts, groups, layouts
 from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
 
 
-class Seen(NamedTuple):
-    """What is kept of an image: the hash of its pixels, and a thumbnail, uint8 (64, 64)."""
-
-    sha256: str
-    thumbnail: np.ndarray
-
-
-def look(source: archive.Source, item: Item) -> Seen | LeftOut:
-    """Decode an image; or say why that cannot be done."""
+def examine(source: archive.Source, windows: bool, item: Item) -> Facts | LeftOut:
+    """What `decoding.examine` notes of an image, or why it cannot be decoded."""
     try:
-        pixels = decoding.decode(source.read(item.path))
-        return Seen(decoding.pixel_hash(pixels), decoding.thumbnail(pixels))
+        return decoding.examine(source.read(item.path), windows)
     except (archive.Unreadable, decoding.Broken) as error:
         return LeftOut(item.path, str(error))
 
@@ -41,11 +33,12 @@ def main() -> None:
         items, left_out = find_images(source, settings.dataset)
         classes = order_classes((item.label for item in items), settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)
-        outcomes = list(track(in_order(partial(look, source), items), "decoding", len(items)))
+        look = partial(examine, source, settings.image.range is None)
+        outcomes = list(track(in_order(look, items), "decoding", len(items)))
     left_out += [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
-    seen = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Seen)}
-    hashes = {path: image.sha256 for path, image in seen.items()}
-    thumbnails = {path: image.thumbnail for path, image in seen.items()}
+    noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
+    hashes = {path: image.sha256 for path, image in noted.items()}
+    thumbnails = {path: image.thumbnail for path, image in noted.items()}
     together = belonging.find(items, hashes, thumbnails, named, settings.dataset.near_duplicates)
     left_out += together.left_out
     labels = {item.path: item.label for item in items}
@@ -69,11 +62,15 @@ def main() -> None:
         published={item.split for item in items} - {None},
         **together.facts(splits),
     )
+    values = facts.find_range([noted[dealt.paths[row]] for row in dealt.rows("train")], settings.image.range)
     manifest.write(dealt)
+    value_range.write(values and values._asdict())
     dataset.write(summary)
     counts.show(summary)
-    with archive.open_source(settings.dataset.path) as source:
-        sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path))
+    for line in facts.lines({path: noted[path] for path in dealt.paths}, values, settings.image.range):
+        print(line)
+    with archive.open_source(settings.dataset.path, values) as source:
+        sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)
         pictures.attempt(dataset.NEAR_DUPLICATES, partial(contact_sheet.draw, sets=sets, read=read))
 
 

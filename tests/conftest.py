@@ -46,6 +46,7 @@ SMALL = {
     "split.when_short": "error",
     "split.seed": 1,
     "image.size": 32,
+    "image.range": None,
     "backbone.name": "MobileNet",
     "backbone.weights": "data/weights.h5",
     "backbone.sha256": None,

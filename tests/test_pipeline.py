@@ -39,6 +39,7 @@ PARAMETERS = [
     ("split.when_short", "share", "split"),
     ("split.seed", 2, "split"),
     ("image.size", 64, "fetch extract fine_tune"),
+    ("image.range", [0, 4095], "split"),
     ("backbone.name", "MobileNetV2", "fetch extract fine_tune"),
     ("backbone.weights", "random", "fetch fine_tune"),
     ("backbone.sha256", "0" * 64, "fetch"),

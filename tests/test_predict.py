@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from headstart.artifacts import results
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining
+from headstart.images.ranges import Range
 
 ROOT = Path(__file__).parent.parent
 SIZE = 16
@@ -210,3 +212,37 @@ def test_as_a_command_data_and_messages_go_their_own_ways(here):
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["one.png", "gone.png"]
     assert len(done.stderr.splitlines()) == 1  # how many images, how fast
     assert done.stderr.startswith("predict: 2 images")
+
+
+def deep(path, values):
+    Image.fromarray(np.full((20, 30), values, np.uint16)).save(path)
+    return path
+
+
+def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
+    model, _ = file.load(results.CLASSIFIER)
+    value_range = Range(1000, 2000)
+    file.save(model, Path("deep.keras"), ["blue", "red"], "averaged", value_range)
+    files = [deep("a.png", 1500), photo(Path("b.png"), "red")]
+    assert predict.main([*files, "--json", "--model", "deep.keras"]) == 0
+    output = capsys.readouterr()
+    assert [entry["class"] for entry in json.loads(output.out)] == ["red", "red"]  # grey is a tie
+    assert (
+        "1 image of 8 bits: 0 to 255 was taken as black to white; of deeper ones the classifier takes 1000 to"
+        in output.err
+    )
+    assert predict.unlike(Counter({16: 3}), value_range) is None
+    assert predict.main([*files, "--csv"]) == 0
+    assert "1 grey image of more than 8 bits, and the classifier was trained on 8" in capsys.readouterr().err
+    assert predict.unlike(Counter({8: 3}), None) is None
+
+
+def test_files_without_an_ending_in_a_folder(here, capsys):
+    Path("photos").mkdir()
+    Image.new("RGB", (8, 8), "red").save("photos/n1", "JPEG")
+    Path("photos/README").write_text("Taken in May.")
+    os.mkfifo("photos/pipe")
+    assert predict.main(["photos"]) == 0
+    output = capsys.readouterr()
+    assert [line.split()[:2] for line in output.out.splitlines()] == [["photos/n1", "red"]]
+    assert "photos: left out 2 that are no images" in output.err

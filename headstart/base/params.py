@@ -66,6 +66,12 @@ def _names(group: str, example: str) -> Callable[[str], str]:
     return check
 
 
+def _ascending(ends: list[float]) -> list[float]:
+    if ends[0] >= ends[1]:
+        raise ValueError("the first number is not lower than the second")
+    return ends
+
+
 # The description of a type says what it takes where the rest of its JSON schema says it less well; the description of
 # a parameter says what the parameter does.
 Text = Annotated[str, Field(min_length=1)]
@@ -101,6 +107,11 @@ Share = (
     Annotated[int, Field(ge=1, description="a count of images per class (1, 2, …)")]
     | Annotated[float, Field(gt=0, lt=1, description="a fraction between 0 and 1")]
 )
+Ends = Annotated[
+    list[float],
+    Field(min_length=2, max_length=2, description="two numbers, the lower one first, as in [-1000, 400]"),
+    AfterValidator(_ascending),
+]
 Layer = Annotated[str, Field(min_length=1, description="a layer's name")] | Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -252,6 +263,9 @@ class Split(_Section):
 
 class Image(_Section):
     size: int = Field(ge=16, le=2048, description="pixels; images are resized to a square of this side")
+    range: Ends | None = Field(
+        description="values that are black and white in grey images of more than 8 bits; null: from the training images"
+    )
 
 
 class Backbone(_Section):

@@ -12,6 +12,7 @@ from headstart.base.runtime import keras, traced
 from headstart.base.threads import in_order
 from headstart.classifier import decision
 from headstart.images import archive, decoding
+from headstart.images.ranges import Range
 
 BATCH = 32
 # What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
@@ -19,20 +20,23 @@ UNREADABLE = (OSError, UserError, archive.Unreadable, decoding.Broken)
 Read = Callable[[], bytes]
 
 
-def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Iterator[np.ndarray | Exception]:
+def probabilities(
+    model: keras.Model, size: int, reads: Iterable[Read], value_range: Range | None = None
+) -> Iterator[np.ndarray | Exception]:
     """Run `model` on images, in batches that threads decode ahead of it.
 
     Args:
         model: takes uint8 (n, size, size, 3); each of its m outputs is (n, 1) or (n, k).
         size: side of the model's images in pixels.
         reads: for each image a function that returns the bytes of its file; it is called in another thread.
+        value_range: as `decoding.decode` takes it.
 
     Yields:
         For each image in turn its float32 (m, k) probabilities, one row per output of the model, or one of
         `UNREADABLE` where it could not be read.
     """
     run = traced(model)  # Keras would trace the network again for the last batch, which is smaller
-    images = in_order(partial(_pixels, size), reads, ahead=2 * BATCH)
+    images = in_order(partial(_pixels, size, value_range), reads, ahead=2 * BATCH)
     while batch := list(islice(images, BATCH)):
         readable = [image for image in batch if isinstance(image, np.ndarray)]
         outputs = run(np.stack(readable)) if readable else []
@@ -40,13 +44,19 @@ def probabilities(model: keras.Model, size: int, reads: Iterable[Read]) -> Itera
         yield from (np.stack(next(answers)) if isinstance(image, np.ndarray) else image for image in batch)
 
 
-def of_source(model: keras.Model, size: int, source: archive.Source, paths: Sequence[str], what: str) -> np.ndarray:
+def of_source(
+    model: keras.Model,
+    size: int,
+    source: archive.Source,
+    paths: Sequence[str],
+    what: str,
+) -> np.ndarray:
     """Returns the probabilities of images that were split, float32 (n, m, k), as `probabilities` yields them.
 
     paths: of the n images, in `source`. what: names the work, whose progress is shown. Raises UserError where an image
     can no longer be read.
     """
-    outcomes = probabilities(model, size, (partial(source.read, path) for path in paths))
+    outcomes = probabilities(model, size, (partial(source.read, path) for path in paths), source.value_range)
     rows = []
     for path, outcome in zip(paths, progress.track(outcomes, what, len(paths)), strict=True):
         if isinstance(outcome, Exception):
@@ -55,8 +65,8 @@ def of_source(model: keras.Model, size: int, source: archive.Source, paths: Sequ
     return np.stack(rows)
 
 
-def _pixels(size: int, read: Read) -> np.ndarray | Exception:
+def _pixels(size: int, value_range: Range | None, read: Read) -> np.ndarray | Exception:
     try:
-        return decoding.read(read(), size)
+        return decoding.read(read(), size, value_range)
     except UNREADABLE as error:
         return error

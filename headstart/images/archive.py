@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headstart.base.errors import UserError
 from headstart.images import zip_names
+from headstart.images.ranges import Range
 
 LARGEST = 512 * 2**20  # bytes of one unpacked zip entry
 HEAD = 132  # bytes: as far as the mark of a DICOM file goes
@@ -27,10 +28,12 @@ class Unreadable(ValueError):
 class Source(Protocol):
     """The files of a zip or a folder. A context manager, which closes the zip.
 
-    notes: what was guessed in opening it, for the user, one line each.
+    notes: what was guessed in opening it, for the user, one line each. value_range: by which its grey images of more
+    than 8 bits are seen, as `decoding.decode` takes it.
     """
 
     notes: list[str]
+    value_range: Range | None
 
     def names(self) -> list[str]:
         """Return the paths inside the source, with forward slashes, sorted.
@@ -55,10 +58,10 @@ class Source(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, value_range: Range | None = None) -> Source:
     """Open a zip or a folder.
 
-    path: may itself be a symbolic link to it.
+    path: may itself be a symbolic link to it. value_range: see `Source`; None while it is not known.
 
     Symbolic links in a folder are followed where DVC made them, from a tracked folder into its cache. Names in a zip
     that are not marked as UTF-8 are decoded as `zip_names.decode` guesses.
@@ -69,14 +72,15 @@ def open_source(path: str | Path) -> Source:
     """
     path = Path(path)
     if path.is_dir():
-        return _Folder(path)
+        return _Folder(path, value_range)
     if not path.exists():
         raise UserError(f"nothing is at {path}: set dataset.path to your zip or folder, or run `dvc repro fetch`")
-    return _Zip(path)
+    return _Zip(path, value_range)
 
 
 class _Zip:
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, value_range: Range | None):
+        self.value_range = value_range
         # For a file that is no zip, reading the index raises far more than BadZipFile.
         try:
             self._zip = zipfile.ZipFile(path)
@@ -149,7 +153,8 @@ class _Zip:
 
 
 class _Folder:
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, value_range: Range | None):
+        self.value_range = value_range
         self._path, self._folders, self.notes = path, [], []
         self._names = sorted(self._walk(path, ""))
 

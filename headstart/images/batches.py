@@ -12,7 +12,11 @@ from headstart.images.archive import Source
 
 
 def of_images(
-    source: Source, paths: Sequence[str], size: int, batch_size: int, transforms: np.ndarray | None = None
+    source: Source,
+    paths: Sequence[str],
+    size: int,
+    batch_size: int,
+    transforms: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns the images at `paths`, in that order, as batches of uint8 (n, size, size, 3).
 
@@ -20,7 +24,7 @@ def of_images(
     """
 
     def read(indices: np.ndarray) -> np.ndarray:
-        return np.stack([decoding.read(source.read(paths[index]), size) for index in indices])
+        return np.stack([decoding.read(source.read(paths[index]), size, source.value_range) for index in indices])
 
     def decode(indices: tf.Tensor) -> tf.Tensor:
         # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.

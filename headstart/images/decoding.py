@@ -1,4 +1,4 @@
-"""How a photo becomes pixels: decoded, upright, RGB, and resized to a square."""
+"""How a photo becomes pixels: decoded, upright, RGB of 8 bits, and resized to a square."""
 
 import hashlib
 import io
@@ -12,12 +12,17 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.images import dicom, ranges
+from headstart.images.facts import Facts
+from headstart.images.ranges import Range
+
 RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 # Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
 # may have twice as many. Four times as many are taken for a decompression bomb.
 LARGEST = 89_478_485
 THUMBNAIL = 64  # pixels
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
+_REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of more
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
 Image.init()
@@ -28,8 +33,8 @@ pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=Fa
 Image.core.set_blocks_max(8)
 # Pillow itself refuses what has more than twice as many.
 Image.MAX_IMAGE_PIXELS = 2 * LARGEST
-# Pillow warns about files that it decodes all the same, and about large ones, which `_opened` refuses.
-warnings.filterwarnings("ignore", module="PIL")
+# Both warn about files that they decode all the same; Pillow about large ones too, which `_opened` refuses.
+warnings.filterwarnings("ignore", module="PIL|pydicom")
 # A photo of 108 megapixels takes half a gigabyte while it is decoded: one at a time, whatever the number of threads.
 _one_large = threading.Lock()
 
@@ -39,29 +44,69 @@ class Broken(ValueError):
 
 
 def kind(head: bytes) -> str | None:
-    """Return which of the `FORMATS` a file begins like, by its first 12 bytes or more; None for no image."""
+    """Return which of the `FORMATS`, or DICOM, a file begins like, by its first 132 bytes; None for no image."""
+    if dicom.is_dicom(head):
+        return "DICOM"
     accepts = ((name, Image.OPEN[name][1]) for name in FORMATS)
     return next((name for name, accept in accepts if len(head) >= 12 and accept(head) is True), None)
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
     """Return the pixels of an image file: uint8 (height, width, 3), RGB, upright.
 
     Of a JPEG with more pixels than `LARGEST` these are every second one in each direction, and the same each time.
-    Of an animated image the first frame counts. Transparent pixels are laid on white; 16-bit grey is scaled so that
-    65535 becomes 255. Raises `Broken`. Safe to call from several threads.
+    Of several frames or pages the first one counts. Transparent pixels are laid on white.
+
+    value_range: what is black and white in a grey image of more than 8 bits (`ranges.to_8_bits`); others need none.
+
+    Raises `Broken`. Safe to call from several threads.
     """
     with _opened(data) as image:
-        return np.array(_flat(image))
+        return np.array(_flat(image, value_range))
 
 
-def read(data: bytes, size: int) -> np.ndarray:
+def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray:
     """Return an image file as a square: uint8 (size, size, 3), decoded as by `decode`, then resized (`RESIZING`).
 
     size: pixels. Raises `Broken`. Safe to call from several threads.
     """
     with _opened(data, size) as image:
-        return np.array(_flat(image).resize((size, size), Image.Resampling.BILINEAR))
+        return np.array(_flat(image, value_range).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def examine(data: bytes, windows: bool = True) -> Facts:
+    """Return what is noted of an image file. Raises `Broken`. Safe to call from several threads.
+
+    windows: whether a DICOM image is to be seen through its own window, where it has one.
+    """
+    with _opened(data) as image:
+        windowed, reduced = windows and dicom.WINDOWED in image.info, image.info[_REDUCED]
+        if not is_deep(image):
+            pixels = np.asarray(_flat(image, None))
+            # Of what Pillow took away nothing is left to compare: only equal files are surely equal.
+            sha256 = pixel_hash(np.frombuffer(data, np.uint8) if reduced else pixels)
+            return Facts(sha256, reduced=reduced, frames=_has_more(image), thumbnail=thumbnail(pixels))
+        values = np.asarray(image)
+        whole_numbers = values.dtype.kind in "iu"
+        # The same values in files of different types have the same hash.
+        sha256 = pixel_hash(values.astype(np.int32 if whole_numbers else np.float32, copy=False))
+        low, high = ranges.of_image(values)
+        small = thumbnail(np.asarray(_flat(image, Range(low, high, windows=windowed))))
+        own = None if windowed else (low, high)
+        return Facts(sha256, own, whole_numbers, windowed, frames=_has_more(image), thumbnail=small)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a Pillow image is grey with more than 8 bits: its values mean nothing without a range."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def depth(data: bytes) -> int | None:
+    """Return 8 or, for grey images of more bits, 16, by the head of an image file; None for DICOM and for no image."""
+    try:
+        return None if dicom.is_dicom(data[:132]) else (16 if is_deep(Image.open(io.BytesIO(data))) else 8)
+    except Exception:
+        return None  # reading it will say why
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
@@ -86,7 +131,9 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
     if not data:
         raise Broken("zero bytes")
     try:
-        image = Image.open(io.BytesIO(data))
+        image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
+        tiles = [] if is_deep(image) else getattr(image, "tile", [])
+        image.info[_REDUCED] = any(";16" in str(tile.args) for tile in tiles)
         whole = image.width * image.height
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.
@@ -96,8 +143,10 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
             yield image
     except (Broken, MemoryError):
         raise
+    except ImportError:
+        raise Broken("a DICOM file: `pip install -r requirements-dicom.txt` installs what reads it") from None
     except UnidentifiedImageError:
-        raise Broken(_unidentified(kind(data[:32]))) from None
+        raise Broken(_unidentified(kind(data[:132]))) from None
     except Image.DecompressionBombError:
         raise Broken(f"a decompression bomb: more than {4 * LARGEST:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds
@@ -128,13 +177,19 @@ def _unidentified(name: str | None) -> str:
     return f"damaged: a {name} by its first bytes, and no more" if name else "not an image"
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow's own conversion clips at 255 instead of scaling.
-        grey = np.clip(np.rint(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if image.mode == "F":
-        raise Broken("floating-point pixels, whose range is not known")
+def _has_more(image: Image.Image) -> bool:
+    """Whether a file has more frames or pages than this one; the small previews beside a photo (MPO) are none."""
+    try:
+        return image.info.get(dicom.FRAMES, 1) > 1 or (getattr(image, "is_animated", False) and image.format != "MPO")
+    except Exception:  # what comes after the first frame is damaged
+        return True
+
+
+def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
+    if is_deep(image):
+        if dicom.WINDOWED in image.info and (value_range is None or value_range.windows):
+            return image.info[dicom.WINDOWED].convert("RGB")
+        return Image.fromarray(ranges.to_8_bits(np.asarray(image), value_range)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

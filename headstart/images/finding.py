@@ -8,7 +8,7 @@ from headstart.images.archive import Source
 
 # Of the file names of images, in lower case.
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2")
-ENDINGS += (".heic", ".heif", ".hif", ".pbm", ".pgm", ".pnm", ".ppm", ".tga")
+ENDINGS += (".heic", ".heif", ".hif", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".tga", ".dcm", ".dicom", ".ima")
 # Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001.
 _VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp")
 

@@ -15,6 +15,7 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.base import progress
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
+from headstart.images.ranges import Range
 
 LOOKED_AT = 1000  # images that are decoded, at most
 BYTES = 400 * 2**20  # of the files that are decoded, and again of those that are compared, at most
@@ -78,18 +79,23 @@ def _sample(paths: Sequence[str], sizes: dict[str, int], seed: int) -> list[str]
 def _look(source: archive.Source, path: str) -> Look | LeftOut:
     try:
         data = source.read(path)
-        pixels = decoding.decode(data)
+        # Of the values of a deep image, the image's own range is looked at: that of all images is not known here.
+        facts = decoding.examine(data) if decoding.depth(data) != 8 else None
+        pixels = decoding.decode(data, Range(*facts.own) if facts and facts.own else None)
     except (archive.Unreadable, decoding.Broken) as error:
         return LeftOut(path, str(error))
-    with Image.open(io.BytesIO(data)) as image:
-        depth = DEPTHS.get(image.mode, "8 bits")
+    if decoding.kind(data[: archive.HEAD]) == "DICOM":
+        depth = "16 bits" if facts.own or facts.windowed else "8 bits"
+    else:
+        with Image.open(io.BytesIO(data)) as image:
+            depth = DEPTHS.get(image.mode, "8 bits")
     height, width = pixels.shape[:2]
     few = pixels[:: max(1, height // 64), :: max(1, width // 64)].astype(np.int16)
     # A grey photo that is stored in colour, as JPEG, differs by a little.
     grey = np.abs(few - few[..., :1]).max() <= 8
     two = depth == "1 bit" or (grey and np.isin(few, (0, 255)).all())
     tones = "black and white" if two else "grey" if grey else "colour"
-    return Look((width, height), tones, depth, decoding.pixel_hash(pixels))
+    return Look((width, height), tones, depth, facts.sha256 if facts else decoding.pixel_hash(pixels))
 
 
 def _copies(source: archive.Source, sizes: dict[str, int]) -> tuple[list[list[str]], bool]:

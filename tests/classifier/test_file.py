@@ -11,6 +11,7 @@ from classifiers import CLASSES, pictures, small
 from headstart.artifacts import models
 from headstart.base.errors import UserError
 from headstart.classifier import file
+from headstart.images.ranges import Range
 
 
 def test_the_same_weights_are_the_same_bytes_later_too(tmp_path):
@@ -72,3 +73,10 @@ def test_a_file_that_is_no_classifier_is_told_in_one_line(tmp_path):
         with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote") as error:
             file.load(path)
         assert "\n" not in str(error.value), what
+
+
+def test_the_range_of_deep_images_comes_back_and_others_have_none(tmp_path):
+    file.save(small(), tmp_path / "deep.keras", CLASSES, "head", Range(-1000, 400, windows=False))
+    file.save(small(), tmp_path / "plain.keras", CLASSES, "head")
+    assert file.load(tmp_path / "deep.keras")[1]["range"] == Range(-1000, 400, windows=False)
+    assert file.load(tmp_path / "plain.keras")[1]["range"] is None

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.images import decoding
+from headstart.images import decoding, ranges
+from headstart.images.facts import Facts
 
 
 def encoded(image, kind="PNG", **options):
@@ -55,10 +56,93 @@ def test_16_bit_grey_is_scaled(kind):
     np.testing.assert_array_equal(pixels, np.repeat([[[0], [1], [100], [255]]], 3, -1))
 
 
-def test_32_bit_grey_is_scaled_as_16_bit():
-    grey = np.array([[0, 25700, 65535, 2**20, -5]], np.int32)
-    pixels = decoding.decode(encoded(Image.fromarray(grey), "TIFF"))
-    assert pixels[0, :, 0].tolist() == [0, 100, 255, 255, 0]
+def raw_tiff(values, big_endian=False):
+    """An uncompressed TIFF of these values (height, width) or (height, width, channels), of any type."""
+    order, kinds = "><"[not big_endian], {"u": 1, "i": 2, "f": 3}
+    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    height, width, channels = (*values.shape, 1)[:3]
+    more = 8 + len(data)  # where what is too long for the directory goes
+    fields = {256: width, 257: height, 258: 8 * values.dtype.itemsize, 259: 1, 262: 1 if channels < 3 else 2, 273: 8}
+    fields |= {277: channels, 278: height, 279: len(data), 339: kinds[values.dtype.kind]}
+    body, directory = b"", struct.pack(order + "H", len(fields))
+    for tag, value in sorted(fields.items()):
+        if tag in (258, 339) and channels > 2:
+            directory += struct.pack(order + "HHII", tag, 3, channels, more + len(body))
+            body += struct.pack(order + f"{channels}H", *[value] * channels)
+        else:
+            directory += struct.pack(order + "HHII", tag, 4, 1, value)
+    at = struct.pack(order + "2sHI", b"MM" if big_endian else b"II", 42, more + len(body))
+    return at + data + body + directory + bytes(4)
+
+
+CT = ranges.Range(-1000, 1040)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32])
+def test_signed_and_floating_point_values_are_seen_by_the_range(kind, big_endian):
+    data = raw_tiff(np.array([[-3000, -1000, -992, 20, 1040, 1041, 30000]], kind), big_endian)
+    for pixels in (decoding.decode(data, CT), decoding.decode(data, CT._replace(low=-1000.0))):
+        assert pixels[0].tolist() == [[grey] * 3 for grey in (0, 0, 1, 128, 255, 255, 255)]
+    assert decoding.read(data, 16, CT).max() == 255
+    # Without a range: the image's own.
+    pixels = decoding.decode(data)[0, :, 0]
+    assert (pixels[0], pixels[-1]) == (0, 255) and (np.diff(pixels.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_12_bits_in_files_of_16(big_endian):
+    values = np.array([[900, 1000, 1100, 2000, 4095]], np.uint16)
+    files = [encoded(Image.fromarray(values), kind) for kind in ("PNG", "TIFF", "JPEG2000")]
+    for data in [*files, raw_tiff(values, big_endian)]:
+        pixels = decoding.decode(data, ranges.Range(1000, 2000))
+        assert pixels[0, :, 0].tolist() == [0, 0, 26, 255, 255]
+
+
+def test_what_is_not_a_number_is_black():
+    data = raw_tiff(np.array([[np.nan, np.inf, -np.inf, 0.5, 0.25]], np.float32))
+    assert decoding.decode(data, ranges.Range(0, 1))[0, :, 0].tolist() == [0, 255, 0, 128, 64]
+    with pytest.raises(decoding.Broken, match="no pixel has a finite value"):
+        decoding.examine(raw_tiff(np.full((2, 2), np.nan, np.float32)))
+
+
+def test_images_of_8_bits_do_not_heed_the_range():
+    for image in (Image.fromarray(drawn()), Image.fromarray(drawn()).convert("L"), Image.fromarray(drawn()).quantize()):
+        np.testing.assert_array_equal(decoding.decode(encoded(image), CT), decoding.decode(encoded(image)))
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_of_16_bits_in_colour_the_upper_8_are_kept_and_it_is_noted(big_endian):
+    values = np.array([[[900, 65535, 256], [1000, 0, 511]]], np.uint16)
+    data = raw_tiff(values, big_endian)
+    assert decoding.decode(data).tolist() == [[[3, 255, 1], [3, 0, 1]]]
+    facts = decoding.examine(data)
+    assert (facts.reduced, facts.own) == (True, None)
+    assert facts.sha256 != decoding.examine(raw_tiff(values + 1, big_endian)).sha256
+
+
+def test_the_values_are_noted_and_hashed_before_they_are_reduced():
+    values = np.arange(2000, 3000, dtype=np.uint16).reshape(20, 50)
+    png, tiff = (decoding.examine(encoded(Image.fromarray(values), kind)) for kind in ("PNG", "TIFF"))
+    assert png == tiff
+    assert png.own == pytest.approx((2001, 2998), abs=0.01)
+    values[3, 4] += 1  # the same by 8 bits
+    assert decoding.examine(encoded(Image.fromarray(values))).sha256 != png.sha256
+    plain = decoding.examine(encoded(Image.fromarray(drawn())))
+    assert plain == Facts(decoding.pixel_hash(drawn()))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP"])
+def test_that_a_file_has_more_pages_is_noted(kind):
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    assert decoding.examine(encoded(pages[0], kind, save_all=True, append_images=pages[1:])).frames
+    assert not decoding.examine(encoded(pages[0], kind)).frames
+
+
+def test_the_depth_of_a_file():
+    deep = Image.fromarray(np.zeros((2, 2), np.uint16))
+    assert [decoding.depth(encoded(image)) for image in (deep, Image.new("RGB", (2, 2)))] == [16, 8]
+    assert decoding.depth(b"no image") is None
 
 
 def test_grey_and_one_bit():
@@ -132,7 +216,10 @@ PNG = encoded(Image.fromarray(drawn(200, 300)))
             "200,000,000 pixels, more than the 178,956,970 that are decoded of a PNG: save it",
         ),
         (png_that_says(50_000, 50_000), "a decompression bomb: more than 357,913,940 pixels"),
-        (encoded(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF"), "floating-point"),
+        (
+            encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"),
+            "cannot be decoded: no pixel has a finite",
+        ),
     ],
 )
 def test_a_broken_image_says_why(data, reason, recwarn):
@@ -208,13 +295,13 @@ def test_any_shape_becomes_a_square(size, kind):
 def test_large_images_are_decoded_one_at_a_time(small_limit, monkeypatch):
     inside, most, flat = 0, 0, decoding._flat
 
-    def slow(image):
+    def slow(image, value_range):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         time.sleep(0.02)
         inside -= 1
-        return flat(image)
+        return flat(image, value_range)
 
     monkeypatch.setattr(decoding, "_flat", slow)
     for side, expected in ((60, 1), (10, 4)):

@@ -137,7 +137,7 @@ def test_bottleneck_features_do_not_depend_on_the_views(prepared):
 def test_an_image_is_decoded_once_for_all_of_its_views(prepared, monkeypatch):
     prepared.set({"fine_tune.views": 4})
     reads, read = [], decoding.read
-    monkeypatch.setattr(decoding, "read", lambda data, size: reads.append(size) or read(data, size))
+    monkeypatch.setattr(decoding, "read", lambda data, size, values: reads.append(size) or read(data, size, values))
     extract.main()
     assert len(reads) == 32 and features.read_views().shape[:2] == (16, 3)
 

@@ -14,7 +14,7 @@ from conftest import ROOT
 from PIL import Image
 from ruamel.yaml import YAML
 
-from headstart.artifacts import dataset, manifest
+from headstart.artifacts import dataset, manifest, value_range
 from headstart.artifacts.manifest import SPLITS
 from headstart.base.errors import UserError
 from stages import split
@@ -23,8 +23,9 @@ PIPELINE = """stages:
   split:
     cmd: python -m stages.split
     params: [dataset.path, dataset.labels, dataset.pattern, dataset.classes, dataset.table, dataset.group,
-      dataset.near_duplicates, split]
+      dataset.near_duplicates, split, image.range]
 """
+OUTPUTS = (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET, value_range.RANGE)
 COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
 TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}
 
@@ -62,13 +63,16 @@ def configure(tmp_path, monkeypatch):
     """Make `tmp_path` a project of this one stage, with these files as its source and these parameters."""
     monkeypatch.chdir(tmp_path)
 
-    def configure(files, labels="folders", classes=None, table=None, path="source.zip", group=None, **changes):
+    def configure(
+        files, labels="folders", classes=None, table=None, path="source.zip", group=None, ends=None, **changes
+    ):
         if files is not None:
             write_source(tmp_path / path, files)
         yaml = YAML()
         values = yaml.load(ROOT / "params.yaml")
         values["dataset"].update(path=path, labels=labels, classes=classes, table=table, group=group)
         values["split"].update(COUNTS | changes)
+        values["image"]["range"] = ends
         yaml.dump(values, tmp_path / "params.yaml")
         (tmp_path / "dvc.yaml").write_text(PIPELINE)
 
@@ -164,7 +168,9 @@ def test_the_same_images_as_folder_and_as_zip_twice_give_the_same_bytes(run):
     written = []
     for path in ("source.zip", "source", "source"):
         run(files, path=path)
-        written.append([path.read_bytes() for path in (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET)])
+        written.append(
+            [path.read_bytes() for path in (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET, value_range.RANGE)]
+        )
     assert written[0] == written[1] == written[2]
     assert splits_of(run(files, seed=2)[0]) != splits_of(run(files, seed=1)[0])
 
@@ -222,6 +228,46 @@ def test_a_duplicate_across_the_sources_own_splits_stays_in_the_later_one(run):
     dealt, summary = run(files, train=None)
     assert reasons(summary) == {"train/a/x.png": "same pixels as test/a/3.png, which is in test"}
     assert splits_of(dealt)["test/a/3.png"] == "test"
+
+
+def deep(seed, low=1000, high=2000):
+    """A small PNG of 16 bits, with values from low to high."""
+    file = io.BytesIO()
+    values = np.random.default_rng(seed).permutation(np.linspace(low, high, 48)).reshape(6, 8)
+    Image.fromarray(values.astype(np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_range_of_deep_images_is_that_of_the_training_images_and_is_said(run, capsys):
+    names = [f"{name}/{number}.png" for name in "ab" for number in range(10)]
+    dealt, _ = run({name: deep(number) for number, name in enumerate(names)})
+    unseen = {path for path, name in splits_of(dealt).items() if name != "train"} | set(names) - set(dealt.paths)
+    capsys.readouterr()
+    run({name: deep(number, high=2000 + 9000 * (name in unseen)) for number, name in enumerate(names)})
+    low, high, windows = value_range.read().values()
+    assert (low, windows) == (1000, True) and 1960 <= high <= 2000
+    line = f"16 grey images have more than 8 bits: values {low} to {high} are taken as black to white (image.range)"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_images_of_8_bits_beside_deep_ones_stay_as_they_are(run, capsys):
+    files = photos("a/{}.png") | {f"b/{number}.png": deep(number) for number in range(10)}
+    run(files)
+    assert "8 grey images have more than 8 bits: values 1000 to " in (output := capsys.readouterr().out)
+    assert "; the others (8) have 8 bits and stay as they are, 0 to 255" in output
+    run(files, ends=[0.0, 4095.0])
+    assert value_range.read() == {"low": 0, "high": 4095, "windows": False}
+    assert ": values 0 to 4095 are taken as black to white (image.range)" in capsys.readouterr().out
+    run(photos("a/{}.png", "b/{}.png"), path="plain.zip", ends=[0.0, 4095.0])
+    assert value_range.read() is None
+    assert "image.range has no effect: " in capsys.readouterr().out
+
+
+def test_deep_images_that_differ_by_less_than_8_bits_show_are_no_duplicates(run):
+    files = {f"{name}/{number}.png": deep(0, 1000, 2000 + number + 10 * place)
+             for place, name in enumerate("ab") for number in range(10)}  # fmt: skip
+    _, summary = run(files)
+    assert (summary["left_out"], summary["duplicates"]) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""What `split` notes of each image while it decodes them all: its hash, its values, and what was made of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headstart.base import wording
+from headstart.images import ranges
+from headstart.images.ranges import Range
+
+# What is said of images after their number.
+_WINDOWED = "seen through the window that the file asks for (DICOM); image.range would take its place"
+_REDUCED = "with more than 8 bits in colour or with transparency, of which the upper 8 are used"
+_FRAMES = "with several frames or pages in the file, of which the first is used"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is noted of an image.
+
+    `sha256`: of its pixels before any reduction of depth; `own`: its low and high value (`ranges.of_image`) where it is
+    grey, has more than 8 bits and is to be seen by the range of the data set, else None; `whole_numbers`: whether its
+    values are such; `windowed`: seen through its own window (DICOM); `reduced`: more than 8 bits in colour or with
+    transparency, of which the upper 8 are used; `frames`: one of several in its file;
+    `thumbnail`: uint8 (64, 64), as `decoding.thumbnail` returns it, of a deep image by its own range.
+    """
+
+    sha256: str
+    own: tuple[float, float] | None = None
+    whole_numbers: bool = True
+    windowed: bool = False
+    reduced: bool = False
+    frames: bool = False
+    thumbnail: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+
+def find_range(train: Sequence[Facts], setting: Sequence[float] | None) -> Range | None:
+    """Return the range of a data set: `image.range`, or that of the training images; None where those have 8 bits.
+
+    train: of the training images. setting: low and high, or None.
+    """
+    deep = [image for image in train if image.own]
+    if setting is not None:
+        return Range(*setting, windows=False) if deep else None
+    return ranges.of_images([image.own for image in deep], all(image.whole_numbers for image in deep))
+
+
+def lines(images: Mapping[str, Facts], value_range: Range | None, setting: Sequence[float] | None) -> list[str]:
+    """Return what there is to say of the images in use, by path: a line for each way in which they are changed.
+
+    value_range: what `find_range` returned. setting: the parameter `image.range`.
+    """
+    said = []
+    deep = [path for path, facts in images.items() if facts.own]
+    if value_range is not None:
+        rest = sum(not facts.own and not facts.windowed for facts in images.values())
+        others = f"; the others ({rest:,}) have 8 bits and stay as they are, 0 to 255" if rest else ""
+        said.append(
+            f"{_have(deep, 'grey image')} more than 8 bits: values {value_range.low:g} to {value_range.high:g} are "
+            f"taken as black to white (image.range){others}"
+        )
+    elif setting is not None:
+        said.append("image.range has no effect: no training image is grey with more than 8 bits")
+    for chosen, what in (
+        ([path for path, facts in images.items() if facts.windowed], _WINDOWED),
+        ([path for path, facts in images.items() if facts.reduced], _REDUCED),
+        ([path for path, facts in images.items() if facts.frames], _FRAMES),
+    ):
+        if chosen:
+            said.append(f"{wording.count(len(chosen), 'image')} {what}, such as {chosen[0]}")
+    return said
+
+
+def _have(paths: Sequence[str], noun: str) -> str:
+    return f"{wording.count(len(paths), noun)} {'has' if len(paths) == 1 else 'have'}"

@@ -1,0 +1,130 @@
+import builtins
+import io
+
+import numpy as np
+import pytest
+
+from headstart.images import decoding, finding
+from headstart.images.ranges import Range
+
+pydicom = pytest.importorskip("pydicom", reason="no pydicom (requirements-dicom.txt)")
+
+STORED = np.array([[0, 100, 1100, 2047, 4095]])
+
+
+def dicom(values, **fields):
+    """A DICOM file of one image, (height, width), or of several frames, (frames, height, width): 12 bits of 16."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    bits = fields.get("BitsStored", 12)
+    defaults = {
+        "PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1, "BitsStored": bits, "HighBit": bits - 1,
+        "BitsAllocated": 16 if bits > 8 else 8, "PixelRepresentation": 0, "Rows": values.shape[-2],
+        "Columns": values.shape[-1],
+    }  # fmt: skip
+    if values.ndim == 3:
+        defaults["NumberOfFrames"] = len(values)
+    for name, value in (defaults | fields).items():
+        setattr(dataset, name, value)
+    kind = f"<{'iu'[not dataset.PixelRepresentation]}{dataset.BitsAllocated // 8}"
+    dataset.PixelData = values.astype(kind).tobytes() + b"\0" * (values.size % 2 * (bits <= 8))
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def grey(data, value_range=None):
+    pixels = decoding.decode(data, value_range)
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[..., 0].ravel().tolist()
+
+
+CT = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+WINDOW = {"WindowCenter": 40, "WindowWidth": 401}
+
+
+def test_values_are_in_the_units_of_the_modality():
+    facts = decoding.examine(dicom(STORED, **CT))
+    assert facts.own == pytest.approx((-1024, 3071), abs=20)
+    assert facts.whole_numbers and not facts.windowed
+    assert grey(dicom(STORED, **CT), Range(-1024, 76)) == [0, 23, 255, 255, 255]
+    assert grey(dicom(STORED - 1024, PixelRepresentation=1, BitsStored=16), Range(-1024, 76)) == [0, 23, 255, 255, 255]
+
+
+def test_its_own_window_comes_first_unless_the_range_was_set():
+    data = dicom(STORED, **CT, **WINDOW)
+    seen = [0, 0, 151, 255, 255]  # of -1024, -924, 76, 1023 and 3071, from -160 to 240
+    assert grey(data) == grey(data, Range(0, 5)) == seen
+    assert decoding.read(data, 16).max() == 255
+    assert decoding.examine(data).windowed and decoding.examine(data).own is None
+    assert grey(data, Range(-1024, 76, windows=False)) == [0, 23, 255, 255, 255]
+    facts = decoding.examine(data, windows=False)
+    assert facts.own and not facts.windowed
+    several = {"WindowCenter": [40, 500], "WindowWidth": [401, 2000]}
+    assert grey(dicom(STORED, **CT, **several)) == seen
+
+
+@pytest.mark.parametrize("window", [{"WindowCenter": 0, "WindowWidth": 0}, {"WindowCenter": None, "WindowWidth": None}])
+def test_a_window_without_width_is_none(window):
+    assert not decoding.examine(dicom(STORED, **window)).windowed
+
+
+def test_in_monochrome1_low_values_are_white():
+    for fields in ({}, CT):
+        plain, turned = (
+            dicom(values, PhotometricInterpretation=kind, **fields)
+            for values, kind in ((STORED, "MONOCHROME2"), (4095 - STORED, "MONOCHROME1"))
+        )
+        assert decoding.examine(plain) == decoding.examine(turned)
+        assert grey(plain, Range(0, 1000)) == grey(turned, Range(0, 1000))
+    window = dicom(STORED, PhotometricInterpretation="MONOCHROME1", **CT, **WINDOW)
+    assert grey(window) == [255, 255, 104, 0, 0]
+
+
+def test_8_bits_stay_as_they_are():
+    values = np.array([[0, 7, 200, 255]])
+    assert grey(dicom(values, BitsStored=8), Range(5, 6)) == [0, 7, 200, 255]
+    assert grey(dicom(values, BitsStored=8, PhotometricInterpretation="MONOCHROME1")) == [255, 248, 55, 0]
+    colour = dicom(np.arange(12).reshape(2, 6), BitsStored=8, PhotometricInterpretation="RGB", SamplesPerPixel=3,
+                   PlanarConfiguration=0, Columns=2)  # fmt: skip
+    assert decoding.decode(colour).ravel().tolist() == list(range(12))
+
+
+def test_of_several_frames_the_first_counts_and_it_is_noted():
+    data = dicom(np.stack([STORED, STORED * 0]), **CT)
+    assert grey(data, Range(-1024, 76)) == [0, 23, 255, 255, 255]
+    assert decoding.examine(data).frames and not decoding.examine(dicom(STORED)).frames
+
+
+def test_a_lookup_table_of_its_own():
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 1000, 8], np.array([10, 20, 30, 250], "<u2").tobytes()
+    values = np.array([[0, 1000, 1001, 1002, 4000]])
+    assert grey(dicom(values, VOILUTSequence=[table])) == [10, 10, 20, 30, 250]
+
+
+def test_a_file_is_known_by_its_mark_and_a_damaged_one_says_so():
+    data = dicom(STORED)
+    assert decoding.kind(data[:132]) == "DICOM" and decoding.depth(data) is None
+    assert finding.is_image("1.2.840.113619.2.55", lambda path: data[:132])
+    assert finding.is_image("a/IM0001.DCM", None)
+    for broken in (data[:132], data[:200], data[:-4]):
+        with pytest.raises(decoding.Broken):
+            decoding.decode(broken)
+
+
+def test_without_pydicom_it_says_what_to_install(monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments):
+        if name.partition(".")[0] == "pydicom":
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    data = dicom(STORED)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(decoding.Broken, match=r"a DICOM file: `pip install -r requirements-dicom\.txt` installs what"):
+        decoding.decode(data)
