@@ -156,12 +156,6 @@ TEST = Table(
             runs.CATS_LITE0_AS_LABELLED,
             ("1", "below"),
         ),
-        Row(
-            "paper",
-            ("solar cells, as published: a support vector machine; VGG19, fine-tuned",),
-            lambda _: ["0.8244", "0.8842", UNKNOWN],
-            last=(UNKNOWN, "Deitsch et al., Solar Energy 185, 2019"),
-        ),
     ),
     COMMAND.format("test"),
 )

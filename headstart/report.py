@@ -67,6 +67,11 @@ def notes(measured: Results) -> list[str]:
     if measured.images < FEW:
         images = wording.count(measured.images, "test image")
         sentences.append(f"{images}: too few to tell good from bad; raise split.test, or add images.")
+    if "weighted_accuracy" in score:
+        weighted = ", ".join(
+            f"{MODELS[model]} {numbers['weighted_accuracy']:.4f}" for model, numbers in measured.scores.items()
+        )
+        sentences.append(f"Accuracy where the images count for what they weigh in the manifest: {weighted}.")
     if missing := [name for name in score.get("per_class", ()) if name not in tested]:
         sentences.append(
             f"No test image is of {_named(missing)}: no score tells of such images; the test split needs some."

@@ -39,13 +39,13 @@ def by_classifier(loaded: tuple[keras.Model, dict], source: archive.Source, path
     return dict(zip(names, answers.swapaxes(0, 1), strict=True))
 
 
-def measure(answers: predictions.Predictions, ranking: dict[str, curves.Curves]) -> results.Results:
-    """The scores of each model, and McNemar's test of each with the one before it."""
-    labels, predicted, classes = answers.labels, answers.predicted, answers.classes
+def measure(answers: predictions.Predictions, ranking: dict[str, curves.Curves], *weighting) -> results.Results:
+    """The scores of each model (weighting: as `scores.score` takes it), and McNemar's test with the one before it."""
+    labels, predicted, values, classes = answers.labels, answers.predicted, answers.probabilities, answers.classes
     pairs = {name: pair for name, pair in results.COMPARISONS.items() if predicted.keys() >= set(pair)}
     return results.Results(
         len(labels),
-        {name: scores.score(labels, answers.probabilities[name], classes, ranking[name]) for name in predicted},
+        {name: scores.score(labels, values[name], classes, ranking[name], *weighting) for name in predicted},
         {name: scores.mcnemar(labels, {model: predicted[model] for model in pair}) for name, pair in pairs.items()},
     )
 
@@ -81,7 +81,7 @@ def main() -> None:
         answers = predictions.Predictions(classes, paths, labels, predicted, probabilities)
         predictions.write(answers)
         ranking = {name: curves.of(labels, values, positive) for name, values in probabilities.items()}
-        results.write(measure(answers, ranking))
+        results.write(measure(answers, ranking, images.of(rows, "weights"), images.of(rows, "probabilities")))
         # What counts is written: from here on it is shown.
         show(answers, ranking, positive, lambda i: decoding.decode(source.read(paths[i]), source.value_range))
 

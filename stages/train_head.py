@@ -21,7 +21,7 @@ def main() -> None:
     model = head.build(bottleneck.shape[1:], len(table.classes), settings.head)
     if settings.head.solver == "logistic":
         pooled = head.pooled(model, of(train))
-        solution = logistic.solve(pooled, table.labels[train], settings.head.class_weights, seed, table.groups[train])
+        solution = logistic.of_rows(pooled, table, train, settings.head.class_weights, seed)
         loop.solved(model, solution.weights, of(train), of(validation), "train_head", solution.facts)
     else:
         steps = -(-len(train) // batch_size)

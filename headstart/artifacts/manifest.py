@@ -40,6 +40,11 @@ class Manifest:
         if self.groups is None:
             object.__setattr__(self, "groups", np.array(self.paths, str))
 
+    def of(self, rows: np.ndarray, name: str) -> np.ndarray | None:
+        """The rows of `weights` or `probabilities`; None where the images have none."""
+        values = getattr(self, name)
+        return None if values is None else values[rows]
+
     def rows(self, split: str) -> np.ndarray:
         """The indices of the split's rows, ascending: int64 (k,)."""
         return np.flatnonzero(self.splits == split)

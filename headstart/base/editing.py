@@ -75,4 +75,10 @@ def _merge(current: dict, values: dict, origin: str, prefix: str) -> Iterator[st
             yield from _merge(before, value, origin, f"{prefix}{name}.")
         elif before != value:
             yield f"{prefix}{name}: {plain(before)} -> {plain(value)}"
-            current[name] = value
+            if isinstance(before, dict) and isinstance(value, dict):
+                # Replaced in its place: the keys that stay are written as they were.
+                for key in before.keys() - value.keys():
+                    del before[key]
+                before.update(value)
+            else:
+                current[name] = value

@@ -92,10 +92,16 @@ def answers(
     return dict(zip(networks, np.split(given, len(networks), axis=1), strict=True))
 
 
-def weigh(given: dict[str, np.ndarray], labels: np.ndarray, select_by: str) -> Choice:
+def weigh(
+    given: dict[str, np.ndarray],
+    labels: np.ndarray,
+    select_by: str,
+    weights: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> Choice:
     """Returns what `selection.choose` takes.
 
-    given: as `answers` returns them. labels: (n,) int. select_by: as `selection.costs` takes it.
+    given: as `answers` returns them. labels: (n,) int. select_by, weights, targets: as `selection.costs` takes them.
 
     What was fine-tuned is weighed, and delivered, at the temperature that suits the images; the head as it is, so that
     it stays what models/head.keras says.
@@ -104,9 +110,9 @@ def weigh(given: dict[str, np.ndarray], labels: np.ndarray, select_by: str) -> C
     for network, views in given.items():
         for name, probabilities in zip(NAMES[network], (views[:, :1], views), strict=True):
             if name == network or views.shape[1] > 1:
-                temperatures[name] = 1.0 if network == "head" else selection.temperature(probabilities, labels)
-                tempered = selection.tempered(probabilities, temperatures[name])
-                candidates[name] = selection.costs(tempered, labels, select_by)
+                suited = 1.0 if network == "head" else selection.temperature(probabilities, labels, weights, targets)
+                tempered, temperatures[name] = selection.tempered(probabilities, suited), suited
+                candidates[name] = selection.costs(tempered, labels, select_by, weights, targets)
     chosen = selection.choose(candidates)
     means = {name: round(float(cost.mean()), 6) for name, cost in candidates.items()}
     return Choice(chosen, temperatures[chosen], means)

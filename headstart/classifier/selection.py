@@ -18,7 +18,12 @@ def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
 
 
-def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def temperature(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> float:
     """Returns the temperature, one of `TEMPERATURES` or between them, at which the labels are likeliest.
 
     A model that was trained on mixed or smoothed labels is too modest, one that was trained for long too sure, however
@@ -26,10 +31,11 @@ def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     images without an error do not make the model certain, two more are counted that may be of any class (after Platt,
     Probabilistic Outputs for Support Vector Machines, 1999).
 
-    probabilities: (n, views, k). labels: (n,) int.
+    probabilities: (n, views, k). labels: (n,) int. weights, targets: as `costs` takes them.
     """
     count, classes = len(labels), probabilities.shape[2]
-    targets = (count * np.eye(classes)[labels] + 2 / classes) / (count + 2)
+    targets = np.eye(classes)[labels] if targets is None else targets
+    targets = (count * targets + 2 / classes) / (count + 2) * _relative(weights, count)[:, None]
 
     def loss(exponent: float) -> float:
         return -(targets * np.log(np.clip(tempered(probabilities, np.exp(exponent)), SMALLEST, 1))).sum()
@@ -37,19 +43,35 @@ def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
-def costs(probabilities: np.ndarray, labels: np.ndarray, select_by: str) -> np.ndarray:
+def costs(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    select_by: str,
+    weights: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> np.ndarray:
     """Returns what each image costs, float64 (n,), so that the mean is what `select_by` names, turned to be lowered.
 
     probabilities: (n, k). labels: (n,) int. select_by: `loss` (cross-entropy in nats), `accuracy` (1 for an error), or
         `balanced_accuracy` (an error weighs as if all k classes had as many images).
+    weights: (n,), what an image counts for; default: all the same. targets: (n, k), the probabilities that the loss is
+        measured against; default: the labels are certain.
     """
+    weights = _relative(weights, len(labels))
     if select_by == "loss":
-        return -np.log(np.clip(probabilities[np.arange(len(labels)), labels], SMALLEST, 1))
-    wrong = (decision.predicted(probabilities) != labels).astype("float64")
+        if targets is None:
+            return weights * -np.log(np.clip(probabilities[np.arange(len(labels)), labels], SMALLEST, 1))
+        return weights * -(targets * np.log(np.clip(probabilities, SMALLEST, 1))).sum(axis=1)
+    wrong = weights * (decision.predicted(probabilities) != labels)
     if select_by == "balanced_accuracy":
-        counts = np.bincount(labels, minlength=probabilities.shape[1])
-        wrong *= (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1)))[labels]
+        sums = np.bincount(labels, weights, minlength=probabilities.shape[1])
+        wrong *= (len(labels) / ((sums > 0).sum() * np.where(sums > 0, sums, 1)))[labels]
     return wrong
+
+
+def _relative(weights: np.ndarray | None, count: int) -> np.ndarray:
+    """The weights, of mean 1: float64 (n,)."""
+    return np.ones(count) if weights is None else weights / weights.mean(dtype="float64")
 
 
 def choose(candidates: dict[str, np.ndarray]) -> str:

@@ -12,7 +12,14 @@ from headstart.evaluation import curves
 from headstart.evaluation.curves import Curves, number
 
 
-def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], ranking: Curves | None = None) -> dict:
+def score(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    ranking: Curves | None = None,
+    weights: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> dict:
     """The scores of one model on one set of images, ready for JSON; those that rare classes weigh in come first.
 
     Args:
@@ -20,6 +27,8 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
         probabilities: (n, k) float, rows that sum to 1.
         classes: the k names.
         ranking: what `curves.of` returns for them; default: that of two classes' second.
+        weights: (n,) float, what each image counts for; default: all the same.
+        targets: (n, k) float, the probabilities of the true class; default: it is certain.
 
     Returns:
         balanced_accuracy, lowest_recall and macro_f1 (the mean and the lowest of the classes' recalls, and the mean of
@@ -28,16 +37,14 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
         loss (mean cross-entropy in nats), roc_auc and average_precision (as in `Curves`), images (n),
         per_class (name: images, predicted (how often it is), recall, precision, f1, average_precision against the
         rest) and confusion_matrix (k rows of k counts: row true, column predicted). What is not defined, such as
-        the ROC AUC where all images are of one class, is None.
+        the ROC AUC where all images are of one class, is None. In all of these images count the same, and are of their
+        classes for certain; with `weights` or `targets` there are also weighted_accuracy and weighted_loss.
     """
-    guesses = decision.predicted(probabilities)
-    ranking = ranking or curves.of(labels, probabilities)
+    guesses, ranking = decision.predicted(probabilities), ranking or curves.of(labels, probabilities)
     right = binomtest(int((guesses == labels).sum()), len(labels))
     interval = right.proportion_ci(confidence_level=0.95, method="wilson")
     indices = np.arange(len(classes))
-    clipped = np.clip(probabilities.astype("float64"), SMALLEST, 1 - SMALLEST)
-    clipped /= clipped.sum(axis=1, keepdims=True)
-    matrix = confusion_matrix(labels, guesses, labels=indices)
+    clipped = _clipped(probabilities)
     by_class = per_class(labels, guesses, ranking.by_class)
     tested = [entry for entry in by_class if entry["images"]]
     return {
@@ -50,9 +57,32 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
         "loss": number(log_loss(labels, clipped, labels=indices)),
         "roc_auc": ranking.roc_auc,
         "average_precision": ranking.average_precision,
+        **_weighted(labels, guesses, clipped, weights, targets),
         "images": len(labels),
         "per_class": dict(zip(classes, by_class, strict=True)),
-        "confusion_matrix": matrix.tolist(),
+        "confusion_matrix": confusion_matrix(labels, guesses, labels=indices).tolist(),
+    }
+
+
+def _clipped(probabilities: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probabilities.astype("float64"), SMALLEST, 1 - SMALLEST)
+    return clipped / clipped.sum(axis=1, keepdims=True)
+
+
+def _weighted(
+    labels: np.ndarray,
+    guesses: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray | None,
+    targets: np.ndarray | None,
+) -> dict[str, float]:
+    if weights is None and targets is None:
+        return {}
+    targets = np.eye(probabilities.shape[1])[labels] if targets is None else targets
+    losses = -(targets * np.log(probabilities)).sum(axis=1)
+    return {
+        "weighted_accuracy": number(np.average(guesses == labels, weights=weights)),
+        "weighted_loss": number(np.average(losses, weights=weights)),
     }
 
 

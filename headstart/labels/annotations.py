@@ -41,6 +41,11 @@ class Reader:
                 "dataset.table.probabilities is true and dataset.table.label is one column, which gives the "
                 "probability of the second: name them, or list a column for each class"
             )
+        if table.probabilities and not self._several and table.values is not None:
+            raise UserError(
+                "dataset.table.values: got VALUE: CLASS lines; takes null where dataset.table.probabilities is true "
+                "and dataset.table.label is one column of numbers"
+            )
         self._seen: set[str] = set()
 
     def read(self, row: Row, names: Sequence[str]) -> Annotation | str:

@@ -33,7 +33,7 @@ def folds(table: Manifest, settings: params.View) -> list[tuple[np.ndarray, np.n
 
 def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Model:
     """Returns a head trained as `settings.head` says on the images `rows`, without early stopping."""
-    bottleneck, labels = features.read_bottleneck(), table.labels[rows]
+    bottleneck = features.read_bottleneck()
     model = heads.build(bottleneck.shape[1:], len(table.classes), settings.head)
 
     def of(rows: np.ndarray, class_weights: str = "none"):
@@ -45,7 +45,7 @@ def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Mode
 
     if settings.head.solver == "logistic":
         pooled = heads.pooled(model, of(rows))
-        solution = logistic.solve(pooled, labels, settings.head.class_weights, settings.seed, table.groups[rows])
+        solution = logistic.of_rows(pooled, table, rows, settings.head.class_weights, settings.seed)
         model.set_weights(solution.weights)
     else:
         steps = -(-len(rows) // settings.head.batch_size)

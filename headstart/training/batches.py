@@ -8,6 +8,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.base.errors import UserError
 from headstart.base.runtime import ahead, tf
 from headstart.base.streams import rng
+from headstart.training import weighting
 
 
 def rows(manifest: Manifest, count: int | None, seed: int) -> np.ndarray:
@@ -64,20 +65,17 @@ def with_targets(
     """Returns batches of (inputs, targets, weights) for Keras; `inputs` are batches of the same `rows`.
 
     Targets are the probabilities of the classes, float32 (n, k), of two classes that of class 1 alone, (n, 1); weights
-    are float32 (n,).
+    are float32 (n,), of mean 1. Both are the manifest's, where it has them.
 
-    class_weights: `none` (all 1), or `balanced`: as if each class had as many of these images
-        (`sklearn.utils.class_weight.compute_class_weight`).
+    class_weights: as `weighting.of` takes it.
     """
     labels = manifest.labels[rows]
-    weights = np.ones(len(manifest.classes), "float32")
-    if class_weights == "balanced":
-        from sklearn.utils.class_weight import compute_class_weight  # takes a second to import
-
-        weights = compute_class_weight("balanced", classes=np.arange(len(weights)), y=labels).astype("float32")
-    probabilities = np.eye(len(manifest.classes), dtype="float32")[labels]
+    weights = weighting.of(labels, manifest.of(rows, "weights"), class_weights).astype("float32")
+    probabilities = manifest.of(rows, "probabilities")
+    if probabilities is None:
+        probabilities = np.eye(len(manifest.classes), dtype="float32")[labels]
     probabilities = probabilities[:, 1:] if len(manifest.classes) == 2 else probabilities
-    targets = tf.data.Dataset.from_tensor_slices((probabilities, weights[labels]))
+    targets = tf.data.Dataset.from_tensor_slices((probabilities, weights))
     paired = tf.data.Dataset.zip(inputs, targets.batch(batch_size))
     return paired.map(lambda x, target: (x, *target))
 

@@ -41,10 +41,14 @@ def choose(
         paths = [table.paths[row] for row in rows]
         return candidates.answers(networks, tuning.cut, scale, axes, source, paths, "compare the candidates")
 
+    def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
+        weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
+        return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets)
+
     few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < FEW)
     folds = again.folds(table, settings) if few and epochs else []
     if not folds:
-        return candidates.weigh(answers(networks, rows), table.labels[rows], tuning.select_by)
+        return weigh(answers(networks, rows), rows)
     print(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
@@ -60,5 +64,4 @@ def choose(
         with np.load(part) as arrays:
             parts.append(dict(arrays))
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    labels = np.concatenate([table.labels[outside] for _, outside in folds])
-    return candidates.weigh(together, labels, tuning.select_by)
+    return weigh(together, np.concatenate([outside for _, outside in folds]))

@@ -9,10 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.utils.class_weight import compute_sample_weight
 
+from headstart.artifacts.manifest import Manifest
 from headstart.base import progress
 from headstart.base.streams import rng
+from headstart.training import weighting
 
 # scikit-learn's C, the variance of the weights' prior, from the strongest penalty to the weakest.
 STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(-4, 2.5, 0.5))
@@ -47,30 +48,45 @@ class Solution:
 
 
 def solve(
-    features: np.ndarray, labels: np.ndarray, class_weights: str, seed: int, groups: np.ndarray | None = None
+    features: np.ndarray,
+    labels: np.ndarray,
+    class_weights: str,
+    seed: int,
+    groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> Solution:
     """Returns the L2-regularised logistic regression whose strength and scaling have the lowest cross-validated loss.
 
     features: (n, c), pooled; labels: (n,) int, each of the classes 0 to k - 1 at least once.
     class_weights: `none`, or `balanced`, in the choice as in the solution.
     groups: str (n,), equal for images that no fold parts; default: each is its own.
+    weights, probabilities: (n,) and (n, k), as the manifest has them. An image that may be of several classes counts as
+        one of each, with its probability as its weight.
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed. 2009, sections 4.4 and 7.10.
     """
     features = features.astype("float64")
-    weights = compute_sample_weight("balanced" if class_weights == "balanced" else None, labels)
+    weights = weighting.of(labels, weights, class_weights)
+    shares = np.eye(labels.max() + 1)[labels] if probabilities is None else probabilities.astype("float64")
     chosen = _sample(labels, seed)
     dealt = folds(labels[chosen], np.arange(len(chosen)) if groups is None else groups[chosen], seed)
     losses = {}
     for standardised in (False, True) if dealt else ():
         scaled = _scaled(features[chosen], standardised)[0]
-        path = _path(scaled, labels[chosen], weights[chosen], dealt, standardised)
+        path = _path(scaled, shares[chosen], weights[chosen], dealt, standardised)
         losses |= {(standardised, strength): loss for strength, loss in path.items()}
     standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
     scaled, mean, deviation = _scaled(features, standardised)
-    model = _fitted(_model(strength, tolerance=1e-4), scaled, labels, weights)
+    model = _fitted(_model(strength, tolerance=1e-4), scaled, shares, weights)
     kernel = model.coef_.T / deviation[:, None]
     return Solution(kernel, model.intercept_ - mean @ kernel, strength, standardised, losses.get(choice))
+
+
+def of_rows(pooled: np.ndarray, table: Manifest, rows: np.ndarray, class_weights: str, seed: int) -> Solution:
+    """Returns what `solve` does for `rows` of a manifest, whose pooled features are float (n, c)."""
+    weights, probabilities = table.of(rows, "weights"), table.of(rows, "probabilities")
+    return solve(pooled, table.labels[rows], class_weights, seed, table.groups[rows], weights, probabilities)
 
 
 def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -114,17 +130,18 @@ def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.nd
     return (features - mean) / deviation, mean, deviation
 
 
-def _path(scaled, labels, weights, folds, standardised: bool) -> dict[float, float]:
+def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, float]:
     """The cross-validated loss of each strength, from the strongest penalty on, until it rises."""
-    classes, losses = np.arange(labels.max() + 1), {}
+    classes, losses = np.arange(shares.shape[1]), {}
+    images, labels, parts = _parted(shares, weights)
     models = [_model(STRENGTHS[0], tolerance=1e-3) for _ in folds]  # the loss is flat around its minimum
     name = "choosing the penalty" + (", standardised" if standardised else "")
     for strength in progress.track(STRENGTHS, name, unit="strength"):
-        outside = np.zeros((len(labels), len(classes)))
+        outside = np.zeros(shares.shape)
         for model, (inner, outer) in zip(models, folds, strict=True):
-            _fitted(model.set_params(C=strength), scaled[inner], labels[inner], weights[inner])
+            _fitted(model.set_params(C=strength), scaled[inner], shares[inner], weights[inner])
             outside[outer] = model.predict_proba(scaled[outer])
-        losses[strength] = float(log_loss(labels, outside, labels=classes, sample_weight=weights))
+        losses[strength] = float(log_loss(labels, outside[images], labels=classes, sample_weight=parts))
         if losses[strength] > min(losses.values()):
             break
     return losses
@@ -135,8 +152,16 @@ def _model(strength: float, tolerance: float) -> LogisticRegression:
     return LogisticRegression(C=strength, warm_start=True, max_iter=1000, tol=tolerance)
 
 
-def _fitted(model: LogisticRegression, features, labels, weights) -> LogisticRegression:
+def _parted(shares: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each image as one of every class that it can be of: its number, the class, and the weight of this part."""
+    images, labels = np.nonzero(shares)
+    return images, labels, weights[images] * shares[images, labels]
+
+
+def _fitted(model: LogisticRegression, features, shares, weights) -> LogisticRegression:
+    images, labels, parts = _parted(shares, weights)
     with warnings.catch_warnings():
         # The weakest penalties may need more steps; they are not the ones that are chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(features, labels, sample_weight=weights)
+        features = features if len(images) == len(features) else features[images]
+        return model.fit(features, labels, sample_weight=parts)

@@ -231,6 +231,8 @@ class BalancedAccuracy(keras.metrics.Metric):
         labels = _classes(y_true)
         right = keras.ops.cast(accuracy(y_true, y_pred), "float32")[:, None]
         seen = keras.ops.one_hot(labels, self._classes)
+        if sample_weight is not None:
+            seen *= sample_weight[:, None]
         self._counts.assign_add(keras.ops.stack([keras.ops.sum(right * seen, axis=0), keras.ops.sum(seen, axis=0)]))
 
     def result(self) -> tf.Tensor:
@@ -242,9 +244,7 @@ class BalancedAccuracy(keras.metrics.Metric):
 def _judge(model: keras.Model, extra: Sequence[keras.metrics.Metric] = ()) -> keras.Model:
     """The same network, compiled for validation: against the labels as they are, whatever smoothing training has."""
     judge = keras.Model(model.input, model.output)
-    judge.compile(
-        loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[], metrics=[accuracy, *extra], jit_compile=False
-    )
+    judge.compile(loss=_loss(model.output.shape[-1], 0.0), weighted_metrics=[accuracy, *extra], jit_compile=False)
     return judge
 
 

@@ -70,3 +70,24 @@ def test_each_is_held_against_the_best_before_it():
 def test_equal_candidates_and_a_single_image_leave_the_first():
     assert selection.choose({"head": np.ones(5), "fine_tuned": np.ones(5)}) == "head"
     assert selection.choose({"head": np.ones(1), "fine_tuned": np.zeros(1)}) == "head"
+
+
+@pytest.mark.parametrize("select_by", ["loss", "accuracy", "balanced_accuracy"])
+def test_an_image_of_weight_2_costs_as_two_images(select_by):
+    rng = np.random.default_rng(1)
+    probabilities, labels = rng.dirichlet([1, 1, 1], 40), rng.integers(0, 3, 40)
+    weights = rng.integers(1, 4, 40)
+    twice = np.repeat(np.arange(40), weights)
+    weighted = selection.costs(probabilities, labels, select_by, weights.astype("float32")).mean()
+    repeated = selection.costs(probabilities[twice], labels[twice], select_by).mean()
+    assert weighted == pytest.approx(repeated, rel=1e-5)
+
+
+def test_against_unsure_labels_the_modest_one_costs_less():
+    labels, targets = np.zeros(20, int), np.tile([0.6, 0.4], (20, 1))
+    modest, wrong = np.tile([0.6, 0.4], (20, 1)), np.tile([0.4, 0.6], (20, 1))
+    costs = [selection.costs(answers, labels, "loss", None, targets).mean() for answers in (modest, wrong)]
+    assert costs[0] == pytest.approx(-0.6 * np.log(0.6) - 0.4 * np.log(0.4)) and costs[0] < costs[1]
+    assert selection.costs(modest, labels, "loss", None, np.eye(2)[labels]).mean() == pytest.approx(
+        selection.costs(modest, labels, "loss").mean()
+    )

@@ -108,3 +108,17 @@ def test_a_rare_class_that_is_never_predicted_shows_in_all_but_the_accuracy():
     assert result["accuracy"] == 0.98
     assert (result["balanced_accuracy"], result["per_class"]["bad"]["predicted"]) == (0.5, 0)
     assert result["macro_f1"] < 0.5 and result["average_precision"] < 0.05
+
+
+def test_weighted_scores_stand_beside_the_others():
+    labels, answers = np.array([0, 0, 1, 1]), two(0.1, 0.6, 0.4, 0.8)
+    plain = scores.score(labels, answers, ["cats", "dogs"])
+    weighted = scores.score(labels, answers, ["cats", "dogs"], weights=np.array([3, 1, 1, 1]))
+    assert {name: weighted.pop(name) for name in ("weighted_accuracy", "weighted_loss")} == {
+        "weighted_accuracy": round(4 / 6, 6),
+        "weighted_loss": pytest.approx(-(3 * np.log(0.9) + np.log(0.4) + np.log(0.4) + np.log(0.8)) / 6, abs=1e-5),
+    }
+    assert weighted == plain
+    soft = scores.score(labels, answers, ["cats", "dogs"], targets=two(0.1, 0.6, 0.4, 0.8))
+    entropy = -sum(p * np.log(p) + (1 - p) * np.log(1 - p) for p in (0.1, 0.6, 0.4, 0.8)) / 4
+    assert (soft["weighted_accuracy"], soft["weighted_loss"]) == (0.5, pytest.approx(entropy, abs=1e-5))

@@ -134,6 +134,8 @@ def test_one_column_of_probabilities_is_that_of_the_second_class():
         UserError, match=r"^dataset\.classes: got null; takes two names where dataset\.table\.probabilities"
     ):
         annotate(lines, probabilities=True)
+    with pytest.raises(UserError, match=r"^dataset\.table\.values: got VALUE: CLASS lines; takes null where"):
+        annotate(lines, classes=["a", "b"], probabilities=True, values={"0": "a"})
     with pytest.raises(UserError, match="line 1: got '1.5' in the column 1; takes a probability from 0 to 1"):
         annotate(["images/0.png 1.5"], classes=["a", "b"], probabilities=True)
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,25 @@ def test_a_head_is_solved_and_logged(prepared):
     assert 0 < metrics["train"]["loss"] < metrics["cross_validation"]["loss"] < 0.69
     assert len(Path("metrics/head/plots/metrics/validation/loss.tsv").read_text().splitlines()) == 1 + 2
     assert not Path(".headstart").exists()
+
+
+@pytest.mark.parametrize("solver", ["logistic", "gradient"])
+def test_weights_and_probabilities_of_the_manifest_are_trained_on(prepared, solver):
+    prepared.set({"head.solver": solver, "head.hidden": []})
+    table, bottleneck = manifest.read(), features.read_bottleneck().astype("float32")
+
+    def answers(**changes):
+        manifest.write(replace(table, **changes))
+        train_head.main()
+        metrics = json.loads(Path("metrics/head/metrics.json").read_text())
+        return keras.saving.load_model(models.HEAD).predict(bottleneck, verbose=0)[:, 0], metrics["validation"]["loss"]
+
+    plain, loss = answers()
+    np.testing.assert_array_equal(answers(weights=np.full(40, 0.5, "float32"))[0], plain)
+    rare = np.where(table.labels == 1, 0.1, 1).astype("float32")
+    weighted, _ = answers(weights=rare)
+    odds = [np.log(given / (1 - given)).mean() for given in (weighted, plain)]
+    assert odds[0] < odds[1] - 0.2, "class 1 counts for less"
+    shares = np.where(table.labels == 1, 0.7, 0.3).astype("float32")
+    soft, soft_loss = answers(probabilities=np.stack([1 - shares, shares], axis=1))
+    assert np.ptp(soft) < np.ptp(plain) and soft_loss > loss, "nothing is certain"

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ def test_balanced_weights_count_the_classes_of_what_is_trained_on():
     (_, labels, weights), *_ = batches.with_targets(inputs, listed, rows, 8, "balanced")
     assert labels.numpy().tolist() == [[0], [1], [0], [0]] and labels.dtype == "float32"
     np.testing.assert_allclose(weights, [4 / (2 * 3), 4 / (2 * 1), 4 / (2 * 3), 4 / (2 * 3)])
+
+
+def test_targets_and_weights_are_those_of_the_manifest():
+    listed = replace(manifest([0, 1, 1], ["train"] * 3), weights=np.array([1, 2, 3], "float32"))
+    rows = np.array([2, 0])
+    inputs = batches.of_features(lambda wanted: np.zeros((len(wanted), 1), "float16"), (1,), rows, 8)
+    (_, targets, weights), *_ = batches.with_targets(inputs, listed, rows, 8)
+    assert (targets.numpy().tolist(), weights.numpy().tolist()) == ([[1], [0]], [1.5, 0.5])
+    soft = replace(listed, probabilities=np.array([[0.75, 0.25], [0, 1], [0.5, 0.5]], "float32"))
+    (_, targets, _), *_ = batches.with_targets(inputs, soft, rows, 8)
+    assert targets.numpy().tolist() == [[0.5], [0.25]]
 
 
 def test_a_count_per_class_is_drawn_from_the_training_images():

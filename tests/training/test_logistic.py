@@ -111,3 +111,35 @@ def test_where_groups_leave_no_folds_the_strength_is_the_default(groups):
     labels = np.sort(labels)
     solution = logistic.solve(features, labels, "none", seed=1, groups=np.array(groups))
     assert solution.loss is None and solution.strength == logistic.DEFAULT
+
+
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_an_image_of_weight_2_is_two_images(class_weights):
+    features, labels = clouds(60, 2, noise=3)
+    weights = np.where(np.arange(60) % 3 == 0, 2.0, 1.0)
+    twice = np.repeat(np.arange(60), weights.astype(int))
+    groups = np.array([f"{number:02}" for number in range(60)])
+    weighted = logistic.solve(features, labels, class_weights, 1, weights=weights)
+    repeated = logistic.solve(features[twice], labels[twice], class_weights, 1, groups[twice])
+    plain = logistic.solve(features, labels, class_weights, 1)
+    # The penalty and the scaling are chosen on other folds; what is compared is the direction.
+    assert _alike(weighted, repeated, features) < 0.5 * _alike(plain, repeated, features)
+
+
+def _alike(one: logistic.Solution, other: logistic.Solution, features: np.ndarray) -> float:
+    return float(np.abs(probabilities(one, features) - probabilities(other, features)).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_certain_probabilities_are_labels_and_unsure_ones_make_it_modest(classes):
+    features, labels = clouds(90, classes, noise=1)
+    certain = np.eye(classes, dtype="float32")[labels]
+    plain = logistic.solve(features, labels, "none", 1)
+    same = logistic.solve(features, labels, "none", 1, probabilities=certain)
+    np.testing.assert_array_equal(plain.kernel, same.kernel)
+    assert plain.loss == same.loss
+    unsure = 0.4 * certain + 0.6 / classes
+    modest = logistic.solve(features, labels, "none", 1, probabilities=unsure)
+    answers = probabilities(modest, features)
+    assert (answers.argmax(axis=1) == labels).mean() > 0.95
+    np.testing.assert_allclose(answers[np.arange(90), labels].mean(), 0.4 + 0.6 / classes, atol=0.05)
