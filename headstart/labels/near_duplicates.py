@@ -50,6 +50,8 @@ def _find(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
     if len(shown) < 2:
         return []
     first, second, distance = _candidates(_hashes(smalls[shown]))
+    if not len(first):
+        return []
     tight = distance <= TIGHT
     sample = shown[_different(first[tight], second[tight], len(shown))]
     sample = smalls[sample[:: -(-len(sample) // SAMPLE)]]
@@ -63,7 +65,7 @@ def _find(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
     # Each block has a thread of its own; those of BLAS beside them, for matrices as small as these, only wait.
     with threadpool_limits(1):
         confirmed = list(track(in_order(confirm, blocks), "comparing", len(blocks), unit="batch"))
-    kept = np.concatenate(confirmed) if confirmed else np.zeros(0, bool)
+    kept = np.concatenate(confirmed)
     return sorted(zip(first[kept].tolist(), second[kept].tolist(), strict=True))
 
 
