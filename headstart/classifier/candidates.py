@@ -17,9 +17,8 @@ from headstart.images.archive import Source
 
 Network = tuple[keras.Model, keras.Model]  # backbone and head
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
-# Of each network the names of two candidates: its answers, and their average over flips. The simplest network is first.
-NAMES = {network: (network, mean) for network, mean in AVERAGED.items()}
-NAMES = {"head": NAMES["head"], "halfway": ("halfway", "halfway_averaged"), "fine_tuned": NAMES["fine_tuned"]}
+# Of each network, the simplest first, the names of two candidates: its answers, and their average over flips.
+NAMES = {network: (network, mean) for network, mean in AVERAGED.items()} | {"halfway": ("halfway", "halfway_averaged")}
 
 
 class Choice(NamedTuple):
@@ -86,7 +85,7 @@ def answers(
     """
     if "fine_tuned" in networks:
         middle = halfway(networks["head"], networks["fine_tuned"])
-        networks = {"head": networks["head"], "halfway": middle, "fine_tuned": networks["fine_tuned"]}
+        networks = networks | {"halfway": middle}
     network, size = _network(networks, at, scale, axes), networks["head"][0].input.shape[1]
     given = inference.of_source(network, size, source, paths, what)
     return dict(zip(networks, np.split(given, len(networks), axis=1), strict=True))

@@ -173,7 +173,7 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
     delivered = metrics["delivered"].replace("halfway_averaged", "averaged").replace("halfway", "fine_tuned")
     assert details["delivered"] == delivered
-    names = ["head", "head_averaged", "halfway", "halfway_averaged", "fine_tuned", "averaged"]
+    names = ["head", "head_averaged", "fine_tuned", "averaged", "halfway", "halfway_averaged"]
     assert list(metrics["candidates"]) == (names if metrics["kept_epoch"] else names[:2])
     answers = classifier.predict(pixels, verbose=0)
     cost = selection.costs(decision.probabilities(answers), table.labels[rows], select_by).mean()
