@@ -24,6 +24,8 @@ def test_a_purpose_keeps_its_stream_for_good():
         "subset": int(np.random.default_rng([1, 2, 2]).integers(2**31)),
         "live views": int(np.random.default_rng([1, 2, 3]).integers(2**31)),
         "cross-validation": int(np.random.default_rng([1, 2, 4]).integers(2**31)),
+        "subset of groups": int(np.random.default_rng([1, 2, 5]).integers(2**31)),
+        "mixup": int(np.random.default_rng([1, 2, 6]).integers(2**31)),
     }
 
 
