@@ -1,5 +1,6 @@
-# make start · repro · experiments · learning-curve · test · lint · docs · schema · results · bench · remote · push · pull — each
-# makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to TensorFlow (Linux).
+# make start · repro · experiments · learning-curve · cross-validate · test · lint · docs · schema · results · bench ·
+# remote · push · pull — each makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to
+# TensorFlow (Linux).
 
 # The supported Pythons, newest first: `requires-python` in pyproject.toml is where they stand.
 PYTHONS = $(shell sed -nE 's/^requires-python = ">=3\.([0-9]+),<3\.([0-9]+)".*/\1 \2/p' pyproject.toml | \
@@ -14,7 +15,7 @@ speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav
 install := pip install --quiet --disable-pip-version-check --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: start repro experiments learning-curve test lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro experiments learning-curve cross-validate test lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -36,6 +37,16 @@ learning-curve: .venv/ready
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
 	@dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
+
+# make cross-validate FOLDS=5 JOBS=2. The first fold goes alone and extracts for all: the others take it from DVC's cache.
+cross-validate: folds = $(if $(FOLDS),--folds $(FOLDS))
+cross-validate: .venv/ready
+	@dvc repro fetch
+	@python -m headstart.cross_validate $(folds) --queue first
+	@dvc exp run --run-all
+	@python -m headstart.cross_validate $(folds) --queue rest
+	@dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@python -m headstart.cross_validate $(folds)
 
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests

@@ -17,6 +17,7 @@ COMMANDS = {
     "experiments": "list the experiments that DVC keeps, with their test accuracy",
     "compare": "is B better than A, or is it luck?",
     "learning_curve": "how many images do I need?",
+    "cross_validate": "how good is the recipe, tested on every image?",
     "remote": "say where the team keeps its results, and try it out",
     "sharing": "send results to the team's remote, or fetch them from there",
 }

@@ -24,11 +24,9 @@ from rich.table import Table
 from scipy.stats import permutation_test
 
 from headstart import experiments
-from headstart.artifacts import predictions
-from headstart.artifacts.results import MODELS
 from headstart.base import errors, wording
 from headstart.base.errors import UserError
-from headstart.experiments import Run
+from headstart.experiments import MODELS, Run
 
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
 FLIPS = 9_999
@@ -67,11 +65,8 @@ def right(run: Run, model: str) -> dict[str, bool]:
             f"--model: got {model}, which {run.name} does not have; takes {', '.join(run.results.scores)} "
             f"or {CLASSIFIER} (what each run delivers)"
         )
-    try:
-        answers = predictions.parse(run.read(predictions.PREDICTIONS))
-        correct = answers.predicted[name] == answers.labels
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{run.name}: {error}; run it again, or leave it out") from None
+    answers = run.predictions()
+    correct = answers.predicted[name] == answers.labels
     labels = (answers.classes[label] for label in answers.labels)
     images = (f"{path}, {label}" for path, label in zip(answers.paths, labels, strict=True))
     return dict(zip(images, correct.tolist(), strict=True))

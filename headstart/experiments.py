@@ -8,22 +8,29 @@ not what was tried; and a time in the metrics would make every run differ. `dvc 
 import argparse
 import fnmatch
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dvc.api
+from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from rich.console import Console
 from rich.table import Table
 from scmrepo.exceptions import SCMError
 
-from headstart.artifacts import dataset, results
+from headstart.artifacts import dataset, manifest, predictions, results
+from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
-from headstart.base import errors, yaml12
+from headstart.base import errors, params, yaml12
 from headstart.base.errors import UserError
+from headstart.base.params import PARAMS
+
+UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Run:
     """A finished run: an experiment, or the commit that experiments start from.
 
     `name`: the experiment's, or the branch's; `rev`: its Git commit; `params`: all parameters by their
-    dotted names; `results`: what metrics/test.json holds; `counts`: images by split and class.
+    dotted names; `results`: what metrics/test.json holds; `counts`: images by split and class, as in this run.
     """
 
     name: str
@@ -55,6 +62,42 @@ class Run:
                 "commit the run that the others start from (`dvc repro`, then `git commit -am ...`)"
             ) from None
 
+    def predictions(self) -> Predictions:
+        """What its models predict for its test images. Raises UserError where that cannot be read."""
+        try:
+            return predictions.parse(self.read(predictions.PREDICTIONS))
+        except ValueError as error:
+            raise UserError(f"{self.name}: {error}; run it again, or leave it out") from None
+
+    def manifest(self) -> Manifest:
+        """Its images, with the splits that `fold: null` has. Raises UserError where that cannot be read."""
+        try:
+            return manifest.parse(self.read(manifest.MANIFEST), self.read(manifest.CLASSES))
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{self.name}: {manifest.MANIFEST} is damaged ({error}); run it again") from None
+
+    def inputs(self) -> dict[str, str]:
+        """The hashes of what its stages read, by path, as they stand in its dvc.lock. Raises UserError."""
+        stages = yaml12.parse(self.read(Path("dvc.lock")))["stages"].values()
+        return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+
+
+@dataclass(frozen=True)
+class Task:
+    """An experiment in DVC's queue without a result: `state` is queued, running or failed; `log`: its output's file."""
+
+    name: str
+    state: str
+    params: dict[str, Any]
+    log: Path | None
+
+    def last_words(self) -> str:
+        """The last error in its log, or else the last line; empty where there is no log."""
+        if self.log is None or not self.log.exists():
+            return ""
+        lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
+
 
 def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run]:
     """The runs that have a result: the commit `rev` (default: HEAD), then the experiments that start from it.
@@ -64,14 +107,11 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     A run whose result is not of its parameters, or in the form of an earlier version, is left out and named on
     standard error. Raises UserError where none is left.
     """
-    try:
-        with Repo() as repo:
-            baselines = repo.experiments.show(revs=rev, hide_queued=True, hide_failed=True, hide_workspace=True)
-    except (DvcException, SCMError) as error:
-        raise UserError(f"DVC cannot list the experiments: {error}") from None
     runs = []
-    for baseline in baselines:
-        for state in (baseline, *(experiment.revs[0] for experiment in baseline.experiments or [])):
+    for baseline in _baselines(rev):
+        # What is still running has the metrics of the commit that it started from.
+        done = [entry for entry in baseline.experiments or [] if _state(entry) not in UNFINISHED]
+        for state in (baseline, *(experiment.revs[0] for experiment in done)):
             # A commit before the first run has no metrics yet.
             if _data(state):
                 name = state.name or state.rev[:7]
@@ -84,6 +124,61 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     if not runs:
         raise UserError("no run has a result to show: `dvc exp run`, or `dvc repro` and `git commit`, makes one")
     return _named(runs, names) if names else runs
+
+
+def tasks() -> list[Task]:
+    """The experiments of this commit in DVC's queue that have no result, those that failed last at the end."""
+    listed = []
+    for entry in [entry for baseline in _baselines() for entry in baseline.experiments or []]:
+        if (state := _state(entry)) in UNFINISHED:
+            local, of = entry.executor.local, entry.revs[0]
+            log = Path(local.log) if local and local.log else None
+            values = of.data.params.get(str(PARAMS), {}).get("data", {}) if of.data else {}
+            listed.append(Task(entry.name or of.rev[:7], state, flat(values), log))
+    return sorted(listed, key=lambda task: task.log.stat().st_mtime if task.log and task.log.exists() else 0)
+
+
+def queue(swept: dict[str, Any]) -> None:
+    """Queue experiments for `dvc exp run --run-all`: one for each combination of the values of parameters.
+
+    swept: by a parameter's name a value, or a list of values. Raises UserError where DVC refuses.
+    """
+    source = Path(params.load().dataset.path)
+    # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
+    copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
+    values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
+    settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
+    command = ["dvc", "exp", "run", "--queue", *copied, *settings]
+    print("$", *command, flush=True)
+    if subprocess.run([sys.executable, "-m", *command]).returncode:
+        raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
+
+
+def current() -> dict[str, Any]:
+    """The parameters in params.yaml by their dotted names, checked: as they stand there, like those of a `Run`."""
+    params.load()
+    return flat(yaml12.read(PARAMS))
+
+
+def alike(one: dict[str, Any], other: dict[str, Any], free: set[str]) -> bool:
+    """Whether two sets of parameters, by their dotted names, are the same but for the `free` ones."""
+    return all(one.get(name) == other.get(name) for name in {*one, *other} - free)
+
+
+def of_these_inputs(runs: list[Run]) -> list[Run]:
+    """The runs whose code and images are those that lie here now. Raises UserError where the images are gone."""
+    try:
+        with Repo() as repo:
+            written = [Path(out.fs_path) for out in repo.index.outs]
+            read = {dep.def_path: dep for dep in repo.index.deps if not isinstance(dep, ParamsDependency)}
+            given = {
+                path: dep.get_hash().value
+                for path, dep in read.items()
+                if not any(Path(dep.fs_path).is_relative_to(out) for out in written)
+            }
+    except (DvcException, OSError) as error:
+        raise UserError(f"DVC cannot read what the stages depend on: {error}") from None
+    return [run for run in runs if given.items() <= run.inputs().items()]
 
 
 def flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -151,21 +246,34 @@ def main() -> None:
     console.print(rows)
 
 
+def _baselines(rev: str | None = None) -> list[Any]:
+    """The commit `rev` (default: HEAD) with its experiments, as DVC lists them."""
+    try:
+        with Repo() as repo:
+            return repo.experiments.show(revs=rev, hide_workspace=True)
+    except (DvcException, SCMError) as error:
+        raise UserError(f"DVC cannot list the experiments: {error}") from None
+
+
+def _state(entry: Any) -> str | None:
+    return entry.executor.state if entry.executor else None
+
+
 def _data(state: Any) -> dict | None:
     return None if state.data is None else state.data.metrics.get(str(results.TEST), {}).get("data")
 
 
 def _run(name: str, state: Any) -> Run:
-    values = flat(state.data.params["params.yaml"]["data"])
+    values = flat(state.data.params[str(PARAMS)]["data"])
     try:
         measured = results.parse(_data(state))
     except ValueError as error:
         raise ValueError(f"{error}; run it again") from None
     try:
-        counts = json.loads(dvc.api.read(str(dataset.DATASET), rev=state.rev, encoding="utf-8"))["counts"]
+        summary = json.loads(dvc.api.read(str(dataset.DATASET), rev=state.rev, encoding="utf-8"))
     except (DvcException, OSError) as error:
         raise ValueError(f"it has no {dataset.DATASET} ({error})") from None
-    return Run(name, state.rev, values, measured, counts)
+    return Run(name, state.rev, values, measured, dataset.counts(summary, values.get("fold")))
 
 
 def _check_params(state: Any) -> None:

@@ -15,8 +15,6 @@ images there are fewer steps of training.
 """
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,7 @@ from scipy.optimize import curve_fit
 from headstart import experiments
 from headstart.artifacts import dataset
 from headstart.artifacts.results import MODELS
-from headstart.base import checkpoint, errors, params, wording
+from headstart.base import checkpoint, errors, wording
 from headstart.base.errors import UserError
 from headstart.evaluation import figures
 from headstart.experiments import Run
@@ -78,9 +76,8 @@ def points(runs: list[Run], current: dict) -> Points:
     """The runs that differ from the parameters `current` in `seed` and `train_images` alone, by ascending size."""
     by_size: dict[int, dict[int, Run]] = {}
     for run in runs:
-        differing = {name for name in {*run.params, *current} if run.params.get(name) != current.get(name)}
         size = run.params.get("train_images")
-        if differing <= {"seed", "train_images"} and size is not None:
+        if experiments.alike(run.params, current, {"seed", "train_images"}) and size is not None:
             by_size.setdefault(size, {}).setdefault(run.params["seed"], run)
     return {size: [by_size[size][seed] for seed in sorted(by_size[size])] for size in sorted(by_size)}
 
@@ -91,7 +88,7 @@ def queue(sizes: list[int], seeds: list[int]) -> None:
     All of them take the features from DVC's cache, so what `extract` kept to go on from is removed. Sizes for which a
     class has too few training images are left out and named.
     """
-    current, counts = params.load(), dataset.read()["counts"]["train"]
+    counts = dataset.read()["counts"]["train"]
     checkpoint.clear("extract")
     smallest = min(counts, key=counts.get)
     too_large = [size for size in sizes if size > counts[smallest]]
@@ -99,20 +96,13 @@ def queue(sizes: list[int], seeds: list[int]) -> None:
         names = ", ".join(f"{size:,}" for size in too_large)
         print(f"left out: {names} per class, since class {smallest} has {counts[smallest]:,} training images")
     try:
-        done = points(experiments.finished(), experiments.flat(current.model_dump()))
+        done = points(experiments.finished(), experiments.current())
     except UserError:
         done = {}
-    source = Path(current.dataset.path)
-    # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
-    copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
     for size in (size for size in sizes if size not in too_large):
         missing = [seed for seed in seeds if seed not in {run.params["seed"] for run in done.get(size, [])}]
         if missing:
-            swept = ["-S", f"train_images={size}", "-S", f"seed={','.join(map(str, missing))}"]
-            command = ["dvc", "exp", "run", "--queue", *copied, *swept]
-            print("$", *command, flush=True)
-            if subprocess.run([sys.executable, "-m", *command]).returncode:
-                raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
+            experiments.queue({"train_images": size, "seed": missing})
 
 
 def draw(path: Path, curve: Points) -> dict[str, PowerLaw | None]:
@@ -231,7 +221,7 @@ def main() -> None:
     sizes, seeds = _whole_numbers("--sizes", options.sizes, 1), _whole_numbers("--seeds", options.seeds, 0)
     if options.queue:
         return queue(sizes, seeds)
-    curve = points(experiments.finished(), experiments.flat(params.load().model_dump()))
+    curve = points(experiments.finished(), experiments.current())
     if not curve:
         raise UserError("no experiment with train_images and these parameters yet: `make learning-curve` runs them")
     fits = draw(CURVE, curve)

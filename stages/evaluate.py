@@ -69,7 +69,7 @@ def main() -> None:
     settings = params.load_stage("evaluate")
     checkpoint.clear()  # DVC has recorded the stages before this one
     deterministic(settings.seed)
-    images = manifest.read()
+    images = manifest.read(fold=settings.fold)
     classes, rows = images.classes, images.rows("test")
     positive = curves.positive_class(classes, settings.dataset.positive)
     labels, paths = images.labels[rows], [images.paths[row] for row in rows]

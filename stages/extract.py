@@ -40,7 +40,7 @@ def shapes(model: keras.Model, plain: list[str], total: int, train: int, extra: 
 def main() -> None:
     settings, table = params.load_stage("extract"), manifest.read()
     deterministic(registry.RANDOM_SEED)
-    model, train, total = network(settings), table.rows("train"), len(table.paths)
+    model, train, total = network(settings), table.trained_on(), len(table.paths)
     size, batch_size = settings.image.size, settings.extract.batch_size
     plain = ["bottleneck", "cut/plain"][: len(model.outputs)]
     extra = settings.fine_tune.views - 1 if len(plain) > 1 else 0

@@ -17,7 +17,8 @@ def backbone(settings: params.View) -> keras.Model:
 
 
 def main() -> None:
-    settings, table = params.load_stage("fine_tune"), manifest.read()
+    settings = params.load_stage("fine_tune")
+    table = manifest.read(fold=settings.fold)
     deterministic(settings.seed)
     tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
     networks = {name: (backbone(settings), models.load_head()) for name in ("head", "fine_tuned")}

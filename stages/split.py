@@ -13,6 +13,7 @@ from headstart.images import archive, decoding, facts
 from headstart.images.facts import Facts
 from headstart.labels import belonging, contact_sheet, counts, groups, layouts
 from headstart.labels.classes import lost, order_classes, refuse_unusable
+from headstart.labels.folds import deal_folds
 from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
 
@@ -44,20 +45,22 @@ def main() -> None:
     labels = {item.path: item.label for item in items}
     refuse_unusable(labels, hashes, left_out)
     splits = deal(together.groups, classes, {item.split for item in items}, settings.split, lost(labels, left_out))
-    used = [item for item in items if item.path in splits]
+    folds = deal_folds(together.groups, settings.split)
+    used = [item for item in items if item.path in splits or item.path in folds]
     dealt = manifest.Manifest(
         classes=classes,
         paths=[item.path for item in used],
         labels=np.array([classes.index(item.label) for item in used], np.int64),
-        splits=np.array([splits[item.path] for item in used]),
+        splits=np.array([splits.get(item.path, manifest.NOT_DEALT) for item in used]),
         sha256=[hashes[item.path] for item in used],
         groups=np.array([together.names[item.path] for item in used]),
+        folds=np.array([folds.get(item.path, 0) for item in used], np.int64) if folds else None,
         **layouts.numbers(used, classes),
     )
     summary = dataset.summarize(
         dealt,
         found=len(items),
-        unused=sum(map(len, together.groups)) - len(used),
+        unused=sum(map(len, together.groups)) - len(splits),
         left_out=left_out,
         published={item.split for item in items} - {None},
         **together.facts(splits),

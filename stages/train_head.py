@@ -10,7 +10,7 @@ def main() -> None:
     settings = params.load_stage("train_head")
     checkpoint.clear("extract")  # its arrays take their place on the disk twice, and DVC has recorded them
     seed, batch_size = settings.seed, settings.head.batch_size
-    table, bottleneck = manifest.read(), features.read_bottleneck()
+    table, bottleneck = manifest.read(fold=settings.fold), features.read_bottleneck()
     train, validation = batches.rows(table, settings.train_images, seed), table.rows("validation")
     deterministic(seed)
 

@@ -30,6 +30,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 60, 40)}
 SMALL = {
     "seed": 1,
     "train_images": None,
+    "fold": None,
     "dataset.source": None,
     "dataset.sha256": None,
     "dataset.path": "data/my_images",
@@ -44,6 +45,7 @@ SMALL = {
     "split.validation": 0.25,
     "split.test": 0.25,
     "split.when_short": "error",
+    "split.folds": None,
     "split.seed": 1,
     "image.size": 32,
     "image.range": None,

@@ -19,6 +19,7 @@ ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
 PARAMETERS = [
     ("seed", 2, "train_head fine_tune evaluate"),
     ("train_images", 4, "train_head fine_tune"),
+    ("fold", 2, "train_head fine_tune evaluate"),
     ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),
@@ -37,6 +38,7 @@ PARAMETERS = [
     ("split.validation", 2, "split"),
     ("split.test", 2, "split"),
     ("split.when_short", "share", "split"),
+    ("split.folds", 5, "split"),
     ("split.seed", 2, "split"),
     ("image.size", 64, "fetch extract fine_tune"),
     ("image.range", [0, 4095], "split"),
@@ -136,9 +138,10 @@ def test_after_a_run_nothing_has_changed(changed):
 
 @pytest.mark.parametrize(("name", "value", "stages"), PARAMETERS, ids=[row[0] for row in PARAMETERS])
 def test_a_parameter_changes_exactly_the_stages_that_take_it(settled, changed, name, value, stages):
-    settled.set({name: value})
+    also = {"split.folds": 3} if name == "fold" else {}  # a fold is one of the folds
+    settled.set(also | {name: value})
     params.load()
-    assert changed() == set(stages.split())
+    assert changed() == set(stages.split()) | ({"split"} if also else set())
 
 
 @pytest.mark.parametrize(("package", "stages"), PACKAGES.items(), ids=PACKAGES)

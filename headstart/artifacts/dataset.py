@@ -2,6 +2,7 @@
 
 classes      the names of the classes, in the order of their indices
 counts       the images in use: {split: {class: number}}
+folds        where there are folds, the images of each: {fold: {class: number}}
 found        the labelled images of the source
 unused       how many of them can be used but were not needed for a split
 left_out     the files that are not used, by path: [{path, reason}]
@@ -21,7 +22,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.artifacts.manifest import SPLITS, Manifest
+import numpy as np
+
+from headstart.artifacts.manifest import SPLITS, Manifest, splits_by_fold
 from headstart.base import files
 from headstart.base.errors import UserError
 
@@ -61,12 +64,16 @@ def summarize(
 
     facts: the rest of it, by its keys, as it is to be written.
     """
-    counts = Counter(zip(manifest.splits.tolist(), manifest.labels.tolist(), strict=True))
-    return {
+
+    def count(parts: np.ndarray, part: str | int) -> dict[str, int]:
+        counts = Counter(manifest.labels[parts == part].tolist())
+        return {name: counts[index] for index, name in enumerate(manifest.classes)}
+
+    folds = manifest.folds
+    by_fold = {} if folds is None else {"folds": {str(fold): count(folds, fold) for fold in range(1, folds.max() + 1)}}
+    return by_fold | {
         "classes": manifest.classes,
-        "counts": {
-            split: {name: counts[split, index] for index, name in enumerate(manifest.classes)} for split in SPLITS
-        },
+        "counts": {split: count(manifest.splits, split) for split in SPLITS},
         "found": found,
         "unused": unused,
         "left_out": [entry._asdict() for entry in sorted(left_out)],
@@ -74,6 +81,22 @@ def summarize(
         "published": sorted(published),
         **facts,
     }
+
+
+def counts(summary: dict[str, Any], fold: int | None = None) -> dict[str, dict[str, int]]:
+    """The images by split and class, as in the run of that fold; None: as the splits are.
+
+    Raises ValueError where there is no such fold.
+    """
+    if fold is None:
+        return summary["counts"]
+    folds = summary.get("folds", {})
+    if fold > len(folds):
+        raise ValueError(f"{DATASET} has no fold {fold}")
+    sums = {split: Counter() for split in SPLITS}
+    for number, split in enumerate(splits_by_fold(fold, len(folds)), 1):
+        sums[split].update(folds[str(number)])
+    return {split: dict(by_class) for split, by_class in sums.items()}
 
 
 def write(summary: dict[str, Any], project: Path = Path()) -> None:

@@ -1,6 +1,8 @@
 """The manifest: the one list of the images in use, which says what each row of every array is."""
 
 import csv
+import dataclasses
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from headstart.base.errors import UserError
 MANIFEST = Path("data/manifest.csv")
 CLASSES = Path("data/classes.json")
 SPLITS = ("train", "validation", "test")
+NOT_DEALT = ""  # in the place of a split: of no use to the run
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,13 @@ class Manifest:
     """The images in use, one row each, sorted by path.
 
     `classes`: names, in the order of their indices; `paths`: inside the source; `labels`: int64 (n,), indices into
-    `classes`; `splits`: str (n,), each one of `SPLITS`; `sha256`: of the decoded pixels (`decoding.pixel_hash`);
-    `groups`: str (n,), equal for images that belong together and are never parted; an image that belongs to no other
-    is a group of its own, named by its path; default: all of them; `weights`: float32 (n,), what each image counts
-    for in training and scores, or None where all count the same; `probabilities`: float32 (n, k), those of the k
-    classes, of which the label is the most probable one, or None where the labels are certain.
+    `classes`; `splits`: str (n,), each one of `SPLITS`, or `NOT_DEALT`, which images have that only the folds use;
+    `sha256`: of the decoded pixels (`decoding.pixel_hash`); `groups`: str (n,), equal for images that belong together
+    and are never parted; an image that belongs to no other is a group of its own, named by its path; default: all of
+    them; `folds`: int64 (n,), from 1, or 0 for an image in no fold, or None where there are no folds; `weights`:
+    float32 (n,), what each image counts for in training and scores, or None where all count the same; `probabilities`:
+    float32 (n, k), those of the k classes, of which the label is the most probable one, or None where the labels are
+    certain.
     """
 
     classes: list[str]
@@ -33,6 +38,7 @@ class Manifest:
     splits: np.ndarray
     sha256: list[str]
     groups: np.ndarray | None = None
+    folds: np.ndarray | None = None
     weights: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
@@ -49,40 +55,74 @@ class Manifest:
         """The indices of the split's rows, ascending: int64 (k,)."""
         return np.flatnonzero(self.splits == split)
 
+    def trained_on(self) -> np.ndarray:
+        """The rows that a run may train on, ascending, the same for every fold: int64 (k,)."""
+        return self.rows("train") if self.folds is None else np.flatnonzero(self.folds)
 
-def read(project: Path = Path()) -> Manifest:
+    def for_fold(self, fold: int | None) -> "Manifest":
+        """The same images with the splits that the run of one fold has (`splits_by_fold`); None: as they are.
+
+        Raises UserError where there is no such fold.
+        """
+        if fold is None:
+            return self
+        count = 0 if self.folds is None else int(self.folds.max())
+        if fold > count:
+            raise UserError(f"fold: got {fold}, but {MANIFEST} has {count or 'no'} folds: run `dvc repro split`")
+        splits = np.array([NOT_DEALT, *splits_by_fold(fold, count)])
+        return dataclasses.replace(self, splits=splits[self.folds])
+
+
+def splits_by_fold(fold: int, count: int) -> list[str]:
+    """The split that each of `count` folds is in the run of one of them, from 1: the next one, round, is validation."""
+    splits = ["train"] * count
+    splits[fold - 1], splits[fold % count] = "test", "validation"
+    return splits
+
+
+def read(project: Path = Path(), fold: int | None = None) -> Manifest:
     """Return the manifest that `data/manifest.csv` and `data/classes.json` hold.
 
-    project: the folder that they lie in; default: the current one. Raises UserError where one of them is missing, and
-    where they do not match.
+    project: the folder that they lie in; default: the current one. fold: whose splits it is to have (`for_fold`).
+    Raises UserError where one of them is missing, where they do not match, and where there is no such fold.
     """
     try:
-        classes = json.loads((project / CLASSES).read_text(encoding="utf-8"))
-        with (project / MANIFEST).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        indices = {name: index for index, name in enumerate(classes)}
-        return Manifest(
-            classes=classes,
-            paths=[row["path"] for row in rows],
-            labels=np.array([indices[row["label"]] for row in rows], np.int64),
-            splits=np.array([row["split"] for row in rows], str),
-            sha256=[row["sha256"] for row in rows],
-            groups=np.array([row["group"] or row["path"] for row in rows], str),
-            weights=_numbers([row["weight"] for row in rows]),
-            probabilities=_numbers([row["probabilities"].split() for row in rows]),
-        )
+        texts = [(project / path).read_text(encoding="utf-8") for path in (MANIFEST, CLASSES)]
+        return parse(*texts).for_fold(fold)
     except FileNotFoundError as error:
         raise UserError(f"no {error.filename} here: run `dvc repro split` to write it") from None
     except (KeyError, ValueError) as error:
         raise UserError(f"{MANIFEST} and {CLASSES} do not match ({error}): run `dvc repro --force split`") from None
 
 
+def parse(table: str, classes: str) -> Manifest:
+    """The manifest in the contents of a `data/manifest.csv` and a `data/classes.json`.
+
+    Raises KeyError or ValueError where the stage split, as it is now, would not have written them.
+    """
+    names, rows = json.loads(classes), list(csv.DictReader(io.StringIO(table, newline="")))
+    indices = {name: index for index, name in enumerate(names)}
+    folds = np.array([int(row["fold"] or 0) for row in rows], np.int64)
+    return Manifest(
+        classes=names,
+        paths=[row["path"] for row in rows],
+        labels=np.array([indices[row["label"]] for row in rows], np.int64),
+        splits=np.array([row["split"] for row in rows], str),
+        sha256=[row["sha256"] for row in rows],
+        groups=np.array([row["group"] or row["path"] for row in rows], str),
+        folds=folds if folds.any() else None,
+        weights=_numbers([row["weight"] for row in rows]),
+        probabilities=_numbers([row["probabilities"].split() for row in rows]),
+    )
+
+
 def write(manifest: Manifest, project: Path = Path()) -> None:
     """Write `data/manifest.csv` and `data/classes.json` in the folder `project`, each whole or not at all."""
     labels = (manifest.classes[label] for label in manifest.labels)
     groups = ("" if group == path else group for group, path in zip(manifest.groups, manifest.paths, strict=True))
-    header = ("path", "label", "split", "sha256", "group", "weight", "probabilities")
-    columns = (manifest.paths, labels, manifest.splits, manifest.sha256, groups)
+    folds = [""] * len(manifest.paths) if manifest.folds is None else [fold or "" for fold in manifest.folds]
+    header = ("path", "label", "split", "sha256", "group", "fold", "weight", "probabilities")
+    columns = (manifest.paths, labels, manifest.splits, manifest.sha256, groups, folds)
     numbers = (_cells(manifest.weights, manifest), _cells(manifest.probabilities, manifest))
     rows = zip(*columns, *numbers, strict=True)
     files.write_text(project / CLASSES, json.dumps(manifest.classes, ensure_ascii=False, indent=2) + "\n")

@@ -258,6 +258,10 @@ class Split(_Section):
     when_short: Literal["error", "share"] = Field(
         description="too few images for the counts: error, or share (validation and test share what is left)"
     )
+    # With two folds, one to test on and one to validate on, none would be left to train on.
+    folds: Annotated[int, Field(ge=3, le=20)] | None = Field(
+        description="deal all images out to so many folds as well, for cross-validation; null: none"
+    )
     seed: int = Field(ge=0, le=2**31 - 1, description="of the split")
 
 
@@ -390,6 +394,9 @@ class Params(_Section):
     train_images: Count | None = Field(
         description="training images per class to train on, drawn by seed; null: all. The splits stay as they are"
     )
+    fold: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        description="k: test on fold k of split.folds, validate on the next, train on the rest; null: by splits"
+    )
     dataset: Dataset = Field(description="the images and their labels")
     split: Split = Field(description="images per class: a count (500), or a fraction (0.25)")
     image: Image = Field(description="as the backbone gets it")
@@ -433,6 +440,10 @@ def load(project: Path = Path()) -> Params:
     """
     settings = check(yaml12.read(project / PARAMS), project / PARAMS)
     refuse_outs(settings.dataset.path, project)
+    if settings.fold is not None and settings.fold > (settings.split.folds or 0):
+        folds = f"1 to {settings.split.folds}, the number of split.folds, or null"
+        takes = folds if settings.split.folds else "null where split.folds is null: set that to a number, such as 5"
+        raise UserError(f"{project / PARAMS}: fold: got {settings.fold}; takes {takes}")
     return settings
 
 

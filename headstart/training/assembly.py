@@ -52,8 +52,8 @@ def cached(settings: params.View, table: Manifest, train: np.ndarray, backbone: 
     """
     batch_size, count = settings.fine_tune.batch_size, settings.fine_tune.views
     plain, views = features.read_cut(), features.read_views() if count > 1 else None
-    # The views are of all training images, whether they are trained on or not.
-    position = {row: number for number, row in enumerate(table.rows("train"))}
+    # The views are of all images that a run may train on, whether this one does or not.
+    position = {row: number for number, row in enumerate(table.trained_on())}
     unseen = np.setdiff1d(np.arange(len(table.paths)), list(position))
 
     def of(rows: np.ndarray, class_weights: str, drawn: np.ndarray) -> tf.data.Dataset:

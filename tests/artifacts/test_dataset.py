@@ -35,6 +35,29 @@ def test_every_split_counts_every_class_and_lists_are_sorted():
     }
 
 
+def test_the_counts_of_a_fold_are_those_of_its_run():
+    labels, splits = np.array([0, 0, 1, 0, 1, 1]), np.array(["train"] * 6)
+    folds = np.array([1, 1, 2, 3, 3, 4])
+    names = [str(number) for number in range(6)]
+    manifest = Manifest(["grün", "a"], names, labels, splits, names, folds=folds)
+    folded = dataset.summarize(manifest, found=6, unused=0, left_out=[], duplicates=[])
+    assert folded["folds"] == {
+        "1": {"grün": 2, "a": 0},
+        "2": {"grün": 0, "a": 1},
+        "3": {"grün": 1, "a": 1},
+        "4": {"grün": 0, "a": 1},
+    }
+    assert dataset.counts(folded) == folded["counts"]
+    assert dataset.counts(folded, 4) == {
+        "test": {"grün": 0, "a": 1},
+        "validation": {"grün": 2, "a": 0},
+        "train": {"grün": 1, "a": 2},
+    }
+    for summarised, fold in ((folded, 5), (summary(), 1)):
+        with pytest.raises(ValueError, match=f"dataset.json has no fold {fold}"):
+            dataset.counts(summarised, fold)
+
+
 def test_what_was_written_is_read(tmp_path, monkeypatch):
     dataset.write(summary(), tmp_path)
     assert dataset.read(tmp_path) == summary()

@@ -61,8 +61,8 @@ WRONG = [
     ("image.sise", 64, "no parameter is named image.sise; did you mean image.size?"),
     ("dataset.table.lable", 1, "no parameter is named dataset.table.lable; did you mean dataset.table.label?"),
     ("image.qqqqqqqqq", 1, "no parameter is named image.qqqqqqqqq; known here: image.size"),
-    (7, 1, "no parameter is named 7; known here: seed, train_images, dataset, split, "),
-    ("zzz", 1, "no parameter is named zzz; known here: seed, train_images, dataset, split, "),
+    (7, 1, "no parameter is named 7; known here: seed, train_images, fold, dataset, split, "),
+    ("zzz", 1, "no parameter is named zzz; known here: seed, train_images, fold, dataset, split, "),
     # missing
     ("head.momentum", ..., "head.momentum is missing; add it"),
     ("augment", ..., "augment is missing; add it"),
@@ -146,6 +146,8 @@ WRONG = [
     ("split.test", float("nan"), f"split.test: got NaN; takes {SHARE}"),
     ("split.test", None, f"split.test: got null; takes {SHARE}"),
     ("split.train", "10%", f'split.train: got "10%"; takes {SHARE} or null'),
+    ("split.folds", 2, "split.folds: got 2; takes a whole number from 3 to 20 or null"),
+    ("fold", 0, "fold: got 0; takes a whole number from 1 to 20 or null"),
     ("split.seed", -1, "split.seed: got -1; takes a whole number from 0 to 2147483647"),
     ("image.size", 8, "image.size: got 8; takes a whole number from 16 to 2048"),
     ("augment.shear", 90, "augment.shear: got 90; takes a number from 0 to below 90"),
@@ -208,8 +210,8 @@ def test_a_message_says_for_every_parameter_what_it_takes():
         ("seed: 1\nseed: 2\n", 'params.yaml is not valid YAML, line 2: found duplicate key "seed"'),
         ("\tseed: 1\n", "params.yaml is not valid YAML, line 1: "),
         ("seed: \x00\n", "params.yaml is not valid YAML: "),
-        ("", "params.yaml: the file: got null; takes a section with seed, train_images, dataset"),
-        ("- 1\n", "params.yaml: the file: got [1]; takes a section with seed, train_images, dataset"),
+        ("", "params.yaml: the file: got null; takes a section with seed, train_images, fold, dataset"),
+        ("- 1\n", "params.yaml: the file: got [1]; takes a section with seed, train_images, fold, dataset"),
     ],
 )
 def test_a_file_that_is_no_yaml_of_sections_is_refused_in_one_line(text, message):
@@ -368,6 +370,18 @@ def test_the_command_is_silent_or_says_what_is_wrong():
     wrong = run()
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "error: params.yaml: head.dropout: got 3; takes a number from 0 to below 1\n"
+
+
+def test_a_fold_is_one_of_the_folds():
+    put("fold", 2)
+    assert (
+        refusal() == "params.yaml: fold: got 2; takes null where split.folds is null: set that to a number, such as 5"
+    )
+    put("split.folds", 5)
+    put("fold", 5)
+    assert params.load().fold == 5
+    put("fold", 6)
+    assert refusal() == "params.yaml: fold: got 6; takes 1 to 5, the number of split.folds, or null"
 
 
 def test_the_schema_is_current_and_params_yaml_names_it():

@@ -26,7 +26,7 @@ def parts(**counts):
 
 
 def split(groups, train=4, validation=2, test=2, when_short="error", seed=1):
-    settings = Split(train=train, validation=validation, test=test, when_short=when_short, seed=seed)
+    settings = Split(train=train, validation=validation, test=test, when_short=when_short, folds=None, seed=seed)
     items = [item for group in groups for item in group]
     return deal(groups, sorted({item.label for item in items}), {item.split for item in items}, settings)
 

@@ -99,6 +99,15 @@ def test_cut_and_views_are_the_activations_at_the_cut(prepared):
         assert_close(features.read_views()[:, view - 1], direct(CUT, view)[train])
 
 
+def test_with_folds_every_image_that_a_run_trains_on_has_views(prepared):
+    prepared.set({"fine_tune.views": 2, "split.folds": 4})
+    split.main()
+    extract.main()
+    table = manifest.read()
+    assert len(table.trained_on()) == len(table.paths) == 32
+    assert_close(features.read_views()[:, 0], direct(CUT, 1))
+
+
 def test_a_convolution_at_the_cut_does_not_take_over_the_normalisation_after_it(prepared):
     prepared.set({"fine_tune.views": 1, "fine_tune.cut": "Conv_1"})
     extract.main()

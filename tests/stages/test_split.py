@@ -26,7 +26,7 @@ PIPELINE = """stages:
       dataset.near_duplicates, split, image.range]
 """
 OUTPUTS = (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET, value_range.RANGE)
-COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "seed": 1}
+COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "folds": None, "seed": 1}
 TABLE = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1}
 
 
@@ -210,6 +210,22 @@ def test_duplicates_of_a_class_stay_together_and_counts_are_met(run):
     assert summary["duplicates"] == sorted(sorted(pair) for pair in pairs)
     for number, sha256 in enumerate(dealt.sha256):
         assert sha256 not in dealt.sha256[:number] or dealt.labels[number] == 0
+
+
+def test_folds_hold_every_image_that_can_be_used(run, capsys):
+    files = photos("a/{}.png", "b/{}.png") | {"a/twin.png": photo([0, 3]), "a/bad.png": b""}
+    dealt, summary = run(files, folds=5)
+    plain = run(files)[0]
+    assert splits_of(plain) == {path: name for path, name in splits_of(dealt).items() if name}
+    folds = dict(zip(dealt.paths, dealt.folds.tolist(), strict=True))
+    assert sorted(folds) == sorted(set(files) - {"a/bad.png"})
+    assert folds["a/twin.png"] == folds["a/3.png"]
+    assert summary["unused"] == 21 - 16 and set(summary["folds"]) == set("12345")
+    assert "5 folds of 4 to 5 images\n" in capsys.readouterr().out
+    with pytest.raises(
+        UserError, match=r"split\.folds: got 12, but class a has 11 images in 10 groups that stay together"
+    ):
+        run(files, folds=12)
 
 
 def test_equal_pixels_in_two_classes_are_left_out(run):

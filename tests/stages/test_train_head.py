@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,22 @@ def test_the_test_split_is_not_looked_at(prepared, solver):
     np.save(features.BOTTLENECK, array)
     train_head.main()
     assert (models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()) == before
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+def test_the_test_fold_is_not_looked_at_and_all_others_are(prepared, fold):
+    table = manifest.read()
+    manifest.write(dataclasses.replace(table, folds=np.arange(40) // 10 + 1))
+    prepared.set({"split.folds": 4, "fold": fold})
+    train_head.main()
+    before, array = models.HEAD.read_bytes(), np.array(features.read_bottleneck())
+    for damaged in range(1, 5):
+        changed = array.copy()
+        changed[10 * (damaged - 1) : 10 * damaged] = np.nan if damaged == fold else 0
+        np.save(features.BOTTLENECK, changed)
+        train_head.main()
+        # Validation images change what the metrics say of them; they train nothing.
+        assert (models.HEAD.read_bytes() == before) == (damaged in (fold, fold % 4 + 1))
 
 
 def test_another_seed_is_another_head(prepared):
