@@ -32,6 +32,8 @@ PARAMETERS = [
     ("dataset.table.image", 1, "split"),
     ("dataset.table.label", "label", "split"),
     ("dataset.table.values", {"0": "blue"}, "split"),
+    ("dataset.table.weight", 2, "split"),
+    ("dataset.table.probabilities", True, "split"),
     ("dataset.group", {"pattern": "(?P<group>[0-9])"}, "split"),
     ("dataset.near_duplicates", "ignore", "split"),
     ("split.train", 4, "split"),
