@@ -222,6 +222,8 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
 def _choose(found: list[Layout], reasons: list[str], path: str, options: argparse.Namespace) -> Layout:
     """The layout to take: the best one, unless somebody at a terminal says otherwise."""
     if not found:
+        if reasons and any((options.labels, options.pattern, options.table, options.label)):
+            raise UserError("; ".join(reasons))
         why = "; ".join(reasons) or "no folder for each class, no table, no class in the file names"
         raise UserError(
             f"cannot tell how the images in {path} are labelled ({why}): say it with --labels, --table or --pattern"
@@ -314,6 +316,8 @@ def _show_classes(layout: Layout, path: str) -> None:
     else:
         print(f"  {_in_short(counts)}")
     print(layout.notes, end="")
+    for name in (name for name in layout.columns if re.fullmatch(r"(sample_?)?weights?|confidence", str(name).lower())):
+        print(f"If the column {name} says what each image counts for, set dataset.table.weight to it.")
     if None not in splits:
         print("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
     if max(counts.values()) >= 10 * min(counts.values()):

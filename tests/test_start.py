@@ -72,6 +72,16 @@ LAYOUTS = {
     "split folders": (twice("train/a", "train/b", "test/a", "test/b"), {}, {"labels": "folders"}),
     "prefix": (twice("cat", "dog", between="."), {}, {"labels": "prefix"}),
     "prefix in a split's folder": (twice("train/cat", "train/dog", between="."), {}, {"labels": "prefix"}),
+    "names with a number": (
+        twice("great_dane", "Abyssinian", between="_"),
+        {},
+        {"labels": "pattern", "pattern": r"(?P<label>.+)_\d+"},
+    ),
+    "names after a number": (
+        [f"{number:03}_{'cats' if number % 2 else 'dogs'}.png" for number in range(40)],
+        {},
+        {"labels": "pattern", "pattern": r"\d+[-_ .](?P<label>.+)"},
+    ),
     "subjects below the classes": (
         twice("cats/P1", "cats/P2", "cats/P3", "dogs/P4", "dogs/P5", "dogs/P6", count=5),
         {},
@@ -348,6 +358,19 @@ FAULTS = {
     "other classes": (cats_and_dogs, "mine", ["--classes", "cat,dogs"], "--classes: got cat,dogs; did you mean cats?"),
     "a positive one": (cats_and_dogs, "mine", ["--positive", "cat"], "got cat; did you mean cats? takes cats or dogs"),
     "no such column": (cats_and_dogs, "mine", ["--group", "who"], "--group: got who; takes a column of a table, a "),
+    "a pattern without a label": (
+        cats_and_dogs,
+        "mine",
+        ["--pattern", "(?P<name>.+)"],
+        "a regular expression with (?P<l",
+    ),
+    "a pattern for no image": (
+        cats_and_dogs,
+        "mine",
+        ["--pattern", "(?P<label>x)"],
+        "dataset.pattern does not match 000",
+    ),
+    "no such label": (an_old_table, "mine", ["--pattern", "("], "takes a regular expression ("),
     "no such table": (cats_and_dogs, "mine", ["--table", "a.csv"], "--table: a.csv is no table in the source; "),
 }
 

@@ -87,7 +87,8 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, str]) -> tupl
             with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
                 items, left_out = layouts.find_images(source, section)
                 classes.order_classes((item.label for item in items), section)
-        except ValidationError:
+        except ValidationError as error:
+            reasons += [f"{how}: takes {error.errors()[0]['msg']}"] if only else []
             continue
         except UserError as error:
             # That there are no folders of classes, or one, says nothing; what a table or a chosen way lacks does.
@@ -196,7 +197,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
             enough = len(layout.items) >= 0.9 * len(images) and len(counts) <= max(2, len(layout.items) // 4)
             shared = sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)
             enough = enough and (shared or layout.sure)
-        if enough and not any(_agree(layout, other) for other in fitting):
+        # Names have patterns of many kinds: they say something only where nothing else does, and the commonest counts.
+        idle = layout.settings["labels"] == "pattern" and any(other.sure for other in fitting)
+        if enough and not idle and not any(_agree(layout, other) for other in fitting):
             fitting.append(layout._replace(sure=layout.sure or rank(layout)[0] == 0 or _is_plain(layout)))
     return fitting
 
