@@ -354,6 +354,13 @@ def _show_images(seen: Survey, layout: Layout) -> None:
             print(f"{wording.count(len(torn), 'file')} left out: copies in two classes, such as {torn[0]}.")
     else:
         print(f"No exact copies{'' if seen.compared else ' among those that were compared'}.")
+    if seen.alike:
+        alike = len({path for pair in seen.alike for path in pair})
+        first, second = seen.alike[0]
+        print(
+            f"{alike:,} of {seen.looked_at:,} images look like copies of others, encoded anew, resized or cropped, "
+            f"such as {first} and {second}: they stay together (dataset.near_duplicates)."
+        )
 
 
 def _refuse_unreadable(seen: Survey, layout: Layout) -> None:

@@ -16,6 +16,7 @@ from headstart.base import progress
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding
 from headstart.images.ranges import Range
+from headstart.labels import near_duplicates
 
 LOOKED_AT = 1000  # images that are decoded, at most
 BYTES = 400 * 2**20  # of the files that are decoded, and again of those that are compared, at most
@@ -23,19 +24,23 @@ DEPTHS = {"1": "1 bit", "I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits
 
 
 class Look(NamedTuple):
-    """An image: (width, height) in pixels, upright; black and white, grey or colour; bits per channel; its hash."""
+    """An image: (width, height) in pixels, upright; black and white, grey or colour; bits per channel; a thumbnail.
+
+    thumbnail: uint8 (64, 64), grey.
+    """
 
     size: tuple[int, int]
     tones: str
     depth: str
-    sha256: str
+    thumbnail: np.ndarray
 
 
 class Survey(NamedTuple):
     """What was found in `looked_at` of the `images` of a source.
 
     seconds: per image, decoding with all threads at once. broken: those that cannot be read. copies: groups of files
-    of the same bytes, of all images where `compared` is true, else of those below a limit of bytes. total: bytes.
+    of the same bytes, of all images where `compared` is true, else of those below a limit of bytes. alike: pairs of
+    near-duplicates among those that were looked at.
     """
 
     images: int
@@ -45,7 +50,7 @@ class Survey(NamedTuple):
     seconds: float
     copies: list[list[str]]
     compared: bool
-    total: int
+    alike: list[tuple[str, str]]
 
 
 def survey(path: str, paths: Sequence[str], seed: int) -> Survey:
@@ -63,7 +68,9 @@ def _survey(source: archive.Source, paths: Sequence[str], seed: int) -> Survey:
     looks = {path: look for path, look in zip(sample, outcomes, strict=True) if isinstance(look, Look)}
     broken = [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
     copies, compared = _copies(source, sizes)
-    return Survey(len(paths), len(sample), looks, broken, seconds, copies, compared, sum(sizes.values()))
+    same = {path: group[0] for group in copies for path in group[1:]}
+    alike = near_duplicates.find({path: look.thumbnail for path, look in looks.items() if path not in same})
+    return Survey(len(paths), len(sample), looks, broken, seconds, copies, compared, alike)
 
 
 def _sample(paths: Sequence[str], sizes: dict[str, int], seed: int) -> list[str]:
@@ -95,7 +102,7 @@ def _look(source: archive.Source, path: str) -> Look | LeftOut:
     grey = np.abs(few - few[..., :1]).max() <= 8
     two = depth == "1 bit" or (grey and np.isin(few, (0, 255)).all())
     tones = "black and white" if two else "grey" if grey else "colour"
-    return Look((width, height), tones, depth, facts.sha256 if facts else decoding.pixel_hash(pixels))
+    return Look((width, height), tones, depth, decoding.thumbnail(pixels))
 
 
 def _copies(source: archive.Source, sizes: dict[str, int]) -> tuple[list[list[str]], bool]:

@@ -38,7 +38,7 @@ CASES = {
     "03-backslash-paths": (table("labels.csv", ";", "file", "class"), {"a": 20, "b": 20}, "with backslashes"),
     "06-extreme-aspect": (FOLDERS, {"photo": 24, "scan": 24}, "72x64 to 4,000x6 pixels"),
     "07-12-bit": (FOLDERS, {"checks": 60, "stripes": 60}, "grey; 16 bits per channel"),
-    "08-near-duplicates": (FOLDERS, {"cats": 60, "dogs": 60}, ""),
+    "08-near-duplicates": (FOLDERS, {"cats": 60, "dogs": 60}, "120 of 120 images look like copies of others"),
     "09-patients": (
         FOLDERS | {"group": {"pattern": subjects.NUMBERED}},
         {"benign": 120, "malignant": 120},
