@@ -214,7 +214,7 @@ def test_what_the_images_are_like(tmp_path, capsys):
     mine = tmp_path / "mine"
     shapes(mine, twice("cats", "dogs"))
     Image.new("L", (400, 300), 128).save(mine / "cats/grey.png")
-    Image.fromarray(np.full((300, 400), 40_000, np.uint16)).save(mine / "dogs/deep.png")
+    Image.fromarray(np.arange(300 * 400, dtype=np.uint16).reshape(300, 400) // 2).save(mine / "dogs/deep.png")
     shutil.copy(mine / "cats/000.png", mine / "cats/again.png")
     (mine / "dogs/cut.png").write_bytes((mine / "dogs/000.png").read_bytes()[:100])
     (mine / "notes.pdf").write_bytes(b"%PDF")
