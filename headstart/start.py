@@ -102,6 +102,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     while (cost := estimate(layout, seen, values)) and cost.disk > free and tuning["views"] > 1:
         tuning["views"] -= 1
         print(f"fine_tune.views {tuning['views']}: one more would take {_bytes(cost.disk)} of {_bytes(2 * free)} free.")
+    values["head"]["views"] &= tuning["views"] > 1
     if seed is not None:
         values["seed"] = values["split"]["seed"] = seed
     return values

@@ -5,46 +5,31 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts import features, manifest, value_range
-from headstart.backbones import cut, engines, registry, weights
-from headstart.backbones.folding import folded
+from headstart.backbones import engines, extraction, registry
 from headstart.base import checkpoint, errors, params, progress, threads
 from headstart.base.runtime import deterministic, keras
 from headstart.images import augment, batches, decoding, ranges
 from headstart.images.archive import open_source
 from headstart.images.batches import Batch
 
+PLAIN, OF_VIEWS = ("bottleneck/plain", "cut/plain"), ("cut/views", "bottleneck/views")
 BLOCK = 8  # batches of images between two marks of how far the work is
 
 
-def network(settings: params.View) -> keras.Model:
-    """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = registry.build(settings.backbone.name, settings.image.size, weights.fetched())
-    inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    scaled = registry.scale(inputs, settings.backbone.name, settings.backbone.scaling)
-    live = settings.fine_tune.views == "live"
-    if live and not cut.divides(backbone, settings.fine_tune.cut):
-        return keras.Model(inputs, [folded(backbone)(scaled)])
-    # Each part for itself: a convolution at the cut must not take over the normalisation that the tail begins with.
-    # Without fixed views too, so that the bottleneck features, and with them the head, do not depend on the views.
-    frozen, tail = map(folded, cut.cut_in_two(backbone, settings.fine_tune.cut))
-    activations = frozen(scaled)
-    return keras.Model(inputs, [tail(activations)] if live else [tail(activations), activations])
-
-
-def shapes(model: keras.Model, plain: list[str], total: int, train: int, extra: int) -> dict[str, tuple[int, ...]]:
-    """What is written: each output for all `total` images, and the last for `extra` views of the `train` images."""
-    arrays = {name: (total, *output.shape[1:]) for name, output in zip(plain, model.outputs, strict=True)}
-    return arrays | ({"cut/views": (train, extra, *model.outputs[-1].shape[1:])} if extra else {})
+def shapes(names: tuple[str, ...], model: keras.Model, *count: int) -> dict[str, tuple[int, ...]]:
+    """Of the arrays for what `model` gives: for so many images, or for so many images and views of each."""
+    return {name: (*count, *output.shape[1:]) for name, output in zip(names, model.outputs, strict=False)}
 
 
 def main() -> None:
     settings, table = params.load_stage("extract"), manifest.read()
     deterministic(registry.RANDOM_SEED)
-    model, train, total = network(settings), table.trained_on(), len(table.paths)
+    model, train, total = extraction.network(settings), table.trained_on(), len(table.paths)
     size, batch_size = settings.image.size, settings.extract.batch_size
-    plain = ["bottleneck", "cut/plain"][: len(model.outputs)]
-    extra = settings.fine_tune.views - 1 if len(plain) > 1 else 0
-    writer = features.Writer(checkpoint.folder("extract"), shapes(model, plain, total, len(train), extra))
+    extra = 0 if settings.fine_tune.views == "live" else settings.fine_tune.views - 1
+    model_of_views = extraction.network_of_views(model, settings.head) if extra else None
+    arrays = shapes(PLAIN, model, total) | (shapes(OF_VIEWS, model_of_views, len(train), extra) if extra else {})
+    writer = features.Writer(checkpoint.folder("extract"), arrays)
 
     views = {
         row: [augment.transform(settings.augment, size, table.sha256[row], view + 1) for view in range(extra)]
@@ -52,7 +37,7 @@ def main() -> None:
     }
     engine = partial(engines.forward, engine=settings.extract.engine, precision=settings.extract.precision)
     forward = engine(model)
-    forward_views = engine(keras.Model(model.input, [model.outputs[1]])) if extra else None
+    forward_views = engine(model_of_views) if extra else None
 
     def compute(batch: Batch) -> tuple[Batch, list[np.ndarray]]:
         if batch.transforms is None:
@@ -71,7 +56,7 @@ def main() -> None:
         images = (batch.numpy() for batch in batches.of_images(source, table.paths[rows.start :], size, batch_size))
         jobs = batches.with_views(images, views, batch_size, rows, BLOCK, left)
         for batch, outputs in threads.in_order(compute, jobs, workers=engines.AT_A_TIME):
-            for name, output in zip(plain if batch.transforms is None else ["cut/views"], outputs, strict=True):
+            for name, output in zip(PLAIN if batch.transforms is None else OF_VIEWS, outputs, strict=False):
                 writer.write(name, output)
             advance(len(batch.images))
             if batch.done:

@@ -1,26 +1,31 @@
 """Fit the head to the bottleneck features: seconds, since the backbone has run already."""
 
-from headstart.artifacts import features, manifest, models
+from headstart.artifacts import manifest, models
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic
-from headstart.training import batches, head, logistic, loop
+from headstart.training import batches, head, logistic, loop, views
 
 
 def main() -> None:
     settings = params.load_stage("train_head")
     checkpoint.clear("extract")  # its arrays take their place on the disk twice, and DVC has recorded them
     seed, batch_size = settings.seed, settings.head.batch_size
-    table, bottleneck = manifest.read(fold=settings.fold), features.read_bottleneck()
+    table = manifest.read(fold=settings.fold)
+    features = views.of_bottleneck(table, settings.head.views)
     train, validation = batches.rows(table, settings.train_images, seed), table.rows("validation")
     deterministic(seed)
 
-    def of(rows, class_weights="none"):
-        inputs = batches.of_features(bottleneck.__getitem__, bottleneck.shape[1:], rows, batch_size)
+    def of(rows, class_weights="none", drawn=None):
+        inputs = features.batches(rows, batch_size, drawn)
         return batches.with_targets(inputs, table, rows, batch_size, class_weights)
 
-    model = head.build(bottleneck.shape[1:], len(table.classes), settings.head)
+    def epoch(number):
+        drawn = features.draw(seed, "head views", number)
+        return of(batches.shuffled(train, seed, number), settings.head.class_weights, drawn)
+
+    model = head.build(features.shape, len(table.classes), settings.head)
     if settings.head.solver == "logistic":
-        pooled = head.pooled(model, of(train))
+        pooled = features.pooled(model, train, batch_size)
         solution = logistic.of_rows(pooled, table, train, settings.head.class_weights, seed)
         loop.solved(model, solution.weights, of(train), of(validation), "train_head", solution.facts)
     else:
@@ -28,7 +33,7 @@ def main() -> None:
         loop.train(
             # A step of so small a network is over before Python has asked for the next.
             loop.compiled(model, settings.head, steps, at_once=steps),
-            lambda epoch: of(batches.shuffled(train, seed, epoch), settings.head.class_weights),
+            epoch,
             of(validation),
             settings.head,
             "train_head",

@@ -15,7 +15,7 @@ CLASSES = ["kätzchen", "dogs"]
 
 def head_params(**values):
     settings = {
-        "pooling": "average", "hidden": [], "dropout": 0.5, "optimizer": "adam", "learning_rate": 0.001,
+        "pooling": "average", "views": False, "hidden": [], "dropout": 0.5, "optimizer": "adam", "learning_rate": 0.001,
         "momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "batch_size": 4, "class_weights": "none",
         "early_stopping": None,
         "solver": "gradient",

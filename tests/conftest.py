@@ -58,6 +58,7 @@ SMALL = {
     "extract.batch_size": 8,
     "head.pooling": "average",
     "head.solver": "gradient",
+    "head.views": False,
     "head.hidden": [],
     "head.dropout": 0.0,
     "head.optimizer": "adam",

@@ -51,18 +51,19 @@ PARAMETERS = [
     ("extract.engine", "openvino", "extract"),
     ("extract.precision", "bfloat16", "extract"),
     ("extract.batch_size", 16, "extract"),
-    ("head.pooling", "flatten", "train_head"),
-    ("head.solver", "logistic", "train_head"),
-    ("head.hidden", [4], "train_head"),
-    ("head.dropout", 0.5, "train_head"),
-    ("head.optimizer", "sgd", "train_head"),
-    ("head.learning_rate", 0.01, "train_head"),
-    ("head.momentum", 0.9, "train_head"),
-    ("head.weight_decay", 0.1, "train_head"),
-    ("head.epochs", 2, "train_head"),
-    ("head.batch_size", 4, "train_head"),
-    ("head.class_weights", "balanced", "train_head"),
-    ("head.early_stopping", 1, "train_head"),
+    ("head.pooling", "flatten", "extract train_head fine_tune"),
+    ("head.solver", "logistic", "train_head fine_tune"),
+    ("head.views", True, "extract train_head fine_tune"),
+    ("head.hidden", [4], "train_head fine_tune"),
+    ("head.dropout", 0.5, "train_head fine_tune"),
+    ("head.optimizer", "sgd", "train_head fine_tune"),
+    ("head.learning_rate", 0.01, "train_head fine_tune"),
+    ("head.momentum", 0.9, "train_head fine_tune"),
+    ("head.weight_decay", 0.1, "train_head fine_tune"),
+    ("head.epochs", 2, "train_head fine_tune"),
+    ("head.batch_size", 4, "train_head fine_tune"),
+    ("head.class_weights", "balanced", "train_head fine_tune"),
+    ("head.early_stopping", 1, "train_head fine_tune"),
     ("augment.shear", 5.0, "extract fine_tune"),
     ("augment.zoom", 0.2, "extract fine_tune"),
     ("augment.shift", 0.2, "extract fine_tune"),
@@ -238,8 +239,8 @@ def test_other_views_and_another_backbone_of_the_same_features_leave_the_head(re
     comment(reproduced, "headstart/backbones/registry.py")
     assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune"]
     after = outputs(reproduced)
-    assert [after[name] for name in ("data/features/bottleneck.npy", "models/head.keras")] == [
-        before[name] for name in ("data/features/bottleneck.npy", "models/head.keras")
+    assert [after[name] for name in ("data/features/bottleneck", "models/head.keras")] == [
+        before[name] for name in ("data/features/bottleneck", "models/head.keras")
     ]
     assert after["data/features/cut"] != before["data/features/cut"]
 

@@ -24,6 +24,7 @@ SETTINGS = {
     "fine_tune.average_flips": True,
     "augment.rotation": 10.0,
     "head.epochs": 4,
+    "head.views": True,
     "head.hidden": [8],
     "head.dropout": 0.5,
 }

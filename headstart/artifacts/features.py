@@ -1,11 +1,14 @@
 """The arrays that `extract` writes, float16 and read by memory map, so that memory does not grow with the images.
 
-data/features/bottleneck.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest
-data/features/cut/plain.npy    (n, ...)          the activations at the cut, likewise           (with fixed views only)
-data/features/cut/views.npy    (t, V - 1, ...)   the same for views 1 to V - 1 of the t training images, in their order
+data/features/bottleneck/plain.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest
+data/features/bottleneck/views.npy   (t, V - 1, ...)   the same for views 1 to V - 1 of the t training images, in their
+                                                       order (with `head.views` only); where `head.pooling` is average,
+                                                       the average alone, (t, V - 1, 1, 1, c)
+data/features/cut/plain.npy          (n, ...)          the activations at the cut, likewise     (with fixed views only)
+data/features/cut/views.npy          (t, V - 1, ...)   the same for the views
 
-The bottleneck features are an out of their own: the head is trained on nothing else, and stays as it is when the views
-or the cut change.
+The bottleneck features are an out of their own: the head is trained on nothing else, and without `head.views` it stays
+as it is when the views or the cut change.
 """
 
 import json
@@ -20,13 +23,18 @@ from headstart.base import files
 from headstart.base.errors import UserError
 
 FEATURES = Path("data/features")
-BOTTLENECK = FEATURES / "bottleneck.npy"
+BOTTLENECK = FEATURES / "bottleneck"
 CUT = FEATURES / "cut"
 
 
 def read_bottleneck(project: Path = Path()) -> np.memmap:
     """Bottleneck features, float16 (n, h, w, c). Raises UserError where `extract` has not run."""
-    return _read(project / BOTTLENECK)
+    return _read(project / BOTTLENECK / "plain.npy")
+
+
+def read_bottleneck_views(project: Path = Path()) -> np.memmap:
+    """The same of the training images' other views, float16 (t, V - 1, …), as listed above. Raises UserError."""
+    return _read(project / BOTTLENECK / "views.npy")
 
 
 def read_cut(project: Path = Path()) -> np.memmap:
@@ -34,7 +42,7 @@ def read_cut(project: Path = Path()) -> np.memmap:
     return _read(project / CUT / "plain.npy")
 
 
-def read_views(project: Path = Path()) -> np.memmap:
+def read_cut_views(project: Path = Path()) -> np.memmap:
     """Activations at the cut of the training images' other views, float16 (t, V - 1, ...). Raises UserError."""
     return _read(project / CUT / "views.npy")
 
@@ -50,11 +58,12 @@ class Writer:
 
     Args:
         folder: for the unfinished arrays, and the mark of how far they are; on the same disk as the project.
-        shapes: of the arrays, by their names: bottleneck, and with fixed views cut/plain and cut/views.
+        shapes: of the arrays, by their names: bottleneck/plain, with fixed views cut/plain and cut/views, and with the
+            head on views bottleneck/views.
 
     Attributes:
         images: how many images of the manifest were finished when an earlier run stopped.
-        views: how many views were: rows of cut/views, all of one image after all of the one before.
+        views: how many views were: their rows, all of one image after all of the one before.
 
     Raises UserError where the disk has too little space.
     """
@@ -65,15 +74,16 @@ class Writer:
         # A run that was killed after its arrays had moved to their place left the mark without them.
         if not all(path.exists() for path in self._paths.values()):
             self._mark.unlink(missing_ok=True)
-        (self._folder / "cut").mkdir(parents=True, exist_ok=True)
+        for path in (BOTTLENECK, CUT):
+            (self._folder / path.name).mkdir(parents=True, exist_ok=True)
         self._make(shapes)
         self.images, self.views = json.loads(self._mark.read_text()) if self._mark.exists() else (0, 0)
-        self._written = {name: self.views if name == "cut/views" else self.images for name in shapes}
+        self._written = {name: self.views if _of_views(name) else self.images for name in shapes}
         # Plain writes, not the memory map: pages that were written there would count as memory in use.
         self._files = {name: path.open("r+b") for name, path in self._paths.items()}
         for name, path in self._paths.items():
             array = np.load(path, mmap_mode="r")
-            rows = math.prod(array.shape[: 2 if name == "cut/views" else 1])
+            rows = math.prod(array.shape[: 2 if _of_views(name) else 1])
             self._files[name].seek(array.offset + self._written[name] * (array.nbytes // rows))
 
     def write(self, name: str, rows: np.ndarray) -> None:
@@ -85,7 +95,7 @@ class Writer:
         """Write down how much is written: a run that is killed later goes on from here."""
         for file in self._files.values():
             file.flush()
-        files.write_text(self._mark, json.dumps([self._written["bottleneck"], self._written.get("cut/views", 0)]))
+        files.write_text(self._mark, json.dumps([self._written["bottleneck/plain"], self._written.get("cut/views", 0)]))
 
     def publish(self) -> None:
         """Close the arrays and put them in their place; what was there is replaced.
@@ -95,23 +105,19 @@ class Writer:
         for file in self._files.values():
             file.close()
         for path in (BOTTLENECK, CUT):
-            arrays = self._linked(self._folder / path.relative_to(FEATURES))
-            if CUT.exists() and path == CUT:
-                shutil.rmtree(CUT)
+            arrays = self._linked(self._folder / path.name)
+            if path.exists():
+                shutil.rmtree(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             arrays.replace(path)
 
     def _linked(self, path: Path) -> Path:
-        """A second link to a file, or a folder of such; the path itself where there are no links."""
+        """A folder of second links to the files of another; that one itself where there are no links."""
         linked = self._folder.parent / "linked"
         if linked.is_dir():  # of a run that was killed here
             shutil.rmtree(linked)
-        linked.unlink(missing_ok=True)
         try:
-            if path.is_dir():
-                return shutil.copytree(path, linked, copy_function=os.link)
-            os.link(path, linked)
-            return linked
+            return shutil.copytree(path, linked, copy_function=os.link)
         except OSError:
             return path
 
@@ -132,3 +138,7 @@ class Writer:
             if not self._paths[name].exists():
                 with files.whole(self._paths[name]) as part:
                     np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
+
+
+def _of_views(name: str) -> bool:
+    return name.endswith("/views")

@@ -317,6 +317,10 @@ class Head(_Training):
     solver: Literal["logistic", "gradient"] = Field(
         description="logistic: regression, its penalty chosen by cross-validation; gradient: trained by the optimizer"
     )
+    views: bool = Field(
+        description="train on the fixed views of the training images too (fine_tune.views, a number from 2); false: on "
+        "the images as they are"
+    )
     hidden: list[Count] = Field(examples=[[64, 32], []], description="units of each hidden layer; of gradient")
     dropout: Fraction = Field(description="fraction, before each dense layer that follows pooling or a hidden layer")
     epochs: Count = Field(description="passes over the training images; of gradient")
@@ -384,7 +388,13 @@ class Augment(_Section):
 class Params(_Section):
     """Every parameter of the pipeline."""
 
-    model_config = ConfigDict(title="Headstart's params.yaml")
+    model_config = ConfigDict(
+        title="Headstart's params.yaml",
+        json_schema_extra={  # as `check`
+            "if": {"properties": {"head": {"properties": {"views": {"const": True}}}}},
+            "then": {"properties": {"fine_tune": {"properties": {"views": {"type": "integer", "minimum": 2}}}}},
+        },
+    )
 
     seed: int = Field(
         ge=0,
@@ -473,9 +483,16 @@ def check(values: Any, path: Path = PARAMS) -> Params:
     Raises UserError, naming the first thing that is wrong; an unknown name comes before a wrong value.
     """
     try:
-        return Params.model_validate(values)
+        settings = Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error, values, path)}") from None
+    views = settings.fine_tune.views
+    if settings.head.views and views in ("live", 1):
+        raise UserError(
+            f"{path}: head.views: got true; takes false where fine_tune.views is {views}: set that to 2 or more, of "
+            "which the head takes the same views"
+        )
+    return settings
 
 
 def refuse_outs(images: str, project: Path = Path()) -> None:

@@ -10,6 +10,7 @@ PURPOSES = {
     "subset of groups": 5,  # the same where images are in groups; number: 0
     "cross-validation": 4,  # the images that the head's penalty is chosen on, where there are many; number: the class
     "mixup": 6,  # how much of each image goes into a mixed one; number: the epoch, from 0
+    "head views": 7,  # which of the fixed views an epoch of the head's training takes; number: the epoch, from 0
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from headstart.artifacts import features
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut
 from headstart.base import params
 from headstart.base.runtime import keras
 from headstart.classifier import joining
 from headstart.images.archive import Source
-from headstart.training import assembly, batches, logistic, loop
+from headstart.training import assembly, batches, logistic, loop, views
 from headstart.training import head as heads
 
 FOLDS = 4  # each trains on about as many images as the training split has
@@ -33,18 +32,16 @@ def folds(table: Manifest, settings: params.View) -> list[tuple[np.ndarray, np.n
 
 def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Model:
     """Returns a head trained as `settings.head` says on the images `rows`, without early stopping."""
-    bottleneck = features.read_bottleneck()
-    model = heads.build(bottleneck.shape[1:], len(table.classes), settings.head)
-
-    def of(rows: np.ndarray, class_weights: str = "none"):
-        inputs = batches.of_features(bottleneck.__getitem__, bottleneck.shape[1:], rows, settings.head.batch_size)
-        return batches.with_targets(inputs, table, rows, settings.head.batch_size, class_weights)
+    batch_size, features = settings.head.batch_size, views.of_bottleneck(table, settings.head.views)
+    model = heads.build(features.shape, len(table.classes), settings.head)
 
     def epoch(number: int):
-        return of(batches.shuffled(rows, settings.seed, number), settings.head.class_weights)
+        order, drawn = batches.shuffled(rows, settings.seed, number), features.draw(settings.seed, "head views", number)
+        inputs = features.batches(order, batch_size, drawn)
+        return batches.with_targets(inputs, table, order, batch_size, settings.head.class_weights)
 
     if settings.head.solver == "logistic":
-        pooled = heads.pooled(model, of(rows))
+        pooled = features.pooled(model, rows, batch_size)
         solution = logistic.of_rows(pooled, table, rows, settings.head.class_weights, settings.seed)
         model.set_weights(solution.weights)
     else:

@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 
-from headstart.artifacts import features
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut, registry
 from headstart.base import params
@@ -14,7 +13,7 @@ from headstart.classifier import joining
 from headstart.images import augment
 from headstart.images.archive import Source
 from headstart.images.batches import of_images
-from headstart.training import batches
+from headstart.training import batches, views
 
 
 def live(
@@ -50,29 +49,20 @@ def cached(settings: params.View, table: Manifest, train: np.ndarray, backbone: 
 
     train: the rows that are trained on; those that are not of the training split have no views but themselves.
     """
-    batch_size, count = settings.fine_tune.batch_size, settings.fine_tune.views
-    plain, views = features.read_cut(), features.read_views() if count > 1 else None
-    # The views are of all images that a run may train on, whether this one does or not.
-    position = {row: number for number, row in enumerate(table.trained_on())}
-    unseen = np.setdiff1d(np.arange(len(table.paths)), list(position))
+    batch_size, features = settings.fine_tune.batch_size, views.at_cut(table, settings.fine_tune.views > 1)
 
-    def of(rows: np.ndarray, class_weights: str, drawn: np.ndarray) -> tf.data.Dataset:
-        def take(wanted: np.ndarray) -> np.ndarray:
-            return np.stack([views[position[row], drawn[row] - 1] if drawn[row] else plain[row] for row in wanted])
-
-        inputs = batches.of_features(take, plain.shape[1:], rows, batch_size)
+    def of(rows: np.ndarray, class_weights: str = "none", drawn: np.ndarray | None = None) -> tf.data.Dataset:
+        inputs = features.batches(rows, batch_size, drawn)
         return batches.with_targets(inputs, table, rows, batch_size, class_weights)
 
     def epoch(number: int) -> tf.data.Dataset:
-        drawn = rng(settings.seed, "views", number).integers(count, size=len(table.paths))
-        drawn[unseen] = 0
+        drawn = features.draw(settings.seed, "views", number)
         inputs = of(batches.shuffled(train, settings.seed, number), settings.fine_tune.class_weights, drawn)
         return _mixed(inputs, settings, number)
 
     _, tail = cut.cut_in_two(backbone, settings.fine_tune.cut)
     inputs = keras.Input(tail.input.shape[1:])
-    validation = of(table.rows("validation"), "none", np.zeros(len(table.paths), int))
-    return keras.Model(inputs, head(tail(inputs))), epoch, validation
+    return keras.Model(inputs, head(tail(inputs))), epoch, of(table.rows("validation"))
 
 
 def _mixed(inputs: tf.data.Dataset, settings: params.View, epoch: int) -> tf.data.Dataset:

@@ -1,9 +1,7 @@
 """The head: the small network on the bottleneck features."""
 
-import numpy as np
-
 from headstart.base import params
-from headstart.base.runtime import keras, tf
+from headstart.base.runtime import keras
 
 
 def build(shape: tuple[int, int, int], classes: int, settings: params.Head) -> keras.Model:
@@ -22,9 +20,3 @@ def build(shape: tuple[int, int, int], classes: int, settings: params.Head) -> k
         x = layers.Dropout(settings.dropout, name="dropout")(x)
     units, activation = (1, "sigmoid") if classes == 2 else (classes, "softmax")
     return keras.Model(inputs, layers.Dense(units, activation=activation, name="output")(x), name="head")
-
-
-def pooled(head: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
-    """Returns what the head's first layer makes of bottleneck features: float32 (n, c), in the order of `batches`."""
-    pooling = keras.Model(head.input, head.get_layer("pooling").output)
-    return pooling.predict(batches.map(lambda features, *targets: features), verbose=0)

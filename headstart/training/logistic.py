@@ -58,7 +58,9 @@ def solve(
 ) -> Solution:
     """Returns the L2-regularised logistic regression whose strength and scaling have the lowest cross-validated loss.
 
-    features: (n, c), pooled; labels: (n,) int, each of the classes 0 to k - 1 at least once.
+    features: (n, c), pooled; or (n, V, c), of V views of each image, the first of which is the image as it is: a view
+        weighs 1 / V, is left out with its image, and what is left out counts by the first view alone.
+    labels: (n,) int, each of the classes 0 to k - 1 at least once.
     class_weights: `none`, or `balanced`, in the choice as in the solution.
     groups: str (n,), equal for images that no fold parts; default: each is its own.
     weights, probabilities: (n,) and (n, k), as the manifest has them. An image that may be of several classes counts as
@@ -66,7 +68,7 @@ def solve(
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed. 2009, sections 4.4 and 7.10.
     """
-    features = features.astype("float64")
+    features = features.astype("float64").reshape(len(labels), -1, features.shape[-1])
     weights = weighting.of(labels, weights, class_weights)
     shares = np.eye(labels.max() + 1)[labels] if probabilities is None else probabilities.astype("float64")
     chosen = _sample(labels, seed)
@@ -84,7 +86,7 @@ def solve(
 
 
 def of_rows(pooled: np.ndarray, table: Manifest, rows: np.ndarray, class_weights: str, seed: int) -> Solution:
-    """Returns what `solve` does for `rows` of a manifest, whose pooled features are float (n, c)."""
+    """Returns what `solve` does for `rows` of a manifest, whose pooled features are float (n, c) or (n, V, c)."""
     weights, probabilities = table.of(rows, "weights"), table.of(rows, "probabilities")
     return solve(pooled, table.labels[rows], class_weights, seed, table.groups[rows], weights, probabilities)
 
@@ -122,8 +124,9 @@ def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) 
 
 
 def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centred features divided by their deviations (with `standardised`), or all by one; and both, (c,)."""
-    mean, variance = features.mean(axis=0), features.var(axis=0)
+    """Centred features (n, V, c) divided by their deviations (with `standardised`), or all by one; and both, (c,)."""
+    flat = features.reshape(-1, features.shape[-1])
+    mean, variance = flat.mean(axis=0), flat.var(axis=0)
     common = max(float(variance.mean()), 1e-12)
     # A feature that hardly varies is left small: dividing by next to nothing would make noise of it.
     deviation = np.sqrt(np.maximum(variance, 1e-4 * common)) if standardised else np.full_like(mean, common**0.5)
@@ -140,7 +143,7 @@ def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, flo
         outside = np.zeros(shares.shape)
         for model, (inner, outer) in zip(models, folds, strict=True):
             _fitted(model.set_params(C=strength), scaled[inner], shares[inner], weights[inner])
-            outside[outer] = model.predict_proba(scaled[outer])
+            outside[outer] = model.predict_proba(scaled[outer, 0])
         losses[strength] = float(log_loss(labels, outside[images], labels=classes, sample_weight=parts))
         if losses[strength] > min(losses.values()):
             break
@@ -159,9 +162,11 @@ def _parted(shares: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _fitted(model: LogisticRegression, features, shares, weights) -> LogisticRegression:
-    images, labels, parts = _parted(shares, weights)
+    """On all views: features (n, V, c), shares (n, k), weights (n,)."""
+    views, flat = features.shape[1], features.reshape(-1, features.shape[-1])
+    rows, labels, parts = _parted(shares.repeat(views, axis=0), weights.repeat(views) / views)
     with warnings.catch_warnings():
         # The weakest penalties may need more steps; they are not the ones that are chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        features = features if len(images) == len(features) else features[images]
-        return model.fit(features, labels, sample_weight=parts)
+        flat = flat if len(rows) == len(flat) else flat[rows]
+        return model.fit(flat, labels, sample_weight=parts)

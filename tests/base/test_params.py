@@ -78,6 +78,7 @@ WRONG = [
     ("head.hidden", [64, True], f"head.hidden: got [64, true]; takes {HIDDEN}"),
     ("head.hidden", [64], "head.hidden: got [64]; takes [] where head.solver is logistic; hidden layers need gradient"),
     ("head.pooling", "flatten", 'head.solver: got "logistic"; takes gradient where head.pooling is flatten: logistic'),
+    ("head.views", "live", 'head.views: got "live"; takes true or false'),
     ("train_images", 0, "train_images: got 0; takes a whole number from 1 or null"),
     ("seed", True, "seed: got true; takes a whole number from 0 to 2147483647"),
     ("image.size", "224", 'image.size: got "224"; takes a whole number from 16 to 2048'),
@@ -361,6 +362,19 @@ def test_a_folder_that_the_pipeline_writes_to_is_refused(tmp_path, path):
         params.load(project)
     (project / "params.yaml").write_text(text.replace("path: data/raw/elpv-dataset.zip", "path: data/my_images"))
     assert params.load(project).dataset.path == "data/my_images"
+
+
+@pytest.mark.parametrize("views", [1, "live"])
+def test_a_head_on_views_needs_fixed_ones(views):
+    put("head.views", True)
+    params.load()
+    assert schema_accepts()
+    put("fine_tune.views", views)
+    assert f"head.views: got true; takes false where fine_tune.views is {views}: set that to 2 or more" in refusal()
+    assert not schema_accepts()
+    put("head.views", False)
+    params.load()
+    assert schema_accepts()
 
 
 def test_the_command_is_silent_or_says_what_is_wrong():

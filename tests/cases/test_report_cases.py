@@ -56,8 +56,8 @@ def evaluated(shared, tmp_path, monkeypatch, capsys):
         split.main()
         table = manifest.read()
         means = [decoding.decode(Path("images", path).read_bytes()).mean(axis=(0, 1)) / 255 for path in table.paths]
-        features.BOTTLENECK.parent.mkdir(parents=True, exist_ok=True)
-        np.save(features.BOTTLENECK, np.array(means, "float16")[:, None, None])
+        features.BOTTLENECK.mkdir(parents=True, exist_ok=True)
+        np.save(features.BOTTLENECK / "plain.npy", np.array(means, "float16")[:, None, None])
         kernel = kernel(table, np.array(means))
         inputs = keras.Input((1, 1, 3))
         models.save(by_colour(inputs, inputs, table.classes, kernel), models.HEAD)

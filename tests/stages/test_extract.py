@@ -80,11 +80,11 @@ def assert_close(array, expected):
 def test_features_are_the_backbones_output_in_the_order_of_the_manifest(prepared, capsys):
     extract.main()
     assert_close(features.read_bottleneck(), direct())
-    assert arrays() == ["bottleneck.npy"]
+    assert arrays() == ["bottleneck/plain.npy"]
     assert features.CUT.is_dir(), "DVC looks for every out"
     assert not Path(".headstart").exists()
     printed = capsys.readouterr()
-    assert "extract: 0 MB for bottleneck; " in printed.out and " MB are free" in printed.out
+    assert "extract: 0 MB for bottleneck/plain; " in printed.out and " MB are free" in printed.out
     assert "extract: 32 images in " in printed.err and "images/s" in printed.err
 
 
@@ -94,9 +94,24 @@ def test_cut_and_views_are_the_activations_at_the_cut(prepared):
     train = manifest.read().rows("train")
     assert_close(features.read_bottleneck(), direct())
     assert_close(features.read_cut(), direct(CUT))
-    assert features.read_views().shape[:2] == (len(train), 2)
+    assert features.read_cut_views().shape[:2] == (len(train), 2)
     for view in (1, 2):
-        assert_close(features.read_views()[:, view - 1], direct(CUT, view)[train])
+        assert_close(features.read_cut_views()[:, view - 1], direct(CUT, view)[train])
+
+
+@pytest.mark.parametrize("pooling", ["average", "flatten"])
+def test_with_views_for_the_head_the_rest_of_the_network_sees_them_too(pooling, prepared):
+    solver = {"head.solver": "gradient", "head.hidden": []}
+    prepared.set({"fine_tune.views": 3, "head.views": True, "head.pooling": pooling, **solver})
+    extract.main()
+    train = manifest.read().rows("train")
+    assert_close(features.read_bottleneck(), direct())
+    assert_close(features.read_cut_views()[:, 0], direct(CUT, 1)[train])
+    for view in (1, 2):
+        expected = direct(view=view)[train]
+        if pooling == "average":
+            expected = expected.mean(axis=(1, 2), keepdims=True)
+        assert_close(features.read_bottleneck_views()[:, view - 1], expected)
 
 
 def test_with_folds_every_image_that_a_run_trains_on_has_views(prepared):
@@ -105,7 +120,7 @@ def test_with_folds_every_image_that_a_run_trains_on_has_views(prepared):
     extract.main()
     table = manifest.read()
     assert len(table.trained_on()) == len(table.paths) == 32
-    assert_close(features.read_views()[:, 0], direct(CUT, 1))
+    assert_close(features.read_cut_views()[:, 0], direct(CUT, 1))
 
 
 def test_a_convolution_at_the_cut_does_not_take_over_the_normalisation_after_it(prepared):
@@ -118,7 +133,7 @@ def test_a_convolution_at_the_cut_does_not_take_over_the_normalisation_after_it(
 def test_one_view_is_the_plain_one_alone(prepared):
     prepared.set({"fine_tune.views": 1})
     extract.main()
-    assert arrays() == ["bottleneck.npy", "cut/plain.npy"]
+    assert arrays() == ["bottleneck/plain.npy", "cut/plain.npy"]
 
 
 def test_what_the_arrays_take_is_printed_and_a_disk_too_small_is_an_error(prepared, monkeypatch, capsys):
@@ -130,7 +145,7 @@ def test_what_the_arrays_take_is_printed_and_a_disk_too_small_is_an_error(prepar
     ) as error:
         extract.main()
     assert "\n" not in str(error.value)
-    assert "extract: 3 MB for bottleneck, cut/plain, cut/views; 1 MB are free" in capsys.readouterr().out
+    assert "extract: 3 MB for bottleneck/plain, cut/plain, cut/views; 1 MB are free" in capsys.readouterr().out
     assert not features.FEATURES.exists()
 
 
@@ -139,7 +154,8 @@ def test_bottleneck_features_do_not_depend_on_the_views(prepared):
     for views in (2, 3, "live"):
         prepared.set({"fine_tune.views": views})
         extract.main()
-        contents.add(features.BOTTLENECK.read_bytes())
+        contents.add((features.BOTTLENECK / "plain.npy").read_bytes())
+        assert len(list(features.BOTTLENECK.iterdir())) == 1
     assert len(contents) == 1
 
 
@@ -148,7 +164,7 @@ def test_an_image_is_decoded_once_for_all_of_its_views(prepared, monkeypatch):
     reads, read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda data, size, values: reads.append(size) or read(data, size, values))
     extract.main()
-    assert len(reads) == 32 and features.read_views().shape[:2] == (16, 3)
+    assert len(reads) == 32 and features.read_cut_views().shape[:2] == (16, 3)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +185,7 @@ def test_a_wrong_cut_is_reported_before_the_work(prepared, views, cut, message):
 
 @pytest.mark.parametrize("links", [True, False])
 def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, prepared, monkeypatch, capsys):
-    prepared.set({"fine_tune.views": 3})
+    prepared.set({"fine_tune.views": 3, "head.views": True})
     with monkeypatch.context() as killed:
         killed.setattr(extract.checkpoint, "finish", lambda stage: None)
         if not links:

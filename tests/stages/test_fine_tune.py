@@ -59,7 +59,7 @@ def test_cached_and_live_give_the_same_loss_and_gradient_on_the_same_views(prepa
     drawn = [augment.transform(settings.augment, 32, table.sha256[row], 1) for row in train]
     labels = (np.arange(len(train)) % 2)[:, None].astype("float32")  # half of them wrong, for a loss to speak of
     plain = features.read_cut()[train].astype("float32")
-    view = features.read_views()[:, 0].astype("float32")
+    view = features.read_cut_views()[:, 0].astype("float32")
     assert np.abs(plain - view).mean() > 0.01
     assert len(whole.trainable_variables) == len(tail.trainable_variables) > 5
 
@@ -96,7 +96,7 @@ def test_step_0_is_what_the_head_predicted(prepared):
 def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepared):
     prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
     marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
-    views = np.zeros_like(features.read_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
+    views = np.zeros_like(features.read_cut_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
     np.save(features.CUT / "plain.npy", marked)
     np.save(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
     table, settings = manifest.read(), params.load_stage("fine_tune")

@@ -13,6 +13,8 @@ from headstart.base.runtime import keras
 from headstart.training import batches
 from stages import train_head
 
+PLAIN = features.BOTTLENECK / "plain.npy"
+
 
 @pytest.fixture
 def prepared(project, monkeypatch):
@@ -25,8 +27,8 @@ def prepared(project, monkeypatch):
     names = [f"{number:03}.png" for number in range(40)]
     manifest.write(Manifest(["a", "b"], names, labels, splits, names))
     values = rng.normal(0, 0.5, (40, 2, 2, 3)) + labels[:, None, None, None]
-    features.FEATURES.mkdir(parents=True)
-    np.save(features.BOTTLENECK, values.astype("float16"))
+    features.BOTTLENECK.mkdir(parents=True)
+    np.save(PLAIN, values.astype("float16"))
     return project
 
 
@@ -57,7 +59,7 @@ def test_the_test_split_is_not_looked_at(prepared, solver):
     before = models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()
     array = np.array(features.read_bottleneck())
     array[manifest.read().rows("test")] = np.nan
-    np.save(features.BOTTLENECK, array)
+    np.save(PLAIN, array)
     train_head.main()
     assert (models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()) == before
 
@@ -72,7 +74,7 @@ def test_the_test_fold_is_not_looked_at_and_all_others_are(prepared, fold):
     for damaged in range(1, 5):
         changed = array.copy()
         changed[10 * (damaged - 1) : 10 * damaged] = np.nan if damaged == fold else 0
-        np.save(features.BOTTLENECK, changed)
+        np.save(PLAIN, changed)
         train_head.main()
         # Validation images change what the metrics say of them; they train nothing.
         assert (models.HEAD.read_bytes() == before) == (damaged in (fold, fold % 4 + 1))
@@ -93,10 +95,10 @@ def test_fewer_training_images_are_all_that_is_looked_at(prepared):
     before = models.HEAD.read_bytes()
     table, array = manifest.read(), np.array(features.read_bottleneck())
     array[np.setdiff1d(table.rows("train"), batches.rows(table, 4, 1))] = np.nan
-    np.save(features.BOTTLENECK, array)
+    np.save(PLAIN, array)
     train_head.main()
     assert models.HEAD.read_bytes() == before
-    np.save(features.BOTTLENECK, np.nan_to_num(array, nan=1.0))
+    np.save(PLAIN, np.nan_to_num(array, nan=1.0))
     prepared.set({"train_images": None})
     train_head.main()
     assert models.HEAD.read_bytes() != before
@@ -157,3 +159,25 @@ def test_weights_and_probabilities_of_the_manifest_are_trained_on(prepared, solv
     shares = np.where(table.labels == 1, 0.7, 0.3).astype("float32")
     soft, soft_loss = answers(probabilities=np.stack([1 - shares, shares], axis=1))
     assert np.ptp(soft) < np.ptp(plain) and soft_loss > loss, "nothing is certain"
+
+
+@pytest.mark.parametrize("solver", [{"head.solver": "logistic", "head.hidden": []}, {"head.hidden": []}])
+def test_a_head_on_views_learns_from_them(prepared, solver):
+    """In the views the classes have changed places: what the images say, most of the views deny."""
+    table, array = manifest.read(), np.array(features.read_bottleneck())
+    train = table.rows("train")
+    swapped = np.where(table.labels[train, None, None, None] == 1, array[train] - 2, array[train] + 2)
+    losses = {}
+    for views in (False, True):
+        if views:
+            np.save(features.BOTTLENECK / "views.npy", swapped[:, None].repeat(4, axis=1))
+        prepared.set({"head.views": views, "fine_tune.views": 5, "head.epochs": 20, **solver})
+        train_head.main()
+        losses[views] = json.loads(Path("metrics/head/metrics.json").read_text())["validation"]["loss"]
+    assert losses[False] < 0.5 and losses[True] > 0.69
+
+
+def test_a_head_on_views_needs_those_that_extract_writes(prepared):
+    prepared.set({"head.views": True, "fine_tune.views": 2})
+    with pytest.raises(UserError, match="^no data/features/bottleneck/views.npy: run `dvc repro extract`$"):
+        train_head.main()

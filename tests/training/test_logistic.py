@@ -143,3 +143,36 @@ def test_certain_probabilities_are_labels_and_unsure_ones_make_it_modest(classes
     answers = probabilities(modest, features)
     assert (answers.argmax(axis=1) == labels).mean() > 0.95
     np.testing.assert_allclose(answers[np.arange(90), labels].mean(), 0.4 + 0.6 / classes, atol=0.05)
+
+
+def test_views_of_an_image_that_are_all_the_same_change_nothing():
+    features, labels = clouds(80, 2, noise=4)
+    alone = logistic.solve(features, labels, "balanced", seed=1)
+    repeated = logistic.solve(features[:, None].repeat(3, axis=1), labels, "balanced", seed=1)
+    assert (repeated.strength, repeated.standardised) == (alone.strength, alone.standardised)
+    assert repeated.loss == pytest.approx(alone.loss, rel=1e-3)
+    np.testing.assert_allclose(probabilities(repeated, features), probabilities(alone, features), atol=2e-3)
+
+
+def test_views_make_it_blind_to_what_differs_between_them():
+    """Such as what a flip turns round: the class shows in one feature, and louder in one that the views turn round."""
+    rng = np.random.default_rng(5)
+    labels = np.arange(60) % 2
+    views = rng.normal(0, 0.3, (60, 2, 2)) + (2 * labels - 1)[:, None, None] * np.array([[1, 3], [1, -3]])
+    plain = logistic.solve(views[:, 0], labels, "none", seed=1)
+    both = logistic.solve(views, labels, "none", seed=1)
+    assert abs(plain.kernel[1, 0]) > abs(plain.kernel[0, 0])
+    assert abs(both.kernel[1, 0]) < 0.05 * abs(both.kernel[0, 0])
+
+
+def test_what_is_left_out_is_left_out_in_all_views_and_counts_as_it_is():
+    """Labels by lot, and views that are nearly their image: who had seen one would know the other by heart."""
+    rng = np.random.default_rng(6)
+    labels, looks = rng.permutation(np.arange(100) % 2), rng.normal(0, 1, (100, 1, 90))
+    views = looks + rng.normal(0, 0.1, (100, 3, 90))
+    assert logistic.solve(views, labels, "none", seed=1).loss > 0.6
+    known = logistic.solve(views.reshape(300, 90), labels.repeat(3), "none", seed=1)
+    assert known.loss < 0.5
+    features, labels = clouds(100, 2, noise=1)
+    noise = rng.normal(0, 1, (100, 2, 30))  # says nothing of the class
+    assert logistic.solve(np.concatenate([features[:, None], noise], axis=1), labels, "none", seed=1).loss < 0.3

@@ -14,7 +14,7 @@ from headstart.training import head as heads
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
-    "pooling": "average", "solver": "gradient", "hidden": [8], "dropout": 0.5, "optimizer": "adam",
+    "pooling": "average", "solver": "gradient", "views": False, "hidden": [8], "dropout": 0.5, "optimizer": "adam",
     "learning_rate": 0.01, "momentum": 0.0,
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
