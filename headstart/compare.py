@@ -177,7 +177,13 @@ def main() -> None:
     )
     parser.add_argument("--against", default="A", metavar="LETTER", help="the group to compare with; default: A")
     options = parser.parse_args()
-    names, by_letter = groups(experiments.finished(options.rev, options.names))
+    runs = experiments.finished(options.rev, options.names)
+    # Folds are tested on different images.
+    compared = runs if options.names else [run for run in runs if run.params.get("fold") is None]
+    if compared != runs:
+        left_out = wording.count(len(runs) - len(compared), "run")
+        print(f"left out: {left_out} of single folds, which `python -m headstart.cross_validate` scores")
+    names, by_letter = groups(compared)
     if len(by_letter) < 2:
         raise UserError(
             "nothing to compare: all runs have the same parameters but for the seed; try another value, such as "

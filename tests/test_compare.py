@@ -162,3 +162,16 @@ def test_what_cannot_be_paired_is_refused(made, changes, message):
     with pytest.raises(UserError) as raised:
         verdicts([made(answers(0.7), rate=1), made(answers(0.9), rate=2, **changes)])
     assert str(raised.value).startswith(message) and "\n" not in str(raised.value)
+
+
+def test_the_runs_of_single_folds_are_left_out_unless_they_are_named(made, monkeypatch, capsys):
+    runs = [made(answers(0.7), rate=1), made(answers(0.9), rate=2), *(made([1], rate=1, fold=k) for k in (1, 2, 3))]
+    monkeypatch.setattr(compare.experiments, "finished", lambda rev, names: runs)
+    monkeypatch.setattr("sys.argv", ["compare"])
+    compare.main()
+    printed = capsys.readouterr().out
+    assert printed.startswith("left out: 3 runs of single folds, which `python -m headstart.cross_validate` scores\n")
+    assert "B against A, classifier, 400 test images" in printed
+    monkeypatch.setattr("sys.argv", ["compare", "*"])
+    with pytest.raises(UserError, match="were not tested on the same images"):
+        compare.main()
