@@ -185,9 +185,9 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
 def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test(prepared, monkeypatch, capsys):
     weighed = {}
 
-    def weigh(given, labels, select_by, weigh=candidates.weigh):
+    def weigh(given, labels, *options, weigh=candidates.weigh):
         weighed.update(given, labels=labels)
-        return weigh(given, labels, select_by)
+        return weigh(given, labels, *options)
 
     monkeypatch.setattr(again, "FOLDS", 2)
     monkeypatch.setattr(candidates, "weigh", weigh)
