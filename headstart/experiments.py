@@ -266,7 +266,8 @@ def _data(state: Any) -> dict | None:
 def _run(name: str, state: Any) -> Run:
     values = flat(state.data.params[str(PARAMS)]["data"])
     try:
-        measured = results.parse(_data(state))
+        # Where the head alone was scored nothing is compared, and DVC drops an empty section.
+        measured = results.parse({"mcnemar": {}} | _data(state))
     except ValueError as error:
         raise ValueError(f"{error}; run it again") from None
     try:

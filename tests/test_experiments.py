@@ -104,6 +104,16 @@ def test_a_run_of_an_earlier_version_is_left_out_by_name(reproduced):
         ]
 
 
+def test_a_run_that_scored_the_head_alone_is_listed(reproduced):
+    path = reproduced.path / results.TEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: content[name] for name in ("head", "images")} | {"mcnemar": {}}))
+    reproduced.commit("Fine-tuning was no better")
+    done = module(reproduced, "experiments")
+    assert done.stderr == ""
+    assert f"│ {content['head']['accuracy']:.4f} (" in done.stdout
+
+
 def run(name, **accuracies):
     scores = {
         model: {"accuracy": x, "accuracy_low": x - 0.1, "accuracy_high": x + 0.1} for model, x in accuracies.items()
