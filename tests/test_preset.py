@@ -142,7 +142,7 @@ def test_the_recipe_for_photos_leaves_the_dataset_and_says_so():
     write("mine", "dataset: {source: null, path: my/photos, labels: folders, classes: [b, a]}")
     preset.apply("mine")
     mine = yaml12.read(params.PARAMS)
-    assert preset.apply("photos") and preset.left("photos") == ["seed", "train_images", "dataset"]
+    assert preset.apply("photos") and preset.left("photos") == ["seed", "train_images", "fold", "dataset"]
     now = yaml12.read(params.PARAMS)
     assert now["dataset"] == mine["dataset"] and now["seed"] == mine["seed"]
     assert now["augment"]["flip_vertical"] is False
@@ -207,7 +207,7 @@ def test_the_command_lists_applies_and_says_what_there_is():
     assert "backbone.name: EfficientNetLite0 -> InceptionV3" in applied.stdout.splitlines()
     assert run("article").stdout.splitlines() == [
         "nothing to change",
-        "left as in params.yaml: seed, train_images, dataset.table",
+        "left as in params.yaml: seed, train_images, fold, dataset.table",
     ]
     unknown = run("artcle")
     assert unknown.returncode == 1

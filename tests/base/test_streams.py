@@ -25,6 +25,7 @@ def test_a_purpose_keeps_its_stream_for_good():
         "live views": int(np.random.default_rng([1, 2, 3]).integers(2**31)),
         "cross-validation": int(np.random.default_rng([1, 2, 4]).integers(2**31)),
         "subset of groups": int(np.random.default_rng([1, 2, 5]).integers(2**31)),
+        "head views": int(np.random.default_rng([1, 2, 7]).integers(2**31)),
         "mixup": int(np.random.default_rng([1, 2, 6]).integers(2**31)),
     }
 
