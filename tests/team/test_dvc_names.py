@@ -26,6 +26,7 @@ FILES = [*sorted((ROOT / "headstart/team").glob("*.py")), ROOT / "headstart/expe
 IMPORTED = {
     "dvc.config.Config",
     "dvc.config.ConfigError",
+    "dvc.dependency.ParamsDependency",
     "dvc.exceptions.DvcException",
     "dvc.exceptions.NotDvcRepoError",
     "dvc.fs.FileSystem",
@@ -54,6 +55,7 @@ REPO = [
     "cloud.get_remote_odb",
     "experiments.show",
     "find_dvc_dir",
+    "index.deps",
     "index.outs",
     "pull",
     "stage_cache.cache_dir",
@@ -83,7 +85,7 @@ ARGUMENTS = {
     "dvc.repo.Repo.pull": ["allow_missing"],
     "dvc.repo.experiments.serialize.ExpRange": ["revs"],
     "dvc.repo.experiments.serialize.ExpState": ["data", "experiments", "name", "rev"],
-    "dvc.repo.experiments.show.show": ["hide_failed", "hide_queued", "hide_workspace", "revs"],
+    "dvc.repo.experiments.show.show": ["hide_workspace", "revs"],
     "dvc_data.hashfile.db.HashFileDB.add": ["callback", "check_exists", "on_error"],
 }
 
