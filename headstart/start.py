@@ -1,52 +1,25 @@
 """`python -m headstart.start PATH`: look at a folder, zip or table of images and set `params.yaml` for them."""
 
 import argparse
-import functools
-import math
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from headstart.base import editing, errors, files, params, wording
 from headstart.base.errors import UserError
-from headstart.base.threads import THREADS
-from headstart.labels import discovery, sniffing, subjects
-from headstart.labels.discovery import Layout
-from headstart.labels.subjects import Subject
-from headstart.labels.survey import Survey, most, survey
+from headstart.discovery import cost, labelling, recipe, sniffing, subjects
+from headstart.discovery.labelling import Layout
+from headstart.discovery.subjects import Subject
+from headstart.discovery.survey import Survey, most, survey
+from headstart.images import finding
 
-RECIPE = Path("presets/photos.yaml")
 KEPT = Path(".headstart/start")  # copies of a params.yaml that had been changed by hand, and what was written last
 FEWEST = 3  # images of a class: one for each split
-
-# Words in the names of classes and sources that say that left and right are not alike: sides, writing, and radiographs,
-# which are read by their side.
-SIDED = (
-    r"left|right|links|rechts|gauche|droite?|izquierd[ao]|derech[ao]|clockwise|counterclockwise|arrows?|signs?|"
-    r"digits?|letters?|characters?|alphabets?|scripts?|handwriting|handwritten|texts?|words?|numbers?|ocr|mnist|omniglot|"
-    r"xrays?|radiographs?|cxr|chest|lungs?|mammo\w*|ct|mri"
-)
-
-
-class Cost(NamedTuple):
-    """What a run takes: seconds, and MB of memory and of disk."""
-
-    seconds: float
-    memory: float
-    disk: float
-
-    def __str__(self) -> str:
-        minutes = max(1, round(self.seconds / 60))
-        return f"{minutes:,} min, {_bytes(self.memory)} of memory and {_bytes(self.disk)} of disk"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,151 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path, only = _place(options)
     params.refuse_outs(path)
     dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None}
-    layout = _choose(*discovery.find_layouts(dataset, only), path, options)
+    layout = _choose(*labelling.find_layouts(dataset, only), path, options)
     classes = _classes(layout, options)
     _show_classes(layout, path)
     subject = _choose_subject(layout, options)
     seen = survey(path, [item.path for item in layout.items], options.seed or 1)
     _show_images(seen, layout)
-    values = recipe(layout, seen, path, subject, options.seed)
+    values = recipe.recipe(layout, seen, path, subject, options.seed)
     values["dataset"] |= {"classes": classes, "positive": _positive(layout, options, settings.dataset.positive)}
     text, changes = editing.merged(before, values, "what start found")
-    if cost := estimate(layout, seen, values):
-        print(f"`make repro` takes about {cost} here: an estimate, to which fetching adds.")
+    if needed := cost.estimate(layout, seen, values):
+        print(f"`make repro` takes about {needed} here: an estimate, to which fetching adds.")
     print("\n".join([f"{params.PARAMS}:", *(f"  {change}" for change in changes)]) if changes else "Nothing to change.")
     if options.dry_run:
         print("Not written: --dry-run.")
     elif changes:
         _write(before, text, options)
     return 0
-
-
-def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | None, seed: int | None) -> dict[str, Any]:
-    """Return what `params.yaml` is to say: the recipe for photos, adapted to the images; nested as in the file.
-
-    - Validation takes some 200 images, between a tenth and a quarter of each class, test some 1,000, likewise; both at
-      least one image of the rarest class.
-    - Fine-tuning takes as many epochs as the recipe says at 1,500 training images, else more or fewer by the square
-      root of their number: at most twice, at least 0.4 times as many. At most a quarter of them is the warm-up.
-    - Views are mirrored unless names or drawings say that left and right differ.
-    - Features take at most half of the disk that is free, or there are fewer views.
-    """
-    dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "group": subject}
-    values = {"dataset": dataset, **editing.section(RECIPE)}
-    count, rarest = len(layout.items), min(layout.counts.values())
-    values["split"]["validation"] = _share(200 / count, rarest)
-    values["split"]["test"] = _share(1000 / count, rarest)
-    train = parts(layout, values["split"])[0]
-    tuning = values["fine_tune"]
-    factor = min(2.0, max(0.4, (1500 / train) ** 0.5))
-    tuning["epochs"] = max(1, round(tuning["epochs"] * factor))
-    tuning["warmup"] = min(tuning["warmup"], tuning["epochs"] / 4)
-    if (reason := sides(layout, seen, path)) and values["augment"]["flip_horizontal"]:
-        values["augment"]["flip_horizontal"] = False
-        print(f"No mirrored views: {reason}.")
-    free = shutil.disk_usage(Path()).free / 2e6
-    while (cost := estimate(layout, seen, values)) and cost.disk > free and tuning["views"] > 1:
-        tuning["views"] -= 1
-        print(f"fine_tune.views {tuning['views']}: one more would take {_bytes(cost.disk)} of {_bytes(2 * free)} free.")
-    values["head"]["views"] &= tuning["views"] > 1
-    if seed is not None:
-        values["seed"] = values["split"]["seed"] = seed
-    return values
-
-
-def _share(wanted: float, rarest: int) -> float:
-    """A fraction between 0.1 and 0.25 in steps of 0.05, at which the rarest class still gives an image."""
-    share = min(0.25, max(0.1, math.ceil(wanted * 20) / 20))
-    return share if round(share * rarest) else round(0.51 / rarest + 0.005, 2)
-
-
-def parts(layout: Layout, split: dict[str, Any]) -> tuple[int, int, int]:
-    """Return about how many images train, validation and test have, with the fractions in `split`."""
-    published = Counter(item.split for item in layout.items)
-    validation, test = split["validation"], split["test"]
-    if None in published:
-        count = published[None]
-        return round(count * (1 - validation - test)), round(count * validation), round(count * test)
-    if "validation" not in published:
-        drawn = round(published["train"] * validation)
-        return published["train"] - drawn, drawn, published["test"]
-    if "test" not in published:
-        drawn = round(published["validation"] * test / (validation + test))
-        return published["train"], published["validation"] - drawn, drawn
-    return published["train"], published["validation"], published["test"]
-
-
-def sides(layout: Layout, seen: Survey, path: str) -> str | None:
-    """Return why a mirrored image may be another one: by the names of classes and source, or as it is a drawing."""
-    classes = list(layout.counts)
-    for name in [*classes, Path(path).stem]:
-        for word in re.findall(r"[^\W\d_]+", re.sub(r"(?i)x-ray", "xray", re.sub(r"([a-z])([A-Z])", r"\1 \2", name))):
-            if re.fullmatch(SIDED, word.lower()):
-                return f"{name!r} says that left and right may differ"
-    if len(classes) >= 5 and sum(len(name) == 1 for name in classes) >= 0.8 * len(classes):
-        return f"the classes are single characters, such as {classes[0]}"
-    if seen.looks and all(look.tones == "black and white" for look in seen.looks.values()):
-        return "all images are drawn in black and white, as characters are"
-    return None
-
-
-# Of the recipe's network at its size: values per image of its end, and at each cut, with the share of the
-# multiplications that come after it.
-NETWORK = ("EfficientNetLite0", 224)
-BOTTLENECK = 7 * 7 * 1280
-CUTS = {
-    "block5": (14 * 14 * 80, 0.67),
-    "block6": (14 * 14 * 80, 0.63),
-    "block7": (14 * 14 * 80, 0.59),
-    "block8": (14 * 14 * 112, 0.54),
-    "block9": (14 * 14 * 112, 0.45),
-    "block10": (14 * 14 * 112, 0.37),
-    "block11": (7 * 7 * 192, 0.31),
-    "block12": (7 * 7 * 192, 0.25),
-}
-# Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network (a step
-# of training takes three), and a warp; of an image and a class, the head's cross-validation.
-REFERENCE, STARTS, FORWARD, WARP, HEAD = 20.0, 50.0, 0.006, 0.001, 0.0015
-# As `fine_tune.choose_on: auto` has it: with fewer validation images, the tail is trained on so many folds too.
-FEW, FOLDS = 200, 4
-
-
-def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | None:
-    """Return what `make repro` takes on this machine; None for another network than the one that was measured.
-
-    By how many images there are, how long they took to decode, and what the network takes, scaled by how fast this
-    machine adds.
-    """
-    tuning, network = values["fine_tune"], (values["backbone"]["name"], values["image"]["size"])
-    if network != NETWORK or tuning["cut"] not in CUTS or not isinstance(tuning["views"], int):
-        return None
-    train, validation, test = parts(layout, values["split"])
-    count, extra = train + validation + test, train * (tuning["views"] - 1)
-    activations, tail = CUTS[tuning["cut"]]
-    flips = 2 if values["augment"]["flip_horizontal"] else 1
-    passes = count + (1 - tail) * extra + 2 * flips * (validation + test)
-    rounds = train + validation / 3
-    if tuning["choose_on"] == "folds" or (tuning["choose_on"] == "auto" and validation < FEW):
-        rounds += (FOLDS - 1) * (train + validation)
-    rounds += (train + validation) * tuning["refit"]
-    kinds = len(layout.counts)
-    work = STARTS + FORWARD * (passes + 3 * tail * rounds * tuning["epochs"]) + WARP * extra
-    work += HEAD * train * (kinds if kinds > 2 else 1)
-    decoded = seen.seconds * (2 * count + extra + test)
-    largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
-    written = count * BOTTLENECK + (count + extra) * activations
-    memory = 1100 + 8 * largest * THREADS / 1e6 + 6 * 1280 * 4 * count / 1e6
-    return Cost(work * REFERENCE / _speed() + decoded, memory, 2 * written / 1e6 + 30)
-
-
-@functools.cache
-def _speed() -> float:
-    """Thousand million additions per second of one core of this machine, at its best moment, times its cores."""
-    values, best, end = np.zeros(8192, np.float32), float("inf"), time.perf_counter() + 0.2
-    while (start := time.perf_counter()) < end:
-        np.add(values, values, out=values)
-        best = min(best, time.perf_counter() - start)
-    return len(values) / best / 1e9 * THREADS
 
 
 def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
@@ -213,7 +58,7 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
         raise UserError(f"nothing is at {path}; {near}takes the path of a folder, a zip or a table of images")
     if path.is_file() and path.suffix.lower() in sniffing.TABLES:
         only["table"], path = path.name, path.parent
-    elif path.is_file() and discovery.finding.is_image_name(path.name):
+    elif path.is_file() and finding.is_image_name(path.name):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
@@ -387,10 +232,6 @@ def _in_short(counts: dict[str, int]) -> str:
     return (
         f"{len(names)} classes ({shown}, …), from {counts[least]:,} images ({least}) to {counts[mostly]:,} ({mostly})"
     )
-
-
-def _bytes(megabytes: float) -> str:
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
 def _write(before: str, text: str, options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from PIL import Image
 from headstart import start
 from headstart.base import params, yaml12
 from headstart.base.errors import UserError
-from headstart.labels import subjects
+from headstart.discovery import recipe, subjects
 
 
 @pytest.fixture(autouse=True)
@@ -269,8 +268,8 @@ def test_splits_and_epochs_go_by_the_number_of_images(tmp_path):
         assert values["fine_tune"]["warmup"] <= values["fine_tune"]["epochs"] / 4
     validation, test, epochs = zip(*sizes, strict=True)
     assert validation == (0.25, 0.25, 0.25, 0.1) and test == (0.25, 0.25, 0.25, 0.25)
-    recipe = yaml12.read(start.RECIPE)["fine_tune"]["epochs"]
-    assert epochs[0] == epochs[1] == 2 * recipe and epochs[1] > epochs[2] > epochs[3]
+    as_preset = yaml12.read(recipe.RECIPE)["fine_tune"]["epochs"]
+    assert epochs[0] == epochs[1] == 2 * as_preset and epochs[1] > epochs[2] > epochs[3]
 
 
 def test_a_rare_class_has_an_image_in_each_split(tmp_path):
@@ -441,33 +440,6 @@ def test_flags_answer_everything(tmp_path, monkeypatch):
     assert values["dataset"]["group"] == {"pattern": r"/(?P<group>\w+)_"}
     assert values["dataset"]["classes"] == ["dogs", "cats"]
     assert values["seed"] == values["split"]["seed"] == 7
-
-
-def test_what_extract_writes_is_as_large_as_the_estimate_says():
-    """The estimate knows the recipe's network by numbers, so that it need not be built."""
-    from headstart.backbones import cut, registry
-
-    recipe = yaml12.read(start.RECIPE)
-    backbone = registry.build(recipe["backbone"]["name"], recipe["image"]["size"], None)
-    assert np.prod(backbone.output.shape[1:]) == start.BOTTLENECK
-    assert recipe["fine_tune"]["cut"] in start.CUTS
-    assert (recipe["backbone"]["name"], recipe["image"]["size"]) == start.NETWORK
-    names = [layer.name for layer in backbone.layers]
-    # Of a convolution each kernel's number is multiplied at every place of the output.
-    work = [
-        math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape) if hasattr(layer, "kernel") else 0
-        for layer in backbone.layers
-    ]
-    for layer, (values, tail) in start.CUTS.items():
-        frozen, _ = cut.cut_in_two(backbone, layer)
-        assert np.prod(frozen.output.shape[1:]) == values, layer
-        assert sum(work[names.index(layer) + 1 :]) / sum(work) == pytest.approx(tail, abs=0.006), layer
-
-
-def test_folds_are_known_to_the_estimate():
-    from headstart.training import again, choosing
-
-    assert (start.FEW, start.FOLDS) == (choosing.FEW, again.FOLDS)
 
 
 REAL = {

@@ -13,7 +13,7 @@ from headstart.artifacts import dataset as summary
 from headstart.artifacts import manifest
 from headstart.base import params, yaml12
 from headstart.base.errors import UserError
-from headstart.labels import subjects
+from headstart.discovery import subjects
 from stages import split
 
 pytestmark = pytest.mark.real

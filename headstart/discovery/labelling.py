@@ -18,9 +18,10 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
+from headstart.discovery import sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
-from headstart.labels import classes, layouts, matching, sniffing
+from headstart.labels import classes, layouts, matching
 from headstart.labels.layouts import Item
 
 # Of file names without folder and ending, the commonest first.

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
-from headstart.labels.discovery import Layout
+from headstart.discovery.labelling import Layout
 
 NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before its last number: P012 of P012_3.png
 NAMES = (
