@@ -13,6 +13,7 @@ RESULTS = (
         scores.HEADLINE,
         scores.TEST,
         scores.STRANGERS,
+        scores.PAPER,
         scores.NOISE,
         scores.ARTICLE_TABLE,
         scores.COMPARISONS,

@@ -94,7 +94,10 @@ def _curves(path: Path, folder: str) -> dict[str, Any]:
 
 def _scores(path: Path) -> dict[str, Any]:
     measured = results.read(path)
-    scores = {model: {name: values[name] for name in SCORES} for model, values in measured.scores.items()}
+    names = (*SCORES, "weighted_accuracy")  # where images have weights
+    scores = {
+        model: {name: values[name] for name in names if name in values} for model, values in measured.scores.items()
+    }
     return {**scores, "mcnemar": measured.mcnemar, "images": measured.images}
 
 

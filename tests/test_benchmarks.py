@@ -146,7 +146,7 @@ def test_what_shares_an_extraction_follows_each_other(house, monkeypatch):
     monkeypatch.setattr(measuring.records, "bfloat16", lambda: True)
     values = {"fine_tune.cut": "block11"}
     mixed = [
-        *runs.AS_LABELLED[:1],
+        *runs.SOLAR_CELLS[1:2],
         *runs.runs("other", "solar_cells", 1, values=values, seeds=1),
         *runs.SOLAR_CELLS[:1],
     ]
