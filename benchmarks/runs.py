@@ -5,7 +5,6 @@ from typing import Any
 from benchmarks import training
 from benchmarks.measuring import STAGES, Measurement
 
-AS_THEY_ARE = {"fine_tune.label_smoothing": 0.0}
 SMOOTHED = {"fine_tune.label_smoothing": 0.1}
 LARGE = {"image.size": 299, "fine_tune.views": 2}
 LITE0 = {
