@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headstart.base import errors
 from headstart.base.errors import UserError
+from headstart.base.terminal import say
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 COMMANDS = {
@@ -35,13 +36,13 @@ def main() -> None:
         raise UserError(f"got {' '.join(arguments)}; with a full stop it is python -m headstart.{' '.join(arguments)}")
     if arguments and arguments not in (["--help"], ["-h"], ["--version"]):
         raise UserError(f"got {' '.join(arguments)}; takes no arguments: python -m headstart lists the commands")
-    print(f"Headstart {version()}")
+    say(f"Headstart {version()}")
     if arguments == ["--version"]:
         return
     width = max(map(len, COMMANDS))
     for name, purpose in COMMANDS.items():
-        print(f"python -m headstart.{name:<{width}}  {purpose}")
-    print("Each of them explains its options: python -m headstart.predict --help")
+        say(f"python -m headstart.{name:<{width}}  {purpose}")
+    say("Each of them explains its options: python -m headstart.predict --help")
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ from string import ascii_uppercase
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from scipy.stats import permutation_test
 
 from headstart import experiments
 from headstart.base import errors, wording
 from headstart.base.errors import UserError
+from headstart.base.tables import Table
+from headstart.base.terminal import say
 from headstart.experiments import MODELS, Run
 
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
@@ -182,7 +183,7 @@ def main() -> None:
     compared = runs if options.names else [run for run in runs if run.params.get("fold") is None]
     if compared != runs:
         left_out = wording.count(len(runs) - len(compared), "run")
-        print(f"left out: {left_out} of single folds, which `python -m headstart.cross_validate` scores")
+        say(f"left out: {left_out} of single folds, which `python -m headstart.cross_validate` scores")
     names, by_letter = groups(compared)
     if len(by_letter) < 2:
         raise UserError(
@@ -192,10 +193,9 @@ def main() -> None:
     if options.against not in by_letter:
         raise UserError(f"--against: got {options.against}; takes one of {', '.join(by_letter)}")
     sentences = verdicts(by_letter, options.model, options.against)
-    console = Console(highlight=False)
-    console.print(table(names, by_letter))
+    Console().print(table(names, by_letter))
     for sentence in sentences:
-        console.print(sentence, soft_wrap=True)
+        say(sentence)
 
 
 if __name__ == "__main__":

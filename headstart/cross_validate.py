@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from headstart import experiments
 from headstart.base import errors, files, params, wording
 from headstart.base.errors import UserError
+from headstart.base.tables import Table, text
 from headstart.evaluation import scores
 from headstart.experiments import MODELS, Run, Task
 
@@ -205,14 +205,13 @@ def show(summary: dict[str, Any], console: Console) -> None:
     console.print(rows)
     pair, delivered = summary["mcnemar"], Counter(summary["delivered"])
     right, wrong = pair[f"only_{CLASSIFIER}"], pair["only_head"]
-    console.print(
+    lines = [
         f"The classifier is right on {wording.count(right, 'image')} that the head gets wrong, and wrong on {wrong:,} "
         f"that it gets right: p = {pair['p']:.2g} (McNemar).",
-        soft_wrap=True,
-    )
+    ]
     of = ", ".join(f"{MODELS[model]} in {wording.count(number, 'fold')}" for model, number in delivered.items())
-    console.print(f"It is {of}.", soft_wrap=True)
-    console.print(f"scores       {SUMMARY}\npredictions  {TABLE}", soft_wrap=True)
+    for line in (*lines, f"It is {of}.", f"scores       {SUMMARY}", f"predictions  {TABLE}"):
+        console.print(text(line), soft_wrap=True)
 
 
 def _fold(values: dict[str, Any], current: dict[str, Any]) -> int | None:
@@ -257,7 +256,7 @@ def main() -> None:
     pooled = pool(done)
     summary = measure(pooled, done)
     write(pooled, summary)
-    show(summary, Console(highlight=False))
+    show(summary, Console())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from rich.console import Console
-from rich.table import Table
 from scmrepo.exceptions import SCMError
 
 from headstart.artifacts import dataset, manifest, predictions, results
@@ -29,6 +28,8 @@ from headstart.artifacts.results import MODELS, Results
 from headstart.base import errors, params, yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
+from headstart.base.tables import Table
+from headstart.base.terminal import say
 
 UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
@@ -120,7 +121,7 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
                         _check_params(state)
                     runs.append(_run(name, state))
                 except ValueError as error:
-                    print(f"left out {name}: {error}", file=sys.stderr)
+                    say(f"left out {name}: {error}", file=sys.stderr)
     if not runs:
         raise UserError("no run has a result to show: `dvc exp run`, or `dvc repro` and `git commit`, makes one")
     return _named(runs, names) if names else runs
@@ -149,7 +150,7 @@ def queue(swept: dict[str, Any]) -> None:
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
     settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
     command = ["dvc", "exp", "run", "--queue", *copied, *settings]
-    print("$", *command, flush=True)
+    say(" ".join(["$", *command]))
     if subprocess.run([sys.executable, "-m", *command]).returncode:
         raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
 

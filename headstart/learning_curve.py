@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Console
-from rich.table import Table
 from scipy.optimize import curve_fit
 
 from headstart import experiments
@@ -28,6 +27,8 @@ from headstart.artifacts import dataset
 from headstart.artifacts.results import MODELS
 from headstart.base import checkpoint, errors, wording
 from headstart.base.errors import UserError
+from headstart.base.tables import Table
+from headstart.base.terminal import say
 from headstart.evaluation import figures
 from headstart.experiments import Run
 
@@ -94,7 +95,7 @@ def queue(sizes: list[int], seeds: list[int]) -> None:
     too_large = [size for size in sizes if size > counts[smallest]]
     if too_large:
         names = ", ".join(f"{size:,}" for size in too_large)
-        print(f"left out: {names} per class, since class {smallest} has {counts[smallest]:,} training images")
+        say(f"left out: {names} per class, since class {smallest} has {counts[smallest]:,} training images")
     try:
         done = points(experiments.finished(), experiments.current())
     except UserError:
@@ -225,11 +226,10 @@ def main() -> None:
     if not curve:
         raise UserError("no experiment with train_images and these parameters yet: `make learning-curve` runs them")
     fits = draw(CURVE, curve)
-    console = Console(highlight=False)
-    console.print(table(curve))
+    Console().print(table(curve))
     for model, fit in fits.items():
-        console.print(sentence(NAMES[model], fit, max(curve)), soft_wrap=True)
-    console.print(f"in a picture: {CURVE}")
+        say(sentence(NAMES[model], fit, max(curve)))
+    say(f"in a picture: {CURVE}")
 
 
 if __name__ == "__main__":

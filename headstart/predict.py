@@ -5,7 +5,6 @@ on; the exit status is then 1. Predictions go to standard output, everything els
 """
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -20,7 +19,8 @@ import numpy as np
 from rich.cells import cell_len
 
 from headstart.artifacts import results
-from headstart.base import errors, progress, wording
+from headstart.base import cells, errors, progress, wording
+from headstart.base.terminal import has_no_shape, printable, say
 from headstart.classifier import decision, file, inference
 from headstart.classifier.inference import UNREADABLE, Read
 from headstart.images import archive, decoding, finding
@@ -70,25 +70,26 @@ def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_
             words = f"error: {entry['error']}"
         else:
             words = f"{_padded(entry['class'], class_width)}  {entry['probability']:.4f}"
-        print(f"{_padded(entry['path'], path_width)}  {words}", file=stream, flush=True)
+        say(f"{_padded(entry['path'], path_width)}  {words}", file=stream)
 
 
 def write_json(entries: Iterable[dict], stream: TextIO) -> None:
-    """A JSON list with one entry per line."""
-    print("[", end="", file=stream)
+    """A JSON list with one entry per line; letters without a shape are written as JSON's own escapes."""
+    stream.write("[")
     for number, entry in enumerate(entries):
         text = json.dumps(entry, ensure_ascii=False)
-        print(("," if number else "") + "\n  " + text, end="", file=stream, flush=True)
-    print("\n]", file=stream)
+        shown = "".join(f"\\u{ord(letter):04x}" if has_no_shape(letter) else letter for letter in text)
+        stream.write(f"{',' if number else ''}\n  {shown}")
+        stream.flush()
+    stream.write("\n]\n")
 
 
 def write_csv(entries: Iterable[dict], stream: TextIO) -> None:
-    """CSV with the columns path, class, probability, error; what does not apply is empty."""
+    """CSV with the columns path, class, probability, error; what does not apply is empty, and no cell is a formula."""
     columns = ["path", "class", "probability", "error"]
-    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    stream.write(cells.line(columns))
     for entry in entries:
-        writer.writerow(entry)
+        stream.write(cells.line(map(entry.get, columns)))
         stream.flush()
 
 
@@ -119,11 +120,11 @@ def main(arguments: list[str] | None = None) -> int:
             elif options.csv:
                 write_csv(entries(), stream)
             else:
-                write_lines(entries(), stream, max(cell_len(path) for path, _ in images), max(map(cell_len, classes)))
+                write_lines(entries(), stream, max(_width(path) for path, _ in images), max(map(_width, classes)))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if line := unlike(Counter(depths), details["range"]):
-        print(line, file=sys.stderr)
+        say(line, file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -168,7 +169,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_len(text))
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    return cell_len(printable(text))
 
 
 def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:
@@ -188,13 +193,13 @@ def _inside(path: Path, stack: ExitStack) -> list[tuple[str, Read]]:
         names = source.names()
         reads, head = [partial(source.read, name) for name in names], source.head
         for note in source.notes:
-            print(note, file=sys.stderr)
+            say(note, file=sys.stderr)
     images = [(str(path / name), read) for name, read in zip(names, reads, strict=True) if finding.is_image(name, head)]
     endings = ", ".join(finding.ENDINGS)
     if not images:
         return [(str(path), partial(_fail, decoding.Broken(f"no images in it ({endings})")))]
     if other := len(names) - len(images):
-        print(f"{path}: left out {other:,} that are no images: their names do not end in {endings}", file=sys.stderr)
+        say(f"{path}: left out {other:,} that are no images: their names do not end in {endings}", file=sys.stderr)
     return images
 
 

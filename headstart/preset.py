@@ -7,6 +7,7 @@ from typing import Any
 
 from headstart.base import editing, errors, files, params, wording, yaml12
 from headstart.base.errors import UserError
+from headstart.base.terminal import say
 
 PRESETS = Path("presets")
 
@@ -61,11 +62,11 @@ def main() -> None:
     if name is None:
         for preset in names():
             first_line = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8").partition("\n")[0]
-            print(f"{preset}: {first_line.removeprefix('#').strip()}")
+            say(f"{preset}: {first_line.removeprefix('#').strip()}")
     else:
-        print("\n".join(apply(name)) or "nothing to change")
+        say(*(apply(name) or ["nothing to change"]))
         if kept := left(name):
-            print(f"left as in {params.PARAMS}: {', '.join(kept)}")
+            say(f"left as in {params.PARAMS}: {', '.join(kept)}")
 
 
 if __name__ == "__main__":

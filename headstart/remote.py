@@ -5,12 +5,13 @@ import getpass
 import sys
 
 from headstart.base import errors
+from headstart.base.terminal import say
 from headstart.team import addresses, remote
 
 
 def ask(url: str, user: str | None) -> dict[str, str]:
     """Ask at the terminal who the user is. Returns credentials by the names of DVC's options."""
-    print(f"{url} asks who you are; what you type goes into .dvc/config.local", file=sys.stderr)
+    say(f"{url} asks who you are; what you type goes into .dvc/config.local", file=sys.stderr)
     if addresses.storage(url) == "s3":
         return {"access_key_id": input("access key id: "), "secret_access_key": getpass.getpass("secret access key: ")}
     user = user or input("name: ")
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--replace", action="store_true", help="take another address than the configured one")
     arguments = parser.parse_args()
     prompt = ask if sys.stdin.isatty() else None
-    print("\n".join(remote.configure(**vars(arguments), prompt=prompt)))
+    say(*remote.configure(**vars(arguments), prompt=prompt))
 
 
 if __name__ == "__main__":

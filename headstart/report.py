@@ -5,14 +5,14 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from headstart.artifacts import dataset, results
 from headstart.artifacts.predictions import PREDICTIONS
 from headstart.artifacts.results import AVERAGED, CLASSIFIER, MODELS, Results
 from headstart.base import errors, params, wording
 from headstart.base.errors import UserError
+from headstart.base.tables import Table, text
+from headstart.base.terminal import say
 
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
 SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
@@ -133,21 +133,21 @@ def show(measured: Results, summary: dict[str, Any] | None, console: Console) ->
     """
     console.print(table(measured, heading(measured.images, summary), console.width))
     for comparison, pair in measured.mcnemar.items():
-        console.print(sentence(comparison, pair))
+        console.print(text(sentence(comparison, pair)))
     if measured.delivered in ("head", AVERAGED["head"]):
-        console.print("Fine-tuning was no better on the validation images: the classifier is the head.")
+        console.print(text("Fine-tuning was no better on the validation images: the classifier is the head."))
     if rare(measured):
         console.print(classes(measured, console.width))
-        console.print(_why_rare(measured), markup=False)
+        console.print(text(_why_rare(measured)))
     elif len(tested := _tested(measured)) > 2 and any(numbers["recall"] < 1 for numbers in tested.values()):
         lowest = sorted(tested.items(), key=lambda entry: entry[1]["recall"])[:3]
         recalls = ", ".join(f"{wording.label(name, 30)} {numbers['recall']:.2f}" for name, numbers in lowest)
-        console.print(f"Lowest recall: {recalls} (all classes: {results.TEST}).", markup=False)
+        console.print(text(f"Lowest recall: {recalls} (all classes: {results.TEST})."))
     for line in notes(measured):
-        console.print(line, markup=False)
+        console.print(text(line))
     left_out, found = len((summary or {}).get("left_out", ())), (summary or {}).get("found", 0)
     if left_out > 0.1 * found:
-        console.print(f"{wording.count(left_out, 'file')} of the source left out: {dataset.DATASET} says why.")
+        console.print(text(f"{wording.count(left_out, 'file')} of the source left out: {dataset.DATASET} says why."))
 
 
 def main() -> None:
@@ -159,7 +159,7 @@ def main() -> None:
         summary, settings = None, None
     show(measured, summary, console)
     for line in help_for_rare(summary, settings) if summary else []:
-        console.print(line, markup=False)
+        console.print(text(line))
     places = {
         "the result in a picture": results.PICTURE,
         "what it got wrong": results.WRONG,
@@ -169,7 +169,7 @@ def main() -> None:
     }
     width = max(map(len, places))
     for what, path in places.items():
-        console.print(f"{what:<{width}}  {path}", soft_wrap=True)
+        say(f"{what:<{width}}  {path}")
 
 
 def help_for_rare(summary: dict[str, Any], settings: params.Params) -> list[str]:
@@ -201,9 +201,9 @@ def _fitting(first: str, columns: Columns, rows: list[tuple[str, dict]], width: 
         for name in columns:
             # An interval may be broken after its dash, and nothing else.
             whole = None if name == INTERVAL else max(map(cell_len, name.splitlines()))
-            table.add_column(Text(name), justify="right", no_wrap=whole is not None, min_width=whole)
+            table.add_column(name, justify="right", no_wrap=whole is not None, min_width=whole)
         for name, numbers in rows:
-            table.add_row(Text(name), *(show(numbers) for show in columns.values()))
+            table.add_row(name, *(show(numbers) for show in columns.values()))
         wide = Console(width=1000)
         if len(columns) == 1 or wide.measure(table).minimum <= width:
             return table

@@ -3,6 +3,7 @@
 import argparse
 
 from headstart.base import errors
+from headstart.base.terminal import say
 from headstart.team import sharing
 
 
@@ -12,7 +13,7 @@ def main() -> None:
         description="Send what ran here to the team's remote (push), or bring what ran elsewhere (pull).",
     )
     parser.add_argument("direction", choices=["push", "pull"])
-    print({"push": sharing.push, "pull": sharing.pull}[parser.parse_args().direction]())
+    say({"push": sharing.push, "pull": sharing.pull}[parser.parse_args().direction]())
 
 
 if __name__ == "__main__":

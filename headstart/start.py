@@ -12,6 +12,7 @@ from typing import Any
 
 from headstart.base import editing, errors, files, params, wording
 from headstart.base.errors import UserError
+from headstart.base.terminal import printable, say
 from headstart.discovery import cost, labelling, recipe, sniffing, subjects
 from headstart.discovery.labelling import Layout
 from headstart.discovery.subjects import Subject
@@ -39,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values["dataset"] |= {"classes": classes, "positive": _positive(layout, options, settings.dataset.positive)}
     text, changes = editing.merged(before, values, "what start found")
     if needed := cost.estimate(layout, seen, values):
-        print(f"`make repro` takes about {needed} here: an estimate, to which fetching adds.")
-    print("\n".join([f"{params.PARAMS}:", *(f"  {change}" for change in changes)]) if changes else "Nothing to change.")
+        say(f"`make repro` takes about {needed} here: an estimate, to which fetching adds.")
+    say(*([f"{params.PARAMS}:", *(f"  {change}" for change in changes)] if changes else ["Nothing to change."]))
     if options.dry_run:
-        print("Not written: --dry-run.")
+        say("Not written: --dry-run.")
     elif changes:
         _write(before, text, options)
     return 0
@@ -77,7 +78,7 @@ def _choose(found: list[Layout], reasons: list[str], path: str, options: argpars
     best = found[0]
     if len(found) > 1 and _asks(options):
         for number, layout in enumerate(found, 1):
-            print(f"  {number}  by {layout.how}: {_in_short(layout.counts)}")
+            say(f"  {number}  by {layout.how}: {_in_short(layout.counts)}")
         answer = _ask("Which of these are the classes?", "1")
         if not answer.isdigit() or not 0 < int(answer) <= len(found):
             raise UserError(f"got {answer}; takes a number from 1 to {len(found)}")
@@ -89,7 +90,7 @@ def _choose(found: list[Layout], reasons: list[str], path: str, options: argpars
             "--labels, --table or --pattern"
         )
     for other in found[1:]:
-        print(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
+        say(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
     return best
 
 
@@ -108,16 +109,16 @@ def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, An
             raise UserError(f"--group: got {given}; takes {columns}, a pattern with (?P<group>…), a level, or none")
         return {"column": given}
     if "group" in layout.settings:
-        print("The other folders are taken for subjects: what is in one of them stays together (dataset.group).")
+        say("The other folders are taken for subjects: what is in one of them stays together (dataset.group).")
         return layout.settings["group"]
     chosen = None
     for subject in subjects.find_subjects(layout):
         what = f"In {subject.how} are {subject.count:,} subjects, such as {subject.example}"
         if chosen is None and (_agreed(f"{what}: keep what is of one together?") if _asks(options) else subject.sure):
             chosen = subject
-            print(f"{what}: what is of one stays together (dataset.group; --group none leaves it).")
+            say(f"{what}: what is of one stays together (dataset.group; --group none leaves it).")
         else:
-            print(f"{what}: not taken; --group {_as_option(subject)} keeps what is of one together.")
+            say(f"{what}: not taken; --group {_as_option(subject)} keeps what is of one together.")
     return chosen.group if chosen else None
 
 
@@ -154,25 +155,25 @@ def _positive(layout: Layout, options: argparse.Namespace, current: str | None) 
 
 def _show_classes(layout: Layout, path: str) -> None:
     counts, splits = layout.counts, Counter(item.split for item in layout.items)
-    print(f"{wording.count(len(layout.items), 'image')} in {path}, their classes by {layout.how}:")
+    say(f"{wording.count(len(layout.items), 'image')} in {path}, their classes by {layout.how}:")
     if len(counts) <= 12:
         width = max(map(len, counts))
         for name, count in counts.items():
-            print(f"  {name:<{width}}  {count:,}")
+            say(f"  {name:<{width}}  {count:,}")
     else:
-        print(f"  {_in_short(counts)}")
-    print(layout.notes, end="")
+        say(f"  {_in_short(counts)}")
+    say(*layout.notes.splitlines())
     for name in (name for name in layout.columns if re.fullmatch(r"(sample_?)?weights?|confidence", str(name).lower())):
-        print(f"If the column {name} says what each image counts for, set dataset.table.weight to it.")
+        say(f"If the column {name} says what each image counts for, set dataset.table.weight to it.")
     if None not in splits:
-        print("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
+        say("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
     if max(counts.values()) >= 10 * min(counts.values()):
         rare = min(counts, key=counts.get)
-        print(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
+        say(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
     if layout.left_out:
-        print(f"{wording.count(len(layout.left_out), 'file')} left out: {_examples(layout.left_out)}", end="")
-        print(f" and {len(layout.left_out) - 2:,} more" if len(layout.left_out) > 2 else "", end="")
-        print(". The whole list will be in metrics/dataset.json.")
+        more = f" and {len(layout.left_out) - 2:,} more" if len(layout.left_out) > 2 else ""
+        files = wording.count(len(layout.left_out), "file")
+        say(f"{files} left out: {_examples(layout.left_out)}{more}. The whole list will be in metrics/dataset.json.")
 
 
 def _show_images(seen: Survey, layout: Layout) -> None:
@@ -185,25 +186,25 @@ def _show_images(seen: Survey, layout: Layout) -> None:
     of = f"Of {seen.looked_at:,} that were looked at: " if seen.looked_at < seen.images else ""
     size = f"all {spread[0]}" if same else f"{spread[0]} in the middle, {spread[1]} to {spread[2]}"
     depth, tones = most([look.depth for look in looks]), most([look.tones for look in looks])
-    print(f"{of}{size} pixels; {tones}; {depth} per channel.")
+    say(f"{of}{size} pixels; {tones}; {depth} per channel.")
     if seen.broken:
         _refuse_unreadable(seen, layout)
-        print(f"{wording.count(len(seen.broken), 'image')} of them cannot be read: {_examples(seen.broken)}.")
+        say(f"{wording.count(len(seen.broken), 'image')} of them cannot be read: {_examples(seen.broken)}.")
     if seen.copies:
         more = sum(map(len, seen.copies)) - len(seen.copies)
         first, second, *_ = seen.copies[0]
         many = "1 file is an exact copy of another" if more == 1 else f"{more:,} files are exact copies of others"
-        print(f"{many}, such as {second} of {first}: copies never lie in two splits.")
+        say(f"{many}, such as {second} of {first}: copies never lie in two splits.")
         labels = layout.label_by_path
         torn = [path for group in seen.copies if len({labels[path] for path in group}) > 1 for path in group]
         if torn:
-            print(f"{wording.count(len(torn), 'file')} left out: copies in two classes, such as {torn[0]}.")
+            say(f"{wording.count(len(torn), 'file')} left out: copies in two classes, such as {torn[0]}.")
     else:
-        print(f"No exact copies{'' if seen.compared else ' among those that were compared'}.")
+        say(f"No exact copies{'' if seen.compared else ' among those that were compared'}.")
     if seen.alike:
         alike = len({path for pair in seen.alike for path in pair})
         first, second = seen.alike[0]
-        print(
+        say(
             f"{alike:,} of {seen.looked_at:,} images look like copies of others, encoded anew, resized or cropped, "
             f"such as {first} and {second}: they stay together (dataset.near_duplicates)."
         )
@@ -245,11 +246,11 @@ def _write(before: str, text: str, options: argparse.Namespace) -> None:
             raise UserError(f"{params.PARAMS} is as it was: commit it, then run this again")
         copy = next(path for number in range(1, 10**6) if not (path := KEPT / f"params-{number}.yaml").exists())
         files.write_text(copy, before)
-        print(f"{params.PARAMS} had changes that are not committed: a copy is in {copy}.")
+        say(f"{params.PARAMS} had changes that are not committed: a copy is in {copy}.")
     files.write_text(params.PARAMS, text)
     files.write_text(last, text)
     undo = f"git checkout {params.PARAMS}" if committed.returncode == 0 else "the copy"
-    print(f"Written. To undo: {undo}. To go on: make repro")
+    say(f"Written. To undo: {undo}. To go on: make repro")
 
 
 def _asks(options: argparse.Namespace) -> bool:
@@ -258,7 +259,7 @@ def _asks(options: argparse.Namespace) -> bool:
 
 def _ask(question: str, default: str) -> str:
     try:
-        return input(f"{question} [{default}] ").strip() or default
+        return input(printable(f"{question} [{default}] ")).strip() or default
     except EOFError:
         raise UserError("no answer: nothing was written") from None
 

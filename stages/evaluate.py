@@ -12,6 +12,7 @@ import numpy as np
 from headstart.artifacts import features, manifest, models, predictions, results
 from headstart.base import checkpoint, errors, params, pictures, progress
 from headstart.base.runtime import deterministic, keras
+from headstart.base.terminal import say
 from headstart.classifier import decision, file, inference, joining
 from headstart.evaluation import charts, curves, galleries, scores
 from headstart.evaluation.lettering import Lettering
@@ -62,7 +63,7 @@ def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], po
         images = {"labels": labels, "probabilities": answers.probabilities[delivered], "read": read}
         pictures.attempt(path, partial(gallery, classes=classes, **images))
     if note := Lettering(classes).note():
-        print(note)
+        say(note)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from headstart.artifacts import manifest, models, results, value_range
 from headstart.backbones import cut, registry, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
+from headstart.base.terminal import say
 from headstart.classifier import candidates, file
 from headstart.images import augment, ranges
 from headstart.images.archive import open_source
@@ -30,7 +31,7 @@ def main() -> None:
             model, epoch, validation = assembly.cached(settings, table, train, *networks["fine_tuned"])
         loop.compiled(model, tuning, steps=-(-len(train) // tuning.batch_size))
         kept = loop.train(model, epoch, validation, tuning, "fine_tune", loop.RANKINGS[tuning.select_by])
-        print(f"fine_tune: kept epoch {kept}")
+        say(f"fine_tune: kept epoch {kept}")
         if not kept:
             del networks["fine_tuned"]
         choice = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
@@ -46,7 +47,7 @@ def main() -> None:
     loop.add_facts("fine_tune", choice.facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"
-    print(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
+    say(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
     scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
     classifier = candidates.build(networks[choice.network], choice, scale, augment.flipped_axes(settings.augment))
     file.save(classifier, results.CLASSIFIER, table.classes, choice.model, source.value_range)

@@ -8,6 +8,7 @@ from headstart.artifacts import dataset, manifest, value_range
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import errors, params, pictures
 from headstart.base.progress import track
+from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding, facts
 from headstart.images.facts import Facts
@@ -30,7 +31,7 @@ def main() -> None:
     settings = params.load_stage("split")
     with archive.open_source(settings.dataset.path) as source:
         for note in source.notes:
-            print(note)
+            say(note)
         items, left_out = find_images(source, settings.dataset)
         classes = order_classes((item.label for item in items), settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)
@@ -71,7 +72,7 @@ def main() -> None:
     dataset.write(summary)
     counts.show(summary)
     for line in facts.lines({path: noted[path] for path in dealt.paths}, values, settings.image.range):
-        print(line)
+        say(line)
     with archive.open_source(settings.dataset.path, values) as source:
         sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)
         pictures.attempt(dataset.NEAR_DUPLICATES, partial(contact_sheet.draw, sets=sets, read=read))

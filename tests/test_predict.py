@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from headstart import predict
 from headstart.artifacts import results
+from headstart.base import cells
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining
@@ -78,13 +79,14 @@ def test_columns_are_straight_in_any_script():
         {"path": "خدش.png", "error": "not an image"},
     ]
     stream = io.StringIO()
-    predict.write_lines(entries, stream, 10, 5)
+    # Half a letter, of a name that is not UTF-8, is shown as it is printed.
+    predict.write_lines(entries, stream, cell_len(r"b\udcff/22.png"), 5)
     lines = stream.getvalue().splitlines()
-    assert [cell_len(line) for line in lines[:2]] == [25, 25]
-    assert lines[0] == "划痕/1.png  划痕   0.5000"
+    assert [cell_len(line) for line in lines[:2]] == [29, 29]
+    assert lines[0] == "划痕/1.png      划痕   0.5000"
     assert [
         cell_len(line[: line.index(end)]) for line, end in zip(lines, ("划痕  ", "crack", "error"), strict=True)
-    ] == [12] * 3
+    ] == [16] * 3
 
 
 def test_more_than_a_batch_keeps_its_order(here, capsys):
@@ -157,6 +159,46 @@ def test_csv_has_a_header_and_quotes_what_must_be(here, capsys):
     assert (status, good["path"], good["class"], good["error"]) == (1, "a,b.png", "red", "")
     assert (bad["path"], bad["class"]) == ("gone.png", "")
     assert "No such file" in bad["error"]
+
+
+# The title of the window, a colour, a line that looks like a prediction, a turned direction.
+FOREIGN = [
+    "\x1b]0;owned\x07.png",
+    "\x9b31m.png",
+    "a.png  red  0.9999\nb.png",
+    "\u202egnp.a.png",
+    "=1+1.png",
+    "[red].png",
+]
+
+
+def test_a_name_that_would_act_on_the_terminal_is_one_line_and_shown(here, capsys):
+    for name in FOREIGN:
+        photo(Path("photos", name), "red")
+    status, text = output(capsys, "photos")
+    assert status == 0
+    assert [line.rsplit(maxsplit=2) for line in text.splitlines()] == [
+        [f"photos/{name}", "red", "0.9820"]
+        for name in [
+            r"\x1b]0;owned\x07.png",
+            "=1+1.png",
+            "[red].png",
+            r"a.png  red  0.9999\nb.png",
+            r"\x9b31m.png",
+            r"\u202egnp.a.png",
+        ]
+    ]
+    _, text = output(capsys, "photos", "--json")
+    assert {entry["path"].removeprefix("photos/") for entry in json.loads(text)} == set(FOREIGN)
+    assert len(text.splitlines()) == len(FOREIGN) + 2 and not {"\x1b", "\x9b", "\u202e"} & set(text)
+
+
+def test_no_cell_of_csv_is_a_formula(here, capsys):
+    for name in ("=1+1.png", "-b.png", "'@c.png"):
+        photo(Path(name), "red")
+    _, text = output(capsys, "=1+1.png", "./-b.png", "'@c.png", "--csv")
+    assert [row[0] for row in csv.reader(io.StringIO(text))][1:] == ["'=1+1.png", "'-b.png", "''@c.png"]
+    assert [row[0] for row in cells.read(text)][1:] == ["=1+1.png", "-b.png", "'@c.png"]
 
 
 def test_the_images_of_a_zip(here, capsys):

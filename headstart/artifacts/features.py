@@ -21,6 +21,7 @@ import numpy as np
 
 from headstart.base import files
 from headstart.base.errors import UserError
+from headstart.base.terminal import say
 
 FEATURES = Path("data/features")
 BOTTLENECK = FEATURES / "bottleneck"
@@ -127,7 +128,7 @@ class Writer:
         free = shutil.disk_usage(self._folder).free
         # What is created takes its place on the disk only as it is filled.
         needed = total - sum(512 * path.stat().st_blocks for path in self._paths.values() if path.exists())
-        print(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free", flush=True)
+        say(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free")
         if needed > free:
             raise UserError(
                 f"the features take {needed / 1e6:,.0f} MB, but the disk of {self._folder.resolve()} has "

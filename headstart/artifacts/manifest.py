@@ -1,15 +1,13 @@
 """The manifest: the one list of the images in use, which says what each row of every array is."""
 
-import csv
 import dataclasses
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from headstart.base import files
+from headstart.base import cells, files
 from headstart.base.errors import UserError
 
 MANIFEST = Path("data/manifest.csv")
@@ -100,7 +98,8 @@ def parse(table: str, classes: str) -> Manifest:
 
     Raises KeyError or ValueError where the stage split, as it is now, would not have written them.
     """
-    names, rows = json.loads(classes), list(csv.DictReader(io.StringIO(table, newline="")))
+    names, (header, *lines) = json.loads(classes), cells.read(table) or [[]]
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
     indices = {name: index for index, name in enumerate(names)}
     folds = np.array([int(row["fold"] or 0) for row in rows], np.int64)
     return Manifest(

@@ -2,18 +2,16 @@
 
 Columns: image, label, then for each model MODEL (the predicted class) and one MODEL:CLASS per class (its probability,
 6 decimals). No model's name has a colon, so the first one ends it, whatever the class is called; commas, quotes and
-line ends in a name are quoted as in any CSV.
+line ends in a name are quoted as in any CSV; what looks like a formula is guarded (`headstart.base.cells`).
 """
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from headstart.base import files
+from headstart.base import cells, files
 
 PREDICTIONS = Path("metrics/predictions.csv")
 
@@ -38,10 +36,10 @@ def write(predictions: Predictions, project: Path = Path()) -> None:
     classes = predictions.classes
     table = [_columns(predictions.probabilities, classes)]
     for row, (path, label) in enumerate(zip(predictions.paths, predictions.labels, strict=True)):
-        cells = [path, classes[label]]
+        line = [path, classes[label]]
         for model, probabilities in predictions.probabilities.items():
-            cells += [classes[predictions.predicted[model][row]], *(f"{value:.6f}" for value in probabilities[row])]
-        table.append(cells)
+            line += [classes[predictions.predicted[model][row]], *(f"{value:.6f}" for value in probabilities[row])]
+        table.append(line)
     files.write_csv(project / PREDICTIONS, table)
 
 
@@ -50,21 +48,21 @@ def parse(text: str) -> Predictions:
 
     Raises ValueError where the stage evaluate, as it is now, would not have written it.
     """
-    header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    header, *rows = cells.read(text) or [[]]
     models = [column for column in header[2:] if ":" not in column]
     classes = [column.partition(":")[2] for column in header if column.startswith(f"{models[0]}:")] if models else []
     if not classes or header != _columns(models, classes):
         raise ValueError(f"{PREDICTIONS} has the columns of an earlier version of Headstart, or was damaged")
     index = {name: number for number, name in enumerate(classes)}
     try:
-        cells = [dict(zip(header, row, strict=True)) for row in rows]
+        lines = [dict(zip(header, row, strict=True)) for row in rows]
         return Predictions(
             classes,
-            [row["image"] for row in cells],
-            np.array([index[row["label"]] for row in cells], np.int64),
-            {model: np.array([index[row[model]] for row in cells], np.int64) for model in models},
+            [row["image"] for row in lines],
+            np.array([index[row["label"]] for row in lines], np.int64),
+            {model: np.array([index[row[model]] for row in lines], np.int64) for model in models},
             {
-                model: np.array([[row[f"{model}:{name}"] for name in classes] for row in cells], np.float32)
+                model: np.array([[row[f"{model}:{name}"] for name in classes] for row in lines], np.float32)
                 for model in models
             },
         )

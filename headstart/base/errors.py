@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
+from headstart.base.terminal import say
+
 
 class UserError(Exception):
     """An error that the user can correct.
@@ -38,7 +40,7 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _fail(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    say("error: " + " ".join(message.split()), file=sys.stderr)
     return 1
 
 

@@ -1,10 +1,10 @@
 """Files that appear whole or not at all: written under a temporary name, then renamed."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from headstart.base import cells
 
 
 @contextmanager
@@ -26,7 +26,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
-    """Write a table, its header first, whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
+    """Write a table, its header first, whole or not at all; `cells.read` reads it."""
+    write_text(path, "".join(map(cells.line, rows)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from headstart.base import files
+from headstart.base.terminal import say
 
 
 def attempt(path: Path, draw: Callable[[Path], None]) -> None:
@@ -21,7 +22,7 @@ def attempt(path: Path, draw: Callable[[Path], None]) -> None:
             draw(path)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"{path} could not be drawn ({reason}); the numbers and models are not concerned")
+        say(f"{path} could not be drawn ({reason}); the numbers and models are not concerned")
         substitute = Image.new("RGB", (800, 60), "white")
         ImageDraw.Draw(substitute).text((20, 20), "This picture could not be drawn.", fill="black")
         with files.whole(path) as part:

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from headstart.base import wording
+from headstart.base.terminal import printable, say
 
 Item = TypeVar("Item")
 EVERY = 10.0  # seconds between two plain lines
@@ -81,14 +82,14 @@ def counter(
 
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         _Tail(line),
         TimeRemainingColumn(),
         console=console,
         transient=True,
     )
-    task = bar.add_task(what, total=total)
+    task = bar.add_task(printable(what), total=total)
     start = printed = time.monotonic()
     done = 0
 
@@ -101,7 +102,7 @@ def counter(
             printed = now
             rate = done / (now - start)
             left = f", {(total - done) / rate:.0f} s left" if total and done else ""
-            print(f"{what}: {line(done, rate)}{left}", file=sys.stderr, flush=True)
+            say(f"{what}: {line(done, rate)}{left}", file=sys.stderr)
 
     if console.is_terminal:
         with bar:
@@ -110,5 +111,5 @@ def counter(
         yield advance
     seconds = time.monotonic() - start
     rate = speed(done / seconds) if seconds else ""
-    print(f"{what}: {amount(done)} in {seconds:.1f} s{rate}", file=sys.stderr, flush=True)
+    say(f"{what}: {amount(done)} in {seconds:.1f} s{rate}", file=sys.stderr)
     log(work=what, count=done, unit=unit, seconds=seconds)

@@ -1,10 +1,11 @@
 """Phrases that several messages share."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
 
 from rich.cells import cell_len, chop_cells
+
+from headstart.base.terminal import has_no_shape
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
@@ -39,15 +40,9 @@ def label(name: str, cells: int = 40) -> str:
     A Chinese or Korean letter is two columns wide. Line ends, NUL and marks that turn the direction of what follows
     become a space; of what is too long the middle goes, since long names often differ at their end.
     """
-    line = " ".join("".join(" " if _has_no_shape(letter) else letter for letter in name).split())
+    line = " ".join("".join(" " if has_no_shape(letter) else letter for letter in name).split())
     if cell_len(line) <= cells:
         return line or repr(name)
     start = chop_cells(line, cells // 2)[0]
     end = chop_cells(line[::-1], cells - 1 - cell_len(start))[0][::-1]
     return f"{start}…{end}"
-
-
-def _has_no_shape(letter: str) -> bool:
-    # Of the marks without a shape the joiners stay: Persian and Hindi are spelt with them.
-    turns = unicodedata.bidirectional(letter) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-    return turns or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")

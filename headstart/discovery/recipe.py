@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.base import editing
+from headstart.base.terminal import say
 from headstart.discovery import cost
 from headstart.discovery.labelling import Layout
 from headstart.discovery.survey import Survey
@@ -44,12 +45,12 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     tuning["warmup"] = min(tuning["warmup"], tuning["epochs"] / 4)
     if (reason := sides(layout, seen, path)) and values["augment"]["flip_horizontal"]:
         values["augment"]["flip_horizontal"] = False
-        print(f"No mirrored views: {reason}.")
+        say(f"No mirrored views: {reason}.")
     free = shutil.disk_usage(Path()).free / 2e6
     while (needed := cost.estimate(layout, seen, values)) and needed.disk > free and tuning["views"] > 1:
         tuning["views"] -= 1
         takes, there = cost.in_bytes(needed.disk), cost.in_bytes(2 * free)
-        print(f"fine_tune.views {tuning['views']}: one more would take {takes} of {there} free.")
+        say(f"fine_tune.views {tuning['views']}: one more would take {takes} of {there} free.")
     values["head"]["views"] &= tuning["views"] > 1
     if seed is not None:
         values["seed"] = values["split"]["seed"] = seed

@@ -10,6 +10,7 @@ from typing import Any
 from headstart.artifacts.dataset import LeftOut, by_reason
 from headstart.base import wording
 from headstart.base.errors import UserError
+from headstart.base.terminal import say
 from headstart.images.archive import Source
 from headstart.labels.published import split_of
 
@@ -27,7 +28,7 @@ def unify(labels: dict[str, str]) -> dict[str, str]:
     for name, forms in sorted(written.items()):
         if len(forms) > 1:
             ways = ", ".join(f"{form!a} ({wording.count(count, 'image')})" for form, count in sorted(forms.items()))
-            print(f"class {name} is written in {len(forms)} ways, which are taken for one: {ways}")
+            say(f"class {name} is written in {len(forms)} ways, which are taken for one: {ways}")
     return {path: clean(label) for path, label in labels.items()}
 
 
@@ -139,7 +140,7 @@ def say_folders_without_images(source: Source, images: Container[str], labelled:
             for folder, held in lacking.items()
         ]
         more = f" and {len(told) - 5:,} more" if len(told) > 5 else ""
-        print(f"{wording.count(len(told), 'folder')} without an image, of no class: {', '.join(told[:5])}{more}")
+        say(f"{wording.count(len(told), 'folder')} without an image, of no class: {', '.join(told[:5])}{more}")
 
 
 def _above(path: str) -> Iterable[str]:

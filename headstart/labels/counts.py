@@ -3,12 +3,11 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from headstart.artifacts.dataset import DATASET, NEAR_DUPLICATES, LeftOut, by_reason
 from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
+from headstart.base.tables import Table, text
 
 WHOLE = 20  # classes whose rows are all printed; of more, the largest and the smallest
 ENDS = 5  # how many of each
@@ -24,21 +23,20 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     console.print(table(summary))
     if len(summary["classes"]) > WHOLE:
-        console.print(f"the counts of all classes are in {DATASET}", soft_wrap=True)
+        console.print(text(f"the counts of all classes are in {DATASET}"), soft_wrap=True)
     if rare := advice(summary["counts"]["train"]):
-        console.print(rare, soft_wrap=True, markup=False)
+        console.print(text(rare), soft_wrap=True)
     for line in together(summary):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(text(line), soft_wrap=True)
     left_out = summary["left_out"]
     unused = wording.count(summary["unused"], "image")
     place = f" (the list is in {DATASET}):" if left_out else ""
-    console.print(
-        f"{unused} not needed for the splits, {wording.count(len(left_out), 'file')} left out{place}", soft_wrap=True
-    )
+    line = f"{unused} not needed for the splits, {wording.count(len(left_out), 'file')} left out{place}"
+    console.print(text(line), soft_wrap=True)
     kinds = by_reason(LeftOut(**entry) for entry in left_out)
     for files in kinds[:SHOWN]:
         more = f" (and {len(files) - 1:,} more of the kind)" if len(files) > 1 else ""
-        console.print(f"  {files[0].path}: {files[0].reason}{more}", soft_wrap=True, markup=False)
+        console.print(text(f"  {files[0].path}: {files[0].reason}{more}"), soft_wrap=True)
     if len(kinds) > SHOWN:
         console.print("  …")
 
@@ -76,7 +74,7 @@ def table(summary: dict[str, Any]) -> Table:
     for number, name in enumerate(shown):
         if len(shown) < len(names) and number == ENDS:
             rows.add_row(f"… {len(names) - len(shown):,} between")
-        rows.add_row(Text(wording.label(name)), *(f"{counts[split][name]:,}" for split in SPLITS))
+        rows.add_row(wording.label(name), *(f"{counts[split][name]:,}" for split in SPLITS))
     return rows
 
 

@@ -6,6 +6,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
+from headstart.base.terminal import say
 from headstart.labels.layouts import Item
 
 
@@ -38,7 +39,7 @@ def deal_folds(groups: list[list[Item]], settings: Split) -> dict[str, int]:
             )
     sizes, left = np.bincount(folds)[1:], sum(map(len, groups)) - len(pool)
     published = f"; the publisher's test split ({wording.count(left, 'image')}) is in none" if left else ""
-    print(f"{count} folds of {sizes.min():,} to {sizes.max():,} images{published}")
+    say(f"{count} folds of {sizes.min():,} to {sizes.max():,} images{published}")
     return {item.path: int(fold) for (_, item), fold in zip(pool, folds, strict=True)}
 
 

@@ -13,6 +13,7 @@ from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Group
+from headstart.base.terminal import say
 from headstart.images.archive import Source
 from headstart.labels import tables
 from headstart.labels.layouts import Item, folder_at
@@ -44,7 +45,7 @@ def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[s
             f"dataset.group: no image is in a group, such as {alone[0]} ({lacking}): change it, or set it to null"
         )
     if alone:
-        print(f"{wording.count(len(alone), 'image')} in no group, such as {alone[0]}: each is its own ({lacking})")
+        say(f"{wording.count(len(alone), 'image')} in no group, such as {alone[0]}: each is its own ({lacking})")
     return pairs
 
 

@@ -9,6 +9,7 @@ from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
+from headstart.base.terminal import say
 from headstart.labels.layouts import Item
 from headstart.labels.spreading import spread
 
@@ -116,7 +117,7 @@ def sizes_per_class(
     if needed > count:
         shared = _listed(sizes[smallest])
         images = wording.count(count, "image")
-        print(f"class {smallest} has {images}{where}, fewer than {needed}: every class gives {shared}")
+        say(f"class {smallest} has {images}{where}, fewer than {needed}: every class gives {shared}")
     return sizes
 
 
@@ -284,6 +285,4 @@ def _compare(have: Counter, sizes: dict[str, dict[str, int]], groups: Counter, w
         given = {split: have[name, split] for split in sizes[name]}
         more = sum(map(bool, off.values())) - 1
         others = f", and {wording.count(more, 'class')} by as many or fewer" if more else ""
-        print(
-            f"groups stay whole: class {name}{where} gives {_listed(given)} instead of {_listed(sizes[name])}{others}"
-        )
+        say(f"groups stay whole: class {name}{where} gives {_listed(given)} instead of {_listed(sizes[name])}{others}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.base.params import Table
+from headstart.base.terminal import say
 from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
@@ -53,7 +54,7 @@ def read_labels(
         )
     if unseen := reader.unseen():
         lines.append(f"{table.file} has no label {', '.join(map(repr, unseen))}, which dataset.table gives a meaning")
-    print("".join(f"{line}\n" for line in lines), end="")
+    say(*lines)
     return kept, left_out
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from headstart.base.errors import UserError
 from headstart.base.progress import bytes_bar
+from headstart.base.terminal import say
 from headstart.sources import web
 
 
@@ -61,7 +62,7 @@ def check(source: str, path: Path, expected: str | None, parameter: str) -> str:
     """
     digest = sha256_of(path)
     if expected is None:
-        print(f"sha256 of {source} is {digest}: set {parameter} to pin it")
+        say(f"sha256 of {source} is {digest}: set {parameter} to pin it")
     elif digest != expected:
         path.unlink()
         raise UserError(

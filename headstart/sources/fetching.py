@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from headstart.base import files, origin
 from headstart.base.errors import UserError
 from headstart.base.origin import RAW, WEIGHTS, Origin
+from headstart.base.terminal import say
 from headstart.sources import download, keras_weights
 from headstart.sources.download import sha256_of
 
@@ -118,7 +119,7 @@ def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None
         return False
     if local:
         return Path(source).is_file() and sha256_of(Path(source)) == record.sha256
-    print(f"{source} is already there: {path}")
+    say(f"{source} is already there: {path}")
     return True
 
 

@@ -9,6 +9,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.backbones import registry
 from headstart.base import checkpoint, files, params
 from headstart.base.runtime import deterministic, keras
+from headstart.base.terminal import say
 from headstart.classifier import candidates
 from headstart.classifier.candidates import Choice, Network
 from headstart.images import augment
@@ -49,7 +50,7 @@ def choose(
     folds = again.folds(table, settings) if few and epochs else []
     if not folds:
         return weigh(answers(networks, rows), rows)
-    print(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
+    say(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
         part = checkpoint.folder("fine_tune") / f"fold{number}.npz"

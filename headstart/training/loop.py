@@ -14,6 +14,7 @@ from dvclive import Live
 from headstart.base import checkpoint, files, params, progress
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf
+from headstart.base.terminal import say
 
 Logs = dict[str, float]
 Better = Callable[[Logs], tuple]  # what ranks epochs: the higher, the better
@@ -116,7 +117,7 @@ def train(
     judge = _judge(model, [BalancedAccuracy(model.output.shape[-1])] if better is by_balanced_accuracy else [])
     if file.exists():
         history = _restore(file, model)
-        print(f"{stage}: going on after epoch {len(history.epochs) - 1}")
+        say(f"{stage}: going on after epoch {len(history.epochs) - 1}")
     else:
         history = History([_judged(judge, validation)], 0, model.get_weights())
         _save(file, model, history)
@@ -137,7 +138,7 @@ def train(
             progress.log(work=stage, epoch=epoch, seconds=time.monotonic() - start)
             if time.monotonic() - printed > 2 or epoch == settings.epochs:
                 printed = time.monotonic()
-                print(f"{stage}: epoch {epoch}/{settings.epochs}  {_line(logs)}  {printed - start:.1f} s", flush=True)
+                say(f"{stage}: epoch {epoch}/{settings.epochs}  {_line(logs)}  {printed - start:.1f} s")
         live.step = len(history.epochs) - 1
         live.summary["kept_epoch"] = history.kept
         live.make_summary()
@@ -176,7 +177,7 @@ def solved(
         live.step = 1
         live.summary |= {"kept_epoch": 1, **facts}
         live.make_summary()
-    print(f"{stage}: {_line(logs)}", flush=True)
+    say(f"{stage}: {_line(logs)}")
 
 
 def add_facts(stage: str, facts: dict[str, Any]) -> None:
