@@ -1,4 +1,4 @@
-# make start · repro · experiments · learning-curve · cross-validate · test · lint · docs · schema · results · bench ·
+# make start · repro · check · experiments · learning-curve · cross-validate · test · lint · docs · schema · results · bench ·
 # remote · push · pull — each makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to
 # TensorFlow (Linux).
 
@@ -14,8 +14,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav)s?://' | sed -e 's/s*:.*//' | sort -u)
 install := pip install --quiet --disable-pip-version-check --requirement
 
+# Experiments outside of the workspace have a copy of .dvc/config.local: where that holds secrets, what an experiment
+# writes is the user's alone.
+private = if [ -e .dvc/config.local ]; then umask 077; fi;
+
 .DELETE_ON_ERROR:
-.PHONY: start repro experiments learning-curve cross-validate test lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro check experiments learning-curve cross-validate test lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -24,8 +28,13 @@ start: .venv/ready
 # The parameters first: before a stage starts, DVC removes what it wrote last time.
 repro: .venv/ready
 	@python -m headstart.params
+	@python -m headstart.check --quick
 	@dvc repro
 	@python -m headstart.report
+
+# All of DVC's cache and of what a run wrote; before each run, make repro looks at what is new or has changed.
+check: .venv/ready
+	@python -m headstart.check
 
 experiments: .venv/ready
 	@python -m headstart.experiments
@@ -35,7 +44,7 @@ experiments: .venv/ready
 learning-curve: .venv/ready
 	@dvc repro extract
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
-	@dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@$(private) dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.learning_curve
 
 # make cross-validate FOLDS=5 JOBS=2. The first fold goes alone and extracts for all: the others take it from DVC's cache.
@@ -43,9 +52,9 @@ cross-validate: folds = $(if $(FOLDS),--folds $(FOLDS))
 cross-validate: .venv/ready
 	@dvc repro fetch
 	@python -m headstart.cross_validate $(folds) --queue first
-	@dvc exp run --run-all
+	@$(private) dvc exp run --run-all
 	@python -m headstart.cross_validate $(folds) --queue rest
-	@dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@$(private) dvc exp run --run-all --jobs $(or $(JOBS),1)
 	@python -m headstart.cross_validate $(folds)
 
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.

@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 COMMANDS = {
     "start": "look at your images and set params.yaml for them",
     "params": "check params.yaml",
+    "check": "find what is damaged of DVC's files, and put it aside",
     "preset": "set the parameters of a named experiment in params.yaml",
     "report": "show the result of the last run",
     "predict": "classify images with the trained classifier",

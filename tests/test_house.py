@@ -180,6 +180,7 @@ def test_every_package_and_stage_has_its_tests():
     assert {Path("stages", f"test_{stage}.py") for stage in STAGES} <= files
     assert {Path(f"test_{name}.py") for name in COMMANDS} - {
         Path("test_params.py"),  # base/test_params.py
+        Path("test_check.py"),  # team/test_check.py
         Path("test_remote.py"),  # team/test_remote.py
         Path("test_sharing.py"),
     } <= files

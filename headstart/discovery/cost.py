@@ -85,7 +85,8 @@ def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | Non
     largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
     written = count * BOTTLENECK + (count + extra) * activations
     memory = 1100 + 8 * largest * THREADS / 1e6 + 6 * 1280 * 4 * count / 1e6
-    return Cost(work * REFERENCE / _speed() + decoded, memory, 2 * written / 1e6 + 30)
+    # float16, once here and once in DVC's cache.
+    return Cost(work * REFERENCE / _speed() + decoded, memory, 2 * 2 * written / 1e6 + 30)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The objects that DVC keeps outputs in, here and at the remote: files by their hash, and lists of folders (*.dir)."""
 
+import hashlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -27,11 +28,28 @@ def paths(repo: Repo) -> dict[str, str]:
 
 
 def members(cache: HashFileDB, oid: str, path: str) -> list[tuple[str, str]]:
-    """Returns an object and, where it is the list of a folder that is in the cache, all in it; each with its path."""
-    if not oid.endswith(LIST) or not cache.exists(oid):
+    """Returns an object and, where it is the list of a folder that is in the cache, all in it; each with its path.
+
+    A list that is damaged counts as one that is not there: what it says is not believed.
+    """
+    if not oid.endswith(LIST) or not is_intact(cache, oid):
         return [(oid, path)]
     entries = Tree.load(cache, HashInfo("md5", oid))
     return [(oid, path), *((entry.value, "/".join([path, *key])) for key, _, entry in entries)]
+
+
+def digest(path: str | Path) -> str:
+    """Returns the MD5 of a file, by which DVC names it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def is_intact(cache: HashFileDB, oid: str) -> bool:
+    """Returns whether an object is in the cache and is what its name says, hashed now.
+
+    DVC itself believes each one that is read-only (`LocalHashFileDB.check`).
+    """
+    return cache.exists(oid) and digest(cache.oid_to_path(oid)) == oid.removesuffix(LIST)
 
 
 def sizes(fs: FileSystem, paths: list[str], url: str) -> list[int | None]:
@@ -52,23 +70,28 @@ def sizes_at_remote(remote: HashFileDB, oids: Collection[str], url: str) -> list
     return sizes(remote.fs, [remote.oid_to_path(oid) for oid in oids], url)
 
 
-def send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str) -> int:
-    """Send those objects of the cache that the remote lacks, or has shorter or longer. Returns how many they were.
-
-    A folder's list says that its files are there, so it goes after them (treeverse/dvc#4343). Raises UserError.
-    """
+def to_send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str) -> list[str]:
+    """Returns those objects of the cache that the remote lacks, or has shorter or longer, sorted. Raises UserError."""
     ordered = sorted(oids)
-    missing = [
+    return [
         oid
         for oid, size in zip(ordered, sizes_at_remote(remote, ordered, url), strict=True)
         if size != Path(cache.oid_to_path(oid)).stat().st_size
     ]
-    if not missing:
-        return 0
-    files = [oid for oid in missing if not oid.endswith(LIST)]
-    lists = [oid for oid in missing if oid.endswith(LIST)]
+
+
+def send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str) -> None:
+    """Send these objects of the cache, over those of the same names at the remote.
+
+    They have to be intact (`is_intact`): then what they replace is not. A folder's list says that its files are there,
+    so it goes after them (treeverse/dvc#4343). Raises UserError.
+    """
+    files = [oid for oid in oids if not oid.endswith(LIST)]
+    lists = [oid for oid in oids if oid.endswith(LIST)]
+    if not oids:
+        return
     failures: list[BaseException] = []
-    with progress.counter(f"push to {url}", len(missing), "file") as advance:
+    with progress.counter(f"push to {url}", len(oids), "file") as advance:
         for group in filter(None, (files, lists)):
             remote.add(
                 [cache.oid_to_path(oid) for oid in group],
@@ -81,7 +104,6 @@ def send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str)
             )
             if failures:
                 raise explain(url, failures[0])
-    return len(missing)
 
 
 class _Advance(Callback):

@@ -6,6 +6,7 @@ The address goes into `.dvc/config`, which Git keeps for everyone; the user's na
 
 import io
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -125,6 +126,32 @@ def probe(options: Mapping[str, Any]) -> str | None:
     return None
 
 
+def protect(dvc_dir: Path) -> list[Path]:
+    """Let nobody but the user read the files with credentials. Returns those that others could read, sorted.
+
+    dvc_dir: the project's `.dvc`. For an experiment outside of the workspace (`--temp`, `--queue`) DVC copies the
+    configuration to .dvc/tmp/exps with the mode of any file, and where it is killed the copy stays there.
+    """
+    configs = [dvc_dir / "config.local", *dvc_dir.glob("tmp/exps/*/.dvc/config.local")]
+    configs += dvc_dir.glob("tmp/exps/standalone/*/.dvc/config.local")
+    has_section = re.compile(rb"^\s*\['?remote", re.MULTILINE).search
+    readable = [
+        file
+        for file in sorted(configs)
+        if file.exists() and file.stat().st_mode & 0o077 and has_section(file.read_bytes())
+    ]
+    for file in readable:
+        file.chmod(0o600)
+    return readable
+
+
+def _close_experiments(dvc_dir: Path) -> None:
+    """Make the folder of experiments outside of the workspace the user's alone, before the first one is there."""
+    folder = dvc_dir / "tmp/exps"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def _address(url: str | None, previous: str | None, root: Path, replace: bool) -> tuple[str, str | None]:
     """The address to take, and the user that it names or None."""
     if url is None:
@@ -195,6 +222,7 @@ def _write(config: Config, name: str, shared: Mapping[str, Any], own: Mapping[st
         if level == "local":
             local.touch(mode=0o600)
             local.chmod(0o600)
+            _close_experiments(Path(config.dvc_dir))
         # Not validated: between the two, a name may stand beside an address that takes none.
         with config.edit(level, validate=False) as sections:
             section = sections.setdefault("remote", {}).setdefault(name, {})

@@ -19,7 +19,7 @@ from dvc_objects.errors import ObjectFormatError
 
 from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.team import addresses, objects, remote, run_cache
+from headstart.team import addresses, checking, integrity, objects, remote, run_cache, workspace
 from headstart.team.faults import explain, logged_errors
 
 
@@ -42,64 +42,93 @@ def push(root: Path = Path()) -> str:
 
     A file goes before the record of the run that wrote it, and a folder's list after its files, so a push that breaks
     off leaves nothing that looks complete; the next one goes on. What a broken push left short at the remote is sent
-    again.
+    again. Each file is hashed before it is sent: one that is damaged here stays here, with all that would name it.
 
     root: the project's folder. Returns a one-line summary. Raises UserError.
     """
     with _open(root) as session:
         cache = session.repo.cache.local
-        paths = objects.paths(session.repo)
-        oids = {oid for oid in paths if cache.exists(oid)}
-        records = []
+        wanted = objects.paths(session.repo)
+        paths = {oid: path for oid, path in wanted.items() if cache.exists(oid)}
+        outputs_by_record = {}
         for record in filter(run_cache.is_intact, run_cache.records(session.repo)):
-            outputs = {oid for out, path in run_cache.outputs(record) for oid, _ in objects.members(cache, out, path)}
+            outputs = [objects.members(cache, *output) for output in run_cache.outputs(record)]
+            outputs = {oid: path for output in outputs for oid, path in output}
             # Of an old run, `dvc gc` may have removed outputs.
             if all(map(cache.exists, outputs)):
-                oids |= outputs
-                records.append(record)
-        file_count = objects.send(cache, session.database, oids, session.url)
-        run_count = _send_records(session, records)
-        not_here = [oid for oid in paths if oid not in oids]
+                paths = outputs | paths
+                outputs_by_record[record] = outputs.keys()
+        oids = objects.to_send(cache, session.database, paths, session.url)
+        damaged = {oid for oid in oids if not objects.is_intact(cache, oid)}
+        held_back = {oid for oid in oids if damaged & {member for member, _ in objects.members(cache, oid, "")}}
+        sent = [oid for oid in oids if oid not in damaged | held_back]
+        objects.send(cache, session.database, sent, session.url)
+        run_count = _send_records(session, [run for run, outputs in outputs_by_record.items() if not damaged & outputs])
+        not_here = [oid for oid in wanted if oid not in paths]
         sizes = objects.sizes_at_remote(session.database, not_here, session.url)
-    lost = sorted({paths[oid] for oid, size in zip(not_here, sizes, strict=True) if size is None})
+    if damaged:
+        names = ", ".join(sorted({paths[oid] for oid in damaged}))
+        raise UserError(
+            f"damaged in DVC's cache, and not sent: {names}; run make check, which puts it aside, then `dvc repro`, "
+            "which makes it anew; the rest is pushed"
+        )
+    lost = sorted({wanted[oid] for oid, size in zip(not_here, sizes, strict=True) if size is None})
     if lost:
         raise UserError(
             f"{', '.join(lost)}: neither in the cache nor on {session.url}: `dvc repro` makes it; the rest is pushed"
         )
-    if not file_count + run_count:
+    if not len(sent) + run_count:
         return f"everything is on {session.url} already"
-    return f"{wording.count(file_count, 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}"
+    return f"{wording.count(len(sent), 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}"
 
 
 def pull(root: Path = Path()) -> str:
     """Bring the records of all runs, and the outputs of the pipeline as `dvc.lock` has them.
 
-    Every file is hashed when it has come; one that is not what was pushed is named, and not used.
+    Every file is hashed when it has come; one that is not what was pushed is named, and not used. What is here is
+    hashed too: what is damaged in the cache or in the workspace is put aside, and brought anew. What the user tracks
+    with `dvc add` and has changed since stays as it is.
 
     root: the project's folder. Returns a one-line summary. Raises UserError.
     """
     with _open(root) as session:
-        repo = session.repo
-        repo.stage_cache.pull(None)
-        damaged = [record for record in run_cache.records(repo) if not run_cache.is_intact(record)]
-        for record in damaged:
-            record.unlink()
+        repo, messages = session.repo, []
+        checking.refuse_beside_a_run(repo)
+        damaged_records = run_cache.fetch(repo)
         try:
-            # What no stage has made yet is not missing; `_shortfall` says what is (treeverse/dvc#9919).
-            stats = repo.pull(allow_missing=True)["stats"]
+            count = _bring(session, messages)
+            fault = _shortfall(session)
+            if not fault and damaged_records:
+                fault = _damaged([f"the record of a run ({place})" for place in damaged_records])
         except ObjectFormatError as error:
             # A folder's list, without which nothing of the folder can be asked for.
             paths = objects.paths(repo)
             oid = next(oid for oid in paths if oid in str(error))
-            raise _damaged([_place(session, oid, paths[oid])]) from None
+            fault = _damaged([_place(session, oid, paths[oid])])
         except DvcException as error:
-            raise _shortfall(session) or UserError(str(error)) from None
-        if fault := _shortfall(session):
-            raise fault
-        if damaged:
-            _, places = run_cache.at_remote(repo, damaged)
-            raise _damaged([f"the record of a run ({place})" for place in places])
-    return f"{wording.count(stats.get('fetched', 0), 'file')} fetched from {session.url}"
+            fault = _shortfall(session) or UserError(str(error))
+        if fault:
+            raise UserError("; ".join([str(fault), *messages])) from None
+    return "; ".join([f"{wording.count(count, 'file')} fetched from {session.url}", *messages])
+
+
+def _bring(session: Session, messages: list[str]) -> int:
+    """Fetch the outputs and put them in their places; messages: gets one for each file that was damaged here.
+
+    Returns how many files came from the remote.
+    """
+    repo, aside = session.repo, integrity.Aside(session.repo)
+    here = [oid for oid in objects.paths(repo) if repo.cache.local.exists(oid)]
+    messages += checking.mend_cache(repo, here, aside)
+    count = repo.fetch()
+    strange = workspace.differing(repo)
+    messages += workspace.put_aside(repo, strange, aside)
+    changed = {file.stage for file in strange if file.is_own}
+    others = [stage.addressing for stage in repo.index.stages if stage.addressing not in changed]
+    # What no stage has made yet is not missing; `_shortfall` says what is (treeverse/dvc#9919).
+    repo.checkout(others if changed else None, allow_missing=True)
+    messages += [f"{name}: changed here since `dvc add`, and left as it is" for name in sorted(changed)]
+    return count
 
 
 @contextmanager
@@ -118,9 +147,7 @@ def _open(root: Path) -> Iterator[Session]:
         except UserError:
             raise
         except LockError:
-            raise UserError(
-                "another dvc command is running in this folder: wait until it ends, then try again"
-            ) from None
+            raise UserError(checking.ONE_AT_A_TIME) from None
         except Exception as error:
             raise explain(url, error) from None
 

@@ -102,7 +102,7 @@ def test_push_sees_that_a_file_of_a_folder_is_missing(team):
     assert file.exists()
 
 
-@gap(f"{ISSUE}10498", "the comparison of sizes in objects.send")
+@gap(f"{ISSUE}10498", "the comparison of sizes in objects.to_send")
 def test_push_sends_again_what_arrived_short(team):
     """#10498, open: "add verification (corruption checks) for dvc push".
 

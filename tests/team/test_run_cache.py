@@ -6,6 +6,8 @@ import pytest
 import workshop
 from dvc.fs import generic
 from dvc.repo import Repo
+from dvc.stage.cache import _get_cache_hash
+from dvc.utils.serialize import dump_yaml, load_yaml
 
 from headstart.team import run_cache, sharing
 
@@ -40,8 +42,11 @@ def test_a_record_names_all_that_the_run_wrote(team):
         lambda text: text.replace("rate: 1", "rate: 7"),
         lambda text: "[",
         lambda text: "",
+        lambda text: "[1, 2]",
+        lambda text: "outs: [{md5: 0}]",
+        lambda text: "\0" * len(text),
     ],
-    ids=["short", "changed", "no YAML", "empty"],
+    ids=["short", "changed", "no YAML", "empty", "a list", "no path", "zeros"],
 )
 def test_a_damaged_record_is_told_by_its_name(team, damage):
     """`StageCache._load_cache` asks for a valid schema alone; no issue of DVC is known."""
@@ -53,17 +58,35 @@ def test_a_damaged_record_is_told_by_its_name(team, damage):
     assert not run_cache.is_intact(record)
 
 
-def test_a_damaged_record_at_the_remote_is_named_and_removed_here(team):
+def test_a_damaged_record_at_the_remote_is_named_and_the_one_here_stays(team):
     """`StageCache.transfer` writes it over an intact one; no issue of DVC is known."""
+    (here,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
+    content = here.read_bytes()
     (record,) = team.server.folder.glob("runs/*/*/*")
     workshop.cut(record, 60)
+    assert "file fetched" not in sharing.pull(team.first.path)
+    assert here.read_bytes() == content
+    here.unlink()
     line = workshop.message(sharing.pull, team.first.path)
     assert f"damaged on the remote, and not used: the record of a run ({record})" in line
-    assert list((team.first.path / ".dvc/cache/runs").glob("*/*/*")) == []
+    assert not here.exists()
+
+
+def test_a_record_that_writes_elsewhere_than_its_stage_is_not_used(team):
+    """DVC takes whichever record lies in the folder of what a stage reads, and checks out what it names."""
+    (here,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
+    record = load_yaml(here)
+    record["outs"][0]["path"] = ".git/hooks/post-commit"
+    forged = team.server.folder / "runs" / here.parent.parent.name / here.parent.name / _get_cache_hash(record)
+    dump_yaml(forged, record)
+    assert str(forged) in workshop.message(sharing.pull, team.first.path)
+    assert list((team.first.path / ".dvc/cache/runs").glob("*/*/*")) == [here]
 
 
 def test_a_record_that_cannot_be_read_is_an_error(team, monkeypatch):
     """`StageCache.transfer` logs it, file by file, and goes on; no issue of DVC is known."""
+    (record,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
+    record.unlink()
     monkeypatch.setattr(generic, "copy", workshop.broken)
     line = workshop.message(sharing.pull, team.first.path)
     assert line == f"{team.server.url}: [Errno 5] Input/output error: check the address"

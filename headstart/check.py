@@ -1,0 +1,25 @@
+"""`python -m headstart.check`: what DVC keeps, compared with its hashes; what is damaged is put aside."""
+
+import argparse
+
+from headstart.base import errors
+from headstart.team import checking
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m headstart.check",
+        description="Compare what DVC keeps, here and in its cache, with its hashes. What is damaged is put aside, "
+        "below .dvc/tmp/damaged, and mended where its content is elsewhere; otherwise the next run makes it anew.",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="look at what is new or has changed since the last check alone"
+    )
+    quick = parser.parse_args().quick
+    messages = checking.check(quick=quick)
+    if messages or not quick:
+        print("\n".join(messages or ["all that DVC keeps here is intact"]))
+
+
+if __name__ == "__main__":
+    errors.run(main)

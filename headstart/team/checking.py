@@ -1,0 +1,131 @@
+"""What `make check` does, and quickly `make repro`: damage is found, put aside and said, and the next run mends it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
+from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
+
+from headstart.base import wording
+from headstart.base.errors import UserError
+from headstart.team import integrity, objects, remote, run_cache, workspace
+
+ONE_AT_A_TIME = "another dvc command is running in this folder: wait until it ends, then try again"
+
+
+def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
+    """Hash what DVC keeps, put aside what is damaged, and mend what can be mended. Returns messages, one line each.
+
+    root: the project's folder.
+    quick: only what `dvc.lock` names and was not found intact before, and after a start of the machine what was written
+        shortly before it, too; the workspace only then. Otherwise all of the cache, the records of runs, the workspace.
+
+    Raises UserError where another dvc command is at work, or `dvc.lock` cannot be read.
+    """
+    with opened(root) as repo:
+        known, aside = integrity.Known(repo), integrity.Aside(repo)
+        messages = _free_lock(repo, known, aside)
+        refuse_beside_a_run(repo)
+        messages += _records(repo, aside) if not quick else []
+        messages += mend_cache(repo, _suspects(repo, known, quick), aside, known if quick else None)
+        if not quick or known.restarted:
+            # What the cache has not is made anew by the next run in any case.
+            strange = workspace.differing(repo)
+            messages += workspace.put_aside(repo, workspace.restorable(repo, strange), aside)
+        if count := workspace.part(repo):
+            messages.append(f"{wording.count(count, 'file')} shared with DVC's cache by hard links: now copies")
+        opened_up = remote.protect(Path(repo.dvc_dir))
+        messages += [f"{path}: others could read the credentials in it; now only you can" for path in opened_up]
+        known.write()
+    return messages
+
+
+def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integrity.Known | None = None) -> list[str]:
+    """Put the damaged ones of these objects aside, and copy those back that the workspace has. Returns messages."""
+    cache, messages = repo.cache.local, []
+    paths = objects.paths(repo)
+    expected = workspace.expected(repo)
+    damaged = integrity.damaged_objects(cache, oids, known and known.states)
+    for oid in damaged:
+        place = aside.take(cache.oid_to_path(oid), f"cache/{oid[:2]}/{oid[2:]}")
+        copy = workspace.intact_copy(repo, expected, oid)
+        if copy:
+            cache.add(str(copy), cache.fs, oid, check_exists=False)
+            then = "mended from the file here"
+        elif oid in paths:
+            then = "`dvc repro` makes it anew, or `make pull` brings it"
+        else:
+            then = "a run that needs it makes it anew"
+        what = paths.get(oid, f"{oid} of an earlier run")
+        messages.append(f"{what}: damaged in DVC's cache; {then}; the damaged file is now {place}")
+    return messages
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Repo]:
+    """Yields the repository, locked. Raises UserError, also for what DVC raises in the block."""
+    remote.read_config(root)  # says what is wrong with it
+    try:
+        with Repo(str(root)) as repo, lock_repo(repo):
+            yield repo
+    except LockError:
+        raise UserError(ONE_AT_A_TIME) from None
+    except DvcException as error:
+        raise UserError(f"{error}: where Git keeps that file, `git checkout` brings it back") from None
+
+
+def refuse_beside_a_run(repo: Repo) -> None:
+    """Raise UserError while a `dvc repro` runs a stage here: what the stage has not finished looks damaged."""
+    for writer in _writers(repo).values():
+        if _is_alive(writer["pid"]):
+            raise UserError(
+                f"another dvc command ({writer['pid']}: {writer['cmd']}) is running in this folder: wait until it "
+                "ends, then try again"
+            )
+
+
+def _suspects(repo: Repo, known: integrity.Known, quick: bool) -> list[str]:
+    cache = repo.cache.local
+    if not quick:
+        return integrity.all_objects(cache)
+    oids = {oid for oid in objects.paths(repo) if cache.exists(oid)}
+    if known.restarted:
+        oids |= set(integrity.all_objects(cache, known.since - integrity.HOUR))
+    return sorted(oids)
+
+
+def _records(repo: Repo, aside: integrity.Aside) -> list[str]:
+    damaged = [record for record in run_cache.records(repo) if not run_cache.is_intact(record)]
+    places = [aside.take(record, "/".join(["runs", *record.parts[-3:]])) for record in damaged]
+    return [f"the record of a run is damaged; it is now {place}" for place in places]
+
+
+def _free_lock(repo: Repo, known: integrity.Known, aside: integrity.Aside) -> list[str]:
+    """Put DVC's list of who writes what aside where it is damaged, or names processes of before the last start."""
+    try:
+        if not (_writers(repo) and known.restarted):
+            return []
+    except (DvcException, ValueError):
+        pass
+    place = aside.take(Path(repo.tmp_dir, RWLOCK_FILE), RWLOCK_FILE)
+    return [f"DVC's list of running commands is damaged or out of date; it is now {place}"]
+
+
+def _writers(repo: Repo) -> dict[str, dict]:
+    """The files that a dvc command says it writes, each with the command and its process."""
+    with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink=False) as entries:
+        return dict(entries["write"])
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True

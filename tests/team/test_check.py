@@ -1,0 +1,272 @@
+"""What `make check`, and quickly `make repro`, find damaged in DVC's cache and in the workspace, and what they do."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import workshop
+from conftest import Project
+
+from headstart.team import checking, integrity, objects
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: os.truncate(path, 0),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "longer": lambda path: os.truncate(path, path.stat().st_size + 9),
+    "zeroed": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    return workshop.build(tmp_path_factory.mktemp("built"), size=4000)
+
+
+@pytest.fixture
+def project(built, tmp_path) -> Project:
+    return workshop.copy(built, tmp_path / "project", tmp_path)
+
+
+def cached(project: Project, name: str) -> Path:
+    """Where DVC's cache has the content that a file has now."""
+    digest = objects.digest(project.path / name)
+    return project.path / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+
+
+def damage(path: Path, how: str) -> None:
+    """Damage a file and leave it read-only, as DVC leaves what it believes."""
+    path.chmod(0o600)
+    DAMAGE[how](path)
+    path.chmod(0o444)
+
+
+def lines(project: Project, **options) -> str:
+    return "\n".join(checking.check(project.path, **options))
+
+
+@pytest.mark.parametrize(("how", "quick"), [*((how, True) for how in DAMAGE), ("cut", False)])
+def test_a_damaged_object_is_put_aside_and_mended_from_the_file(project, how, quick):
+    assert lines(project, quick=quick) == ""
+    for name in ("model", "raw/big"):
+        object_, content = cached(project, name), (project.path / name).read_bytes()
+        damage(object_, how)
+        found = object_.read_bytes()
+        line = lines(project, quick=quick)
+        assert name in line and "damaged in DVC's cache; mended from the file here" in line
+        (aside,) = (project.path / ".dvc/tmp/damaged").rglob(object_.name)
+        assert str(aside.relative_to(project.path)) in line
+        assert aside.read_bytes() == found
+        assert object_.read_bytes() == content and object_.stat().st_mode & 0o777 == 0o444
+    assert lines(project, quick=quick) == ""
+
+
+@pytest.mark.parametrize("how", ["empty", "zeroed"])
+def test_what_is_damaged_everywhere_is_made_anew_with_the_same_bytes(project, how):
+    """As a power loss leaves it: the file in the cache and the one in its place."""
+    before = workshop.digests(project)
+    names = ["model", "plots/more/p.yaml", "features/all", "raw/big"]
+    for path in {cached(project, name) for name in names} | {project.path / name for name in names}:
+        damage(path, how)
+    line = lines(project, quick=True)
+    assert all(name in line for name in names) and "makes it anew" in line
+    assert project.ran(project.repro()) == ["fetch", "train"]
+    assert workshop.digests(project) == before
+    assert lines(project) == ""
+
+
+def test_dvc_alone_believes_a_damaged_object(project):
+    """When this fails, DVC looks at its cache itself, and `make check` is superfluous."""
+    damage(cached(project, "model"), "empty")
+    (project.path / "model").unlink()
+    assert project.ran(project.repro()) == []
+    assert (project.path / "model").read_bytes() == b""
+
+
+def test_a_damaged_list_of_a_folder_is_put_aside_and_made_anew(project):
+    (list_,) = [path for path in project.path.glob(".dvc/cache/files/md5/??/*.dir") if b"p.yaml" in path.read_bytes()]
+    workshop.cut(list_, 20)
+    assert lines(project, quick=True).startswith("plots: damaged in DVC's cache; `dvc repro` makes it anew")
+    assert project.ran(project.repro()) == ["train"]
+    assert lines(project) == ""
+
+
+def test_what_an_earlier_run_wrote_is_found_too_and_not_brought_back(project):
+    earlier = cached(project, "model")
+    (project.path / "params.yaml").write_text("rate: 2\n")
+    project.repro()
+    damage(earlier, "zeroed")
+    assert lines(project, quick=True) == ""  # it is not dvc.lock's
+    assert f"{earlier.parent.name}{earlier.name} of an earlier run: damaged in DVC's cache" in lines(project)
+    (project.path / "params.yaml").write_text("rate: 1\n")
+    assert project.ran(project.repro()) == ["train"]
+    assert (project.path / "model").read_text() == "rate: 1\n"
+
+
+def test_a_damaged_record_of_a_run_is_put_aside(project):
+    (record,) = (project.path / ".dvc/cache/runs").glob("*/*/*")
+    workshop.cut(record, 60)
+    assert "the record of a run is damaged; it is now .dvc/tmp/damaged/1/runs/" in lines(project)
+    assert not record.exists()
+    assert lines(project) == ""
+
+
+@pytest.fixture
+def restart(project, tmp_path, monkeypatch) -> Callable[[], None]:
+    """What makes the machine one that has been started again."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    monkeypatch.setattr(integrity, "BOOT_ID", boot)
+    return lambda: boot.write_text("second\n")
+
+
+def quietly(path: Path) -> None:
+    """Write zeros over a file, and leave its time and size as they were: nobody could see it without reading it."""
+    status = path.stat()
+    path.chmod(0o600)
+    path.write_bytes(bytes(status.st_size))
+    path.chmod(status.st_mode & 0o777)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_after_a_start_of_the_machine_all_is_hashed_again(project, restart):
+    assert lines(project, quick=True) == ""
+    quietly(cached(project, "model"))
+    assert lines(project, quick=True) == ""
+    restart()
+    assert "model" in lines(project, quick=True)
+    assert lines(project, quick=True) == ""
+
+
+def test_after_a_start_of_the_machine_the_workspace_and_what_earlier_runs_wrote_are_hashed(project, restart):
+    earlier = cached(project, "model")
+    (project.path / "params.yaml").write_text("rate: 2\n")
+    project.repro()
+    assert lines(project, quick=True) == ""
+    quietly(earlier)
+    quietly(project.path / "model")
+    restart()
+    line = lines(project, quick=True)
+    assert f"{earlier.parent.name}{earlier.name} of an earlier run: damaged" in line
+    assert (
+        "model: changed or damaged, and brought back from DVC's cache; what was there is now .dvc/tmp/damaged/1/model"
+        in line
+    )
+    assert (project.path / "model").read_text() == "rate: 2\n"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"boot": 1, "intact": [3]}', "\0\0\0"])
+def test_a_damaged_list_of_what_is_known_is_not_believed(project, content):
+    assert lines(project, quick=True) == ""
+    quietly(cached(project, "model"))
+    (project.path / ".dvc/tmp/checked.json").write_text(content)
+    assert "model" in lines(project, quick=True)
+    assert json.loads((project.path / ".dvc/tmp/checked.json").read_text())["intact"]
+
+
+def test_what_was_intact_is_not_hashed_again(project, monkeypatch):
+    assert lines(project, quick=True) == ""
+    monkeypatch.setattr(integrity.objects, "is_intact", lambda cache, oid: oid.endswith(".dir") or pytest.fail(oid))
+    assert lines(project, quick=True) == ""
+
+
+def test_a_changed_file_of_a_stage_is_put_aside_and_brought_back(project):
+    before = workshop.digests(project)
+    (project.path / "model").write_text("edited\n")
+    (project.path / "m.yaml").write_text("edited: 1\n")  # a metric, which Git keeps
+    (project.path / "features/more").write_text("more\n")
+    printed = lines(project)
+    assert "features/more: no stage wrote it; what was there is now .dvc/tmp/damaged/1/features/more" in printed
+    assert workshop.digests(project) == before and not (project.path / "features/more").exists()
+    assert (project.path / ".dvc/tmp/damaged/1/model").read_text() == "edited\n"
+    assert (project.path / ".dvc/tmp/damaged/1/m.yaml").read_text() == "edited: 1\n"
+    assert project.run("git", "status", "--short").stdout == ""
+
+
+def test_what_another_run_wrote_is_no_damage(project):
+    (project.path / "params.yaml").write_text("rate: 2\n")
+    project.repro()
+    project.run("git", "checkout", "-q", "dvc.lock", "params.yaml")
+    assert lines(project) == ""
+    assert (project.path / "model").read_text() == "rate: 2\n"
+
+
+def test_what_the_user_tracks_stays_as_it_is(project):
+    (project.path / "mine").mkdir()
+    (project.path / "mine/a").write_text("a")
+    project.dvc("add", "mine")
+    (project.path / "mine/a").write_text("another")
+    (project.path / "mine/b").write_text("new")
+    assert lines(project) == ""
+    assert (project.path / "mine/a").read_text() == "another" and (project.path / "mine/b").exists()
+
+
+def test_files_that_share_the_caches_content_become_copies(project):
+    """As they are in a clone of before `cache.type` was `reflink,copy`."""
+    project.dvc("config", "cache.type", "hardlink")
+    project.dvc("checkout", "--relink")
+    assert (project.path / "model").samefile(cached(project, "model"))
+    assert "shared" not in lines(project)
+    project.dvc("config", "cache.type", "reflink,copy")
+    assert lines(project, quick=True) == "4 files shared with DVC's cache by hard links: now copies"
+    assert not (project.path / "model").samefile(cached(project, "model"))
+    (project.path / "model").write_text("")
+    assert project.ran(project.repro()) == []
+    assert (project.path / "model").read_text() == "rate: 1\n"
+
+
+@pytest.mark.parametrize("content", ["", '{"read": ', "[]", '{"write": 1}', "\0\0\0", "\ufffe\0"])
+def test_a_damaged_list_of_running_commands_is_put_aside(project, content):
+    """DVC asks the user to remove .dvc/tmp/rwlock, in a line that each command ends with."""
+    (project.path / ".dvc/tmp/rwlock").write_text(content, encoding="utf-16")
+    assert lines(project, quick=True).startswith("DVC's list of running commands is damaged or out of date")
+    assert project.ran(project.repro()) == []
+
+
+def test_a_process_of_before_a_start_of_the_machine_blocks_nothing(project, restart):
+    assert lines(project, quick=True) == ""
+    entry = {"pid": os.getpid(), "cmd": "dvc repro"}
+    (project.path / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(project.path / "model"): entry}}))
+    assert f"another dvc command ({os.getpid()}: dvc repro)" in workshop.message(checking.check, project.path)
+    restart()
+    assert "out of date" in lines(project, quick=True)
+
+
+def test_beside_a_run_nothing_is_touched(project):
+    (project.path / "slow").write_text("4\n")
+    (project.path / "params.yaml").write_text("rate: 5\n")
+    running = subprocess.Popen(["python", "-m", "dvc", "repro"], cwd=project.path, env=project.environment)
+    try:
+        while not (project.path / ".dvc/tmp/rwlock").exists() or not checking_is_refused(project):
+            assert running.poll() is None
+            time.sleep(0.1)
+        assert not (project.path / "model").exists()  # DVC has removed it, and the stage runs
+    finally:
+        assert running.wait() == 0
+    assert (project.path / "model").read_text() == "rate: 5\n"
+    assert lines(project) == ""
+
+
+def checking_is_refused(project: Project) -> bool:
+    try:
+        checking.check(project.path)
+    except checking.UserError as error:
+        return "another dvc command" in str(error) and not (project.path / "model").exists()
+    return False
+
+
+@pytest.mark.parametrize("content", ["", "stages:\n  fetch:\n    cmd: 1\n    deps: [", "[]", "\0\0"])
+def test_a_damaged_dvc_lock_is_one_line(project, content):
+    (project.path / "dvc.lock").write_text(content)
+    line = workshop.message(checking.check, project.path)
+    assert "dvc.lock" in line and "`git checkout` brings it back" in line
+
+
+def test_the_command_is_silent_when_quick_and_all_is_well(project):
+    assert workshop.command(project, "check", "--quick").stdout == ""
+    assert workshop.command(project, "check").stdout == "all that DVC keeps here is intact\n"
+    damage(cached(project, "model"), "cut")
+    assert "damaged in DVC's cache" in workshop.command(project, "check", "--quick").stdout
