@@ -3,6 +3,7 @@
 import argparse
 
 from headstart.base import errors
+from headstart.base.terminal import say
 from headstart.team import checking
 
 
@@ -17,8 +18,8 @@ def main() -> None:
     )
     quick = parser.parse_args().quick
     messages = checking.check(quick=quick)
-    if messages or not quick:
-        print("\n".join(messages or ["all that DVC keeps here is intact"]))
+    for message in messages or ([] if quick else ["all that DVC keeps here is intact"]):
+        say(message)
 
 
 if __name__ == "__main__":

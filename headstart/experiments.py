@@ -278,6 +278,11 @@ def _run(name: str, state: Any) -> Run:
     return Run(name, state.rev, values, measured, dataset.counts(summary, values.get("fold")))
 
 
+def training_images() -> dict[str, int]:
+    """Returns how many training images each class has, as `split` has counted them last."""
+    return dataset.read()["counts"]["train"]
+
+
 def _check_params(state: Any) -> None:
     """Raises ValueError where the metrics of a commit are not of its parameters; an experiment's always are."""
     try:

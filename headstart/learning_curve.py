@@ -23,14 +23,11 @@ from rich.console import Console
 from scipy.optimize import curve_fit
 
 from headstart import experiments
-from headstart.artifacts import dataset
-from headstart.artifacts.results import MODELS
-from headstart.base import checkpoint, errors, wording
+from headstart.base import checkpoint, errors, figures, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
-from headstart.evaluation import figures
-from headstart.experiments import Run
+from headstart.experiments import MODELS, Run
 
 CURVE = Path("metrics/learning_curve.png")
 SIZES = "50,100,250,500,1000"
@@ -89,7 +86,7 @@ def queue(sizes: list[int], seeds: list[int]) -> None:
     All of them take the features from DVC's cache, so what `extract` kept to go on from is removed. Sizes for which a
     class has too few training images are left out and named.
     """
-    counts = dataset.read()["counts"]["train"]
+    counts = experiments.training_images()
     checkpoint.clear("extract")
     smallest = min(counts, key=counts.get)
     too_large = [size for size in sizes if size > counts[smallest]]

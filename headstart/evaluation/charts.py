@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
-from headstart.base import files, wording
-from headstart.evaluation import figures
+from headstart.base import figures, files, wording
 from headstart.evaluation.curves import Curves
 from headstart.evaluation.lettering import LEFT, Lettering
 

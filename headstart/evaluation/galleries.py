@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.base import wording
+from headstart.base import figures, wording
 from headstart.classifier import decision
-from headstart.evaluation import figures
 from headstart.evaluation.lettering import LEFT, Lettering
 
 SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from headstart.base import figures
 from headstart.classifier import decision
-from headstart.evaluation import charts, curves, figures
+from headstart.evaluation import charts, curves
 
 
 def drawn(count, k, seed=1):

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from headstart.evaluation import figures
+from headstart.base import figures
 
 
 def test_a_figure_has_its_size_and_the_same_drawing_gives_the_same_bytes(tmp_path):
