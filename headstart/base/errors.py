@@ -1,11 +1,25 @@
 """Errors that a user can cause: one line on standard error, exit status 1, no traceback."""
 
+import contextlib
 import errno
+import re
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from headstart.base.terminal import say
+
+# How Python, NumPy, the loader of libraries and TensorFlow say that there is too little memory.
+NO_MEMORY = re.compile(
+    r"cannot allocate memory|failed to map segment|unable to allocate|bad_alloc|can't start new thread|out of memory|"
+    r"\bOOM\b|resource_?exhausted",
+    re.IGNORECASE,
+)
+WHAT_STANDS_THERE = {errno.EEXIST: "is there already", errno.ENOTDIR: "is no folder", errno.EISDIR: "is a folder"}
+
+lower = ""  # the parameters of this stage that take less memory if they are lowered
+_kept: list["UserError"] = []
 
 
 class UserError(Exception):
@@ -15,39 +29,96 @@ class UserError(Exception):
     """
 
 
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keep a UserError that is raised inside for `run`: TensorFlow makes its own of those of callbacks."""
+    try:
+        yield
+    except UserError as error:
+        _kept.append(error)
+        raise
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and end the process with its exit status (None counts as 0).
 
-    A `UserError`, a full disk, a file that may not be read or written and Ctrl-C become one line on standard error.
+    A `UserError`, a full disk, a file that may not be read or written, too little memory and Ctrl-C become one line on
+    standard error.
     """
     try:
         status = main()
-    except UserError as error:
-        status = _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted")
+        _ignore_interrupts()
+        fail("interrupted")
         status = 130
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            status = _fail(f"the disk is full ({error.filename or 'while writing'}): free some space and run it again")
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            status = _fail(
-                f"no permission for {error.filename or 'a file'}: {error.strerror}; change its owner or its mode"
-            )
-        else:
+    except Exception as error:
+        line = str(_kept[0]) if _kept else _in_one_line(error)
+        if line is None:
             raise
+        status = fail(line)
+    _ignore_interrupts()
     raise SystemExit(status)
 
 
-def _fail(message: str) -> int:
+def fail(message: str) -> int:
+    """Write an error in one line to standard error. Returns the exit status 1."""
     say("error: " + " ".join(message.split()), file=sys.stderr)
     return 1
 
 
+def memory_advice() -> str:
+    """What to do where memory is short."""
+    return (f"lower {lower}, " if lower else "") + "close other programs, or raise the limit (`ulimit -v`)"
+
+
+def _ignore_interrupts() -> None:
+    # What is left to do is to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _in_one_line(error: BaseException) -> str | None:
+    """What to say of an error that a user can cause; None of one that only a programmer can."""
+    if isinstance(error, UserError):
+        return str(error)
+    if any(_lacks_memory(cause) for cause in _chain(error)):
+        return f"too little memory: {memory_advice()}"
+    if not isinstance(error, OSError):
+        return None
+    file = error.filename or "a file"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"the disk is full ({error.filename or 'while writing'}): free some space and run it again"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"no permission for {file}: {error.strerror}; change its owner or its mode"
+        case errno.EIO:
+            return f"the disk cannot be read or written at {file}: {error.strerror}; look at it before you go on"
+        case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:
+            return f"{file} is in the way ({WHAT_STANDS_THERE[error.errno]}): move it elsewhere and run it again"
+    return None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    # A library that cannot be loaded, a thread that cannot be started, and what TensorFlow raises.
+    kinds = isinstance(error, ImportError | OSError | RuntimeError) or type(error).__module__.startswith("tensorflow.")
+    return kinds and NO_MEMORY.search(f"{type(error).__name__} {error}") is not None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Ctrl-C while a command still imports, before its `main`, is one line too; other errors are shown as ever."""
+    """Ctrl-C and a want of memory while a command still imports are one line too; other errors are shown as ever."""
     if issubclass(kind, KeyboardInterrupt):
-        _fail("interrupted")
+        _ignore_interrupts()
+        fail("interrupted")
+    elif line := _in_one_line(error):
+        fail(line)
     else:
         sys.__excepthook__(kind, error, traceback)
 

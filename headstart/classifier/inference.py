@@ -7,16 +7,14 @@ from itertools import islice
 import numpy as np
 
 from headstart.base import progress
-from headstart.base.errors import UserError
 from headstart.base.runtime import keras, traced
 from headstart.base.threads import in_order
 from headstart.classifier import decision
 from headstart.images import archive, decoding
+from headstart.images.batches import UNREADABLE, changed
 from headstart.images.ranges import Range
 
 BATCH = 32
-# What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
-UNREADABLE = (OSError, UserError, archive.Unreadable, decoding.Broken)
 Read = Callable[[], bytes]
 
 
@@ -60,9 +58,16 @@ def of_source(
     rows = []
     for path, outcome in zip(paths, progress.track(outcomes, what, len(paths)), strict=True):
         if isinstance(outcome, Exception):
-            raise UserError(f"{path}: {outcome}; the source has changed since it was split: run `dvc repro` again")
+            raise changed(path, outcome)
         rows.append(outcome)
     return np.stack(rows)
+
+
+def of_features(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns a head's probabilities, float32 (n, k), for `rows` of the bottleneck features, float16 (…, h, w, c)."""
+    starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
+    batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
+    return decision.probabilities(np.concatenate(batches))
 
 
 def _pixels(size: int, value_range: Range | None, read: Read) -> np.ndarray | Exception:

@@ -116,7 +116,7 @@ class _Zip:
         return _empty(self._folders, self._entries)
 
     def read(self, name: str) -> bytes:
-        entry = self._entries[name]
+        entry = self._entry(name)
         if entry.file_size > LARGEST:
             raise Unreadable(f"{entry.file_size:,} bytes unpacked, more than {LARGEST:,}")
         # The read is bounded, for an entry that holds more than its size says.
@@ -126,7 +126,12 @@ class _Zip:
         return data
 
     def head(self, name: str) -> bytes:
-        return self._unpack(self._entries[name], HEAD)
+        return self._unpack(self._entry(name), HEAD)
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        if name not in self._entries:
+            raise Unreadable("not in the zip any more")
+        return self._entries[name]
 
     def _unpack(self, entry: zipfile.ZipInfo, size: int) -> bytes:
         try:

@@ -5,10 +5,28 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headstart.base import errors
+from headstart.base.errors import UserError
 from headstart.base.runtime import ahead, tf
 from headstart.base.threads import THREADS
-from headstart.images import augment, decoding
+from headstart.images import archive, augment, decoding
 from headstart.images.archive import Source
+
+# What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
+UNREADABLE = (OSError, UserError, archive.Unreadable, decoding.Broken)
+
+
+def changed(path: str, why: object) -> UserError:
+    """The error of an image that was split, and cannot be read any more."""
+    return UserError(f"{path}: {why}; the source has changed since it was split: run `dvc repro` again")
+
+
+def pixels(source: Source, path: str, size: int) -> np.ndarray:
+    """Returns one image that was split, as uint8 (size, size, 3). Raises UserError where it cannot be read any more."""
+    try:
+        return decoding.read(source.read(path), size, source.value_range)
+    except UNREADABLE as error:
+        raise changed(path, error) from None
 
 
 def of_images(
@@ -21,10 +39,14 @@ def of_images(
     """Returns the images at `paths`, in that order, as batches of uint8 (n, size, size, 3).
 
     transforms: float32 (len(paths), 8), the view to take of each (`augment.transform`); None takes them as they are.
+
+    Raises UserError where an image cannot be read any more: under `errors.run`, that is; outside of it, whoever takes
+    the batches gets an error of TensorFlow's with the same message.
     """
 
     def read(indices: np.ndarray) -> np.ndarray:
-        return np.stack([decoding.read(source.read(paths[index]), size, source.value_range) for index in indices])
+        with errors.kept():
+            return np.stack([pixels(source, paths[index], size) for index in indices])
 
     def decode(indices: tf.Tensor) -> tf.Tensor:
         # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
