@@ -5,27 +5,22 @@ metrics/result.png (the result in one picture), metrics/plots/ (the data of its 
 metrics/galleries/ (images that the classifier got wrong, and right).
 """
 
+from headstart.base import watch
+
+watch.start(__name__, lower="image.size")  # before what takes seconds to import
+
 from functools import partial
 
 import numpy as np
 
 from headstart.artifacts import features, manifest, models, predictions, results
-from headstart.base import checkpoint, errors, params, pictures, progress
+from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
 from headstart.classifier import decision, file, inference, joining
 from headstart.evaluation import charts, curves, galleries, scores
 from headstart.evaluation.lettering import Lettering
 from headstart.images import archive, decoding
-
-BATCH = 32
-
-
-def by_head(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The head's probabilities, (n, k) float32, for the rows of the bottleneck features (float16)."""
-    starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
-    batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
-    return decision.probabilities(np.concatenate(batches))
 
 
 def by_classifier(loaded: tuple[keras.Model, dict], source: archive.Source, paths: list[str]) -> dict[str, np.ndarray]:
@@ -74,10 +69,11 @@ def main() -> None:
     classes, rows = images.classes, images.rows("test")
     positive = curves.positive_class(classes, settings.dataset.positive)
     labels, paths = images.labels[rows], [images.paths[row] for row in rows]
-    head, classifier = models.load_head(), file.load(results.CLASSIFIER)
+    bottleneck, classifier = features.read_bottleneck(table=images), file.load_own(classes)
+    head = models.load_head(classes=len(classes), shape=bottleneck.shape[1:])
     with archive.open_source(settings.dataset.path, classifier[1]["range"]) as source:
         by_models = by_classifier(classifier, source, paths)
-        probabilities = {"head": by_head(head, features.read_bottleneck(), rows), **by_models}
+        probabilities = {"head": inference.of_features(head, bottleneck, rows), **by_models}
         predicted = {name: decision.predicted(values) for name, values in probabilities.items()}
         answers = predictions.Predictions(classes, paths, labels, predicted, probabilities)
         predictions.write(answers)
@@ -85,6 +81,7 @@ def main() -> None:
         results.write(measure(answers, ranking, images.of(rows, "weights"), images.of(rows, "probabilities")))
         # What counts is written: from here on it is shown.
         show(answers, ranking, positive, lambda i: decoding.decode(source.read(paths[i]), source.value_range))
+    checkpoint.finish("evaluate")
 
 
 if __name__ == "__main__":

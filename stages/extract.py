@@ -1,5 +1,9 @@
 """Run every image through the frozen backbone once: bottleneck features, and activations at the cut."""
 
+from headstart.base import watch
+
+watch.start(__name__, lower="extract.batch_size or image.size")  # before what takes seconds to import
+
 from functools import partial
 
 import numpy as np
@@ -8,7 +12,7 @@ from headstart.artifacts import features, manifest, value_range
 from headstart.backbones import engines, extraction, registry
 from headstart.base import checkpoint, errors, params, progress, threads
 from headstart.base.runtime import deterministic, keras
-from headstart.images import augment, batches, decoding, ranges
+from headstart.images import augment, batches, ranges
 from headstart.images.archive import open_source
 from headstart.images.batches import Batch
 
@@ -29,7 +33,7 @@ def main() -> None:
     extra = 0 if settings.fine_tune.views == "live" else settings.fine_tune.views - 1
     model_of_views = extraction.network_of_views(model, settings.head) if extra else None
     arrays = shapes(PLAIN, model, total) | (shapes(OF_VIEWS, model_of_views, len(train), extra) if extra else {})
-    writer = features.Writer(checkpoint.folder("extract"), arrays)
+    writer = features.Writer(checkpoint.folder("extract"), arrays, table)
 
     views = {
         row: [augment.transform(settings.augment, size, table.sha256[row], view + 1) for view in range(extra)]
@@ -50,7 +54,7 @@ def main() -> None:
     ):
         # Views that an earlier run had not come to, of images that it had: the first of them may be done in part.
         again = (row for row in views if row < writer.images)
-        pixels = ((row, decoding.read(source.read(table.paths[row]), size, source.value_range)) for row in again)
+        pixels = ((row, batches.pixels(source, table.paths[row], size)) for row in again)
         left = [(image, view) for row, image in pixels for view in views[row]][writer.views % max(extra, 1) :]
         rows = range(writer.images, total)
         images = (batch.numpy() for batch in batches.of_images(source, table.paths[rows.start :], size, batch_size))

@@ -1,8 +1,12 @@
 """Fetch the dataset and the backbone's weights to `data/raw/`, and check both against their sha256."""
 
+from headstart.base import watch
+
+watch.start(__name__)  # before what takes seconds to import
+
 from pathlib import Path
 
-from headstart.base import errors, params
+from headstart.base import checkpoint, errors, params
 from headstart.sources import fetching
 
 
@@ -13,6 +17,7 @@ def main() -> None:
     backbone = settings.backbone
     fetching.fetch_weights(backbone.weights, backbone.sha256, backbone.name, settings.image.size)
     fetching.tidy(path, Path(backbone.weights))
+    checkpoint.finish("fetch")
 
 
 if __name__ == "__main__":

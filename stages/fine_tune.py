@@ -1,5 +1,9 @@
 """Train the backbone's last layers from where the head ended, and deliver what is better on images not trained on."""
 
+from headstart.base import watch
+
+watch.start(__name__, lower="fine_tune.batch_size or image.size")  # before what takes seconds to import
+
 from functools import partial
 
 from headstart.artifacts import manifest, models, results, value_range
@@ -17,12 +21,18 @@ def backbone(settings: params.View) -> keras.Model:
     return registry.build(settings.backbone.name, settings.image.size, weights.fetched())
 
 
+def network(settings: params.View, table: manifest.Manifest) -> tuple[keras.Model, keras.Model]:
+    """Backbone and head, as the stages before this one left them."""
+    network = backbone(settings)
+    return network, models.load_head(classes=len(table.classes), shape=network.output.shape[1:])
+
+
 def main() -> None:
     settings = params.load_stage("fine_tune")
     table = manifest.read(fold=settings.fold)
     deterministic(settings.seed)
     tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
-    networks = {name: (backbone(settings), models.load_head()) for name in ("head", "fine_tuned")}
+    networks = {name: network(settings, table) for name in ("head", "fine_tuned")}
     cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone.weights)
     with open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         if tuning.views == "live":
@@ -40,8 +50,8 @@ def main() -> None:
             rows = again.together(table, settings)
             networks = {"head": (backbone(settings), again.head(settings, table, rows))}
             if choice.network != "head":
-                network, work = (backbone(settings), networks["head"][1]), "train on validation images too"
-                networks["fine_tuned"] = again.tuned(settings, table, rows, *network, kept, source, work)
+                start, work = (backbone(settings), networks["head"][1]), "train on validation images too"
+                networks["fine_tuned"] = again.tuned(settings, table, rows, *start, kept, source, work)
         if choice.network == "halfway":
             networks["halfway"] = candidates.halfway(networks["head"], networks["fine_tuned"])
     loop.add_facts("fine_tune", choice.facts)

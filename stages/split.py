@@ -1,12 +1,16 @@
 """Decode every image once, leave out what cannot be used, and deal the rest out to train, validation and test."""
 
+from headstart.base import watch
+
+watch.start(__name__)  # before what takes seconds to import
+
 from functools import partial
 
 import numpy as np
 
 from headstart.artifacts import dataset, manifest, value_range
 from headstart.artifacts.dataset import LeftOut
-from headstart.base import errors, params, pictures
+from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.progress import track
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
@@ -76,6 +80,7 @@ def main() -> None:
     with archive.open_source(settings.dataset.path, values) as source:
         sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)
         pictures.attempt(dataset.NEAR_DUPLICATES, partial(contact_sheet.draw, sets=sets, read=read))
+    checkpoint.finish("split")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Fit the head to the bottleneck features: seconds, since the backbone has run already."""
 
+from headstart.base import watch
+
+watch.start(__name__, lower="head.batch_size or image.size")  # before what takes seconds to import
+
 from headstart.artifacts import manifest, models
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic

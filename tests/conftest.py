@@ -3,6 +3,7 @@
 import atexit
 import fcntl
 import functools
+import json
 import os
 import re
 import shutil
@@ -226,6 +227,22 @@ def draw_weights(file: Path, folder: Path) -> None:
         # The format is legacy, but the one that the published weights of keras.applications have.
         warnings.simplefilter("ignore")
         backbone.save(file)
+
+
+def put_array(path: Path, array: np.ndarray) -> None:
+    """Put `array` in the place of one that `extract` writes, with its record, for the manifest in this folder."""
+    from headstart.artifacts import arrays, manifest
+    from headstart.base import files
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    np.save(path, array)
+    table, records = manifest.read(), path.parent / arrays.RECORDS
+    rows = table.trained_on() if path.stem == "views" else range(len(table.paths))
+    images = arrays.names_of(table.sha256[row] for row in rows)
+    known = json.loads(records.read_text()) if records.exists() else {}
+    entry = {"size": path.stat().st_size, "sha256": files.sha256(path), "images": images}
+    arrays.record(path.parent, known | {path.name: entry})
 
 
 def _built_once(tmp_path_factory, name: str, build: Callable[[Path], None]) -> Path:

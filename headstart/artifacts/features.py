@@ -8,10 +8,10 @@ data/features/cut/plain.npy          (n, ...)          the activations at the cu
 data/features/cut/views.npy          (t, V - 1, ...)   the same for the views
 
 The bottleneck features are an out of their own: the head is trained on nothing else, and without `head.views` it stays
-as it is when the views or the cut change.
+as it is when the views or the cut change. Beside the arrays of each folder lies their record (`arrays`), with which
+they are compared before they are read.
 """
 
-import json
 import math
 import os
 import shutil
@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.base import files
+from headstart.artifacts import arrays
+from headstart.artifacts.manifest import Manifest
+from headstart.base import saved
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
@@ -28,30 +30,37 @@ BOTTLENECK = FEATURES / "bottleneck"
 CUT = FEATURES / "cut"
 
 
-def read_bottleneck(project: Path = Path()) -> np.memmap:
-    """Bottleneck features, float16 (n, h, w, c). Raises UserError where `extract` has not run."""
-    return _read(project / BOTTLENECK / "plain.npy")
+def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+    """Bottleneck features, float16 (n, h, w, c).
+
+    table: the manifest whose images they must be of; default: they are not compared. Raises UserError where `extract`
+    has not run, and where the file is damaged or of other images.
+    """
+    return _read("bottleneck/plain", project, table)
 
 
-def read_bottleneck_views(project: Path = Path()) -> np.memmap:
-    """The same of the training images' other views, float16 (t, V - 1, …), as listed above. Raises UserError."""
-    return _read(project / BOTTLENECK / "views.npy")
+def read_bottleneck_views(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+    """The same of the training images' other views, float16 (t, V - 1, …), as listed above."""
+    return _read("bottleneck/views", project, table)
 
 
-def read_cut(project: Path = Path()) -> np.memmap:
+def read_cut(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
     """Activations at the cut of the plain images, float16 (n, ...). Raises UserError as `read_bottleneck`."""
-    return _read(project / CUT / "plain.npy")
+    return _read("cut/plain", project, table)
 
 
-def read_cut_views(project: Path = Path()) -> np.memmap:
+def read_cut_views(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
     """Activations at the cut of the training images' other views, float16 (t, V - 1, ...). Raises UserError."""
-    return _read(project / CUT / "views.npy")
+    return _read("cut/views", project, table)
 
 
-def _read(path: Path) -> np.memmap:
-    if not path.exists():
-        raise UserError(f"no {path}: run `dvc repro extract`")
-    return np.load(path, mmap_mode="r")
+def _read(name: str, project: Path, table: Manifest | None) -> np.memmap:
+    return arrays.read(project / FEATURES / f"{name}.npy", table and _pixel_hashes(name, table), "extract")
+
+
+def _pixel_hashes(name: str, table: Manifest) -> list[str]:
+    """Of the images that the rows of an array are of."""
+    return [table.sha256[row] for row in table.trained_on()] if _of_views(name) else table.sha256
 
 
 class Writer:
@@ -61,56 +70,59 @@ class Writer:
         folder: for the unfinished arrays, and the mark of how far they are; on the same disk as the project.
         shapes: of the arrays, by their names: bottleneck/plain, with fixed views cut/plain and cut/views, and with the
             head on views bottleneck/views.
+        table: the manifest, whose images they are of.
 
     Attributes:
         images: how many images of the manifest were finished when an earlier run stopped.
         views: how many views were: their rows, all of one image after all of the one before.
 
-    Raises UserError where the disk has too little space.
+    What an earlier run left is gone on from where it is what that run wrote; else it is thrown away, which is said in
+    one line. Raises UserError where the disk has too little space.
     """
 
-    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]]):
-        self._folder, self._mark = folder / "features", folder / "done.json"
-        self._paths = {name: self._folder / f"{name}.npy" for name in shapes}
-        # A run that was killed after its arrays had moved to their place left the mark without them.
-        if not all(path.exists() for path in self._paths.values()):
-            self._mark.unlink(missing_ok=True)
+    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]], table: Manifest):
+        self._folder, self._mark, self._table = folder / "features", folder / "done.json", table
         for path in (BOTTLENECK, CUT):
             (self._folder / path.name).mkdir(parents=True, exist_ok=True)
-        self._make(shapes)
-        self.images, self.views = json.loads(self._mark.read_text()) if self._mark.exists() else (0, 0)
-        self._written = {name: self.views if _of_views(name) else self.images for name in shapes}
-        # Plain writes, not the memory map: pages that were written there would count as memory in use.
-        self._files = {name: path.open("r+b") for name, path in self._paths.items()}
-        for name, path in self._paths.items():
-            array = np.load(path, mmap_mode="r")
-            rows = math.prod(array.shape[: 2 if _of_views(name) else 1])
-            self._files[name].seek(array.offset + self._written[name] * (array.nbytes // rows))
+        self._arrays = {
+            name: arrays.Growing(self._folder / f"{name}.npy", shape, axes=2 if _of_views(name) else 1)
+            for name, shape in shapes.items()
+        }
+        self._weigh(shapes)
+        if not self._go_on():
+            for array in self._arrays.values():
+                array.start()
+        written = {name: array.rows for name, array in self._arrays.items()}
+        self.images, self.views = written["bottleneck/plain"], written.get("cut/views", 0)
 
     def write(self, name: str, rows: np.ndarray) -> None:
         """Append float16 rows to an array."""
-        self._files[name].write(rows.data)  # not tofile, which does not say that a disk is full
-        self._written[name] += len(rows)
+        self._arrays[name].write(rows)
 
     def mark(self) -> None:
-        """Write down how much is written: a run that is killed later goes on from here."""
-        for file in self._files.values():
-            file.flush()
-        files.write_text(self._mark, json.dumps([self._written["bottleneck/plain"], self._written.get("cut/views", 0)]))
+        """Write down how much is written: a run that is killed later goes on from here.
+
+        The arrays are on the disk before their mark is: after a power loss it says no more than there is.
+        """
+        saved.write(self._mark, {name: [array.rows, array.sync()] for name, array in self._arrays.items()})
 
     def publish(self) -> None:
-        """Close the arrays and put them in their place; what was there is replaced.
+        """Close the arrays and put them in their place, each folder with its record; what was there is replaced.
 
         Where the file system has links, the arrays stay in the writer's folder too, until it is removed.
+        Raises UserError where one of them is not what was written.
         """
-        for file in self._files.values():
-            file.close()
         for path in (BOTTLENECK, CUT):
-            arrays = self._linked(self._folder / path.name)
+            mine = {name: array for name, array in self._arrays.items() if name.startswith(f"{path.name}/")}
+            images = {name: arrays.names_of(_pixel_hashes(name, self._table)) for name in mine}
+            records = {array.path.name: array.close(images[name]) for name, array in mine.items()}
+            arrays.record(self._folder / path.name, records)
+        for path in (BOTTLENECK, CUT):
+            linked = self._linked(self._folder / path.name)
             if path.exists():
                 shutil.rmtree(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            arrays.replace(path)
+            linked.replace(path)
 
     def _linked(self, path: Path) -> Path:
         """A folder of second links to the files of another; that one itself where there are no links."""
@@ -122,12 +134,33 @@ class Writer:
         except OSError:
             return path
 
-    def _make(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Say what the arrays take, and create those that are missing."""
+    def _go_on(self) -> bool:
+        """Whether the arrays hold what the mark says; where they do not, it is thrown away."""
+        mark = saved.read(self._mark)
+        if mark is None:
+            return False
+        # A run that was killed after its arrays had moved to their place left the mark without them.
+        if not all(array.path.exists() for array in self._arrays.values()):
+            self._mark.unlink()
+            return False
+        for name, array in self._arrays.items():
+            try:
+                rows, sha256 = mark[name]
+                whole = array.go_on(rows, sha256)
+            except (KeyError, TypeError, ValueError):
+                whole = False
+            if not whole:
+                saved.throw_away(self._mark, f"{array.path} does not hold what it says")
+                return False
+        return True
+
+    def _weigh(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Say what the arrays take, and raise UserError where the disk has no place for it."""
         total = sum(2 * math.prod(shape) for shape in shapes.values())
         free = shutil.disk_usage(self._folder).free
         # What is created takes its place on the disk only as it is filled.
-        needed = total - sum(512 * path.stat().st_blocks for path in self._paths.values() if path.exists())
+        there = [array.path for array in self._arrays.values() if array.path.exists()]
+        needed = total - sum(512 * path.stat().st_blocks for path in there)
         say(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free")
         if needed > free:
             raise UserError(
@@ -135,10 +168,6 @@ class Writer:
                 f"{free / 1e6:,.0f} MB free: free some, or take fewer fine_tune.views, a later fine_tune.cut or a "
                 "smaller image.size"
             )
-        for name, shape in shapes.items():
-            if not self._paths[name].exists():
-                with files.whole(self._paths[name]) as part:
-                    np.lib.format.open_memmap(part, "w+", np.float16, shape).flush()
 
 
 def _of_views(name: str) -> bool:

@@ -10,7 +10,7 @@ from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 
 HEAD = Path("models/head.keras")
-# What Keras and the zip format raise on a file that is missing or damaged.
+# What reading a file raises that is missing, or damaged (`load`).
 DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, OSError)
 
 
@@ -35,12 +35,59 @@ def save(model: keras.Model, path: Path, additions: dict[str, str] | None = None
             archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def load_head(project: Path = Path()) -> keras.Model:
-    """Returns the head that `train_head` wrote. Raises UserError for a file that is missing or damaged."""
+def load(path: Path) -> keras.Model:
+    """Returns the model that `save` wrote to `path`.
+
+    Raises one of `DAMAGED` for any other file: one that is missing, cut short, changed, or whose configuration and
+    weights do not belong together.
+    """
+    with zipfile.ZipFile(path) as archive:
+        # Not packed, as `save` leaves it: nothing in it can unpack to more than the file is large.
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it is packed")
+        if broken := archive.testzip():
+            raise ValueError(f"{broken} in it has another checksum")
     try:
-        return keras.saving.load_model(project / HEAD, compile=False)
+        model = keras.saving.load_model(path, compile=False)
+        shapes = model.input.shape, model.output.shape
+    except MemoryError:
+        raise
+    except Exception as error:  # of any kind: Keras takes the configuration to be its own
+        raise ValueError(_shortened(error)) from None
+    if len(shapes[1]) != 2:
+        raise ValueError(f"its output has the shape {shapes[1]}, that of a classifier is (images, classes)")
+    return model
+
+
+def units(classes: int) -> int:
+    """How many numbers a head or a classifier of so many classes gives for an image."""
+    return 1 if classes == 2 else classes
+
+
+def load_head(project: Path = Path(), classes: int | None = None, shape: tuple[int, ...] | None = None) -> keras.Model:
+    """Returns the head that `train_head` wrote.
+
+    classes: how many it must tell apart; shape: of the features that it must take, (h, w, c); default: any. Raises
+    UserError for a file that is missing or damaged, and for a head that is of another run.
+    """
+    try:
+        head = load(project / HEAD)
+        if classes is not None and head.output.shape[-1] != units(classes):
+            raise ValueError(f"it gives {head.output.shape[-1]} numbers an image, {units(classes)} are wanted")
+        if shape is not None and tuple(head.input.shape[1:]) != tuple(shape):
+            raise ValueError(f"it takes features of {tuple(head.input.shape[1:])}, those here are of {tuple(shape)}")
     except DAMAGED as error:
-        raise UserError(f"{HEAD} is missing or damaged ({error}): run `dvc repro train_head`") from None
+        raise UserError(
+            f"{HEAD} is missing or damaged ({error}): run `dvc repro train_head`; if that does not help, `make check`, "
+            "then `dvc repro --force --single-item train_head`"
+        ) from None
+    return head
+
+
+def _shortened(error: Exception) -> str:
+    """What an error says, in one line of 200 characters at most."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def _numbered(config: bytes) -> dict:

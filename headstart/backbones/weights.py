@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headstart.base import origin
+from headstart.base import files, origin
 from headstart.base.errors import UserError
 
 
@@ -11,10 +11,18 @@ def fetched(project: Path = Path()) -> Path | None:
 
     project: the project's folder; default: the current folder.
 
-    Raises UserError where `fetch` has not run, or its file is gone.
+    Raises UserError where `fetch` has not run, and where its file is gone or not the one that it fetched.
     """
     folder = project / origin.WEIGHTS
     record = origin.read(folder)
     if record is None or (record.file and not (folder / record.file).is_file()):
         raise UserError(f"no weights in {folder}: run `dvc repro fetch` first")
-    return folder / record.file if record.file else None
+    if record.file is None:
+        return None
+    path = folder / record.file
+    if files.sha256(path) != record.file_sha256:
+        raise UserError(
+            f"{path} is damaged (it holds something else than was fetched): run `make check`, then `dvc repro --force "
+            "--single-item fetch`, which fetches it again, and `dvc repro`"
+        )
+    return path

@@ -1,6 +1,7 @@
 """Work that is not recorded yet, kept outside of a stage's outs, so that a killed run goes on where it stopped.
 
-A checkpoint is keyed by a hash of everything that its stage depends on: one of other inputs is never taken.
+A checkpoint is keyed by a hash of everything that its stage depends on: one of other inputs is never taken, nor one
+that another version of what computes has begun.
 """
 
 import fcntl
@@ -9,15 +10,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
-from headstart.base import params
+from headstart.base import files, params
 from headstart.base.errors import UserError
 
 CHECKPOINTS = Path(".headstart")
 DVC_STAGE = "DVC_STAGE"  # the variable that DVC sets for what it runs
 PROCESS = "process"  # the file in a folder that holds the id of the process that works there
 FINISHED = "finished"  # the file that says a folder's work is done, and in its place
+# What rounds in its own way: a checkpoint of one version would go on differently with another.
+LIBRARIES = ("tensorflow", "keras", "openvino")
 _locks: dict[Path, int] = {}  # file descriptors of the folders that are this process's alone
 
 
@@ -41,11 +45,16 @@ def folder(stage: str) -> Path:
 
 
 def finish(stage: str) -> None:
-    """Mark the work of `stage` on these inputs as done, and remove what is left of its work on earlier ones.
+    """Sync the outs of `stage`, mark its work on these inputs as done, and remove what is left of that on earlier ones.
+
+    Once this returns, the outs stay through a power loss. A stage ends with it, whether it has a checkpoint or not.
 
     DVC records a stage only when its process has ended, and a run that is killed before that starts the stage again:
     under DVC the work on these inputs stays, to be found whole, until `clear`. Without DVC it goes at once.
     """
+    for out in params.declaration(stage).outs:
+        if Path(out).exists():
+            files.sync_all(Path(out))
     for path in _folders(stage):
         if path.resolve() in _locks and DVC_STAGE in os.environ:
             (path / FINISHED).touch()
@@ -84,9 +93,10 @@ def _lock(path: Path) -> bool:
 def _process(path: Path) -> str:
     """The id of the process that works in the folder; empty in the moment before it is written down."""
     try:
-        return (path / PROCESS).read_text()
+        written = (path / PROCESS).read_bytes()
     except FileNotFoundError:
         return ""
+    return written.decode() if written.isdigit() else ""
 
 
 def _remove(path: Path) -> None:
@@ -99,12 +109,19 @@ def _remove(path: Path) -> None:
 
 def _key(stage: str) -> str:
     declaration = params.declaration(stage)
-    digest = hashlib.sha256(json.dumps(declaration.values, sort_keys=True).encode())
+    versions = {library: _version(library) for library in LIBRARIES}
+    digest = hashlib.sha256(json.dumps([declaration.values, versions], sort_keys=True).encode())
     for dep in declaration.deps:
         # The manifest names the images by the hash of their pixels: the source need not be read again.
         if dep != declaration.values.get("dataset.path"):
             for file in sorted(Path(dep).rglob("*")) if Path(dep).is_dir() else [Path(dep)]:
                 if file.is_file() and file.parent.name != "__pycache__":
-                    with file.open("rb") as content:
-                        digest.update(f"{file}:{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+                    digest.update(f"{file}:{files.sha256(file)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

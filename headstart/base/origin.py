@@ -23,9 +23,13 @@ class Origin(NamedTuple):
 def read(folder: Path) -> Origin | None:
     """Returns what `write` recorded for `folder`; None where there is no record or a damaged one."""
     try:
-        return Origin(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        record = Origin(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    # The file is one in the folder: what is read, replaced and removed by this name never lies elsewhere.
+    if not all(isinstance(value, str | None) for value in record):
+        return None
+    return record if record.file is None or record.file == Path(record.file).name != "" else None
 
 
 def write(folder: Path, origin: Origin) -> None:

@@ -437,10 +437,14 @@ class View:
 
 
 class Declaration(NamedTuple):
-    """What `dvc.yaml` says a stage depends on: parameters by their dotted names, and paths of files and folders."""
+    """What `dvc.yaml` says a stage depends on: parameters by their dotted names, and paths of files and folders.
+
+    `outs`: the paths of what it writes.
+    """
 
     values: dict[str, Any]
     deps: list[str]
+    outs: list[str]
 
 
 def load(project: Path = Path()) -> Params:
@@ -467,14 +471,15 @@ def load_stage(stage: str, project: Path = Path()) -> View:
 
 
 def declaration(stage: str, project: Path = Path()) -> Declaration:
-    """Returns the declared parameters of `stage` with their values (sections as dicts), and its dependencies.
+    """Returns the declared parameters of `stage` with their values (sections as dicts), its dependencies and its outs.
 
     A dependency is a file or a folder, as a path relative to `project`; `${dataset.path}` is filled in.
     """
     declared, settings = yaml12.read(project / PIPELINE)["stages"][stage], load(project)
     values = {name: operator.attrgetter(name)(settings) for name in declared.get("params", [])}
     values = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
-    return Declaration(values, [dep.replace("${dataset.path}", settings.dataset.path) for dep in declared["deps"]])
+    deps = [dep.replace("${dataset.path}", settings.dataset.path) for dep in declared.get("deps", [])]
+    return Declaration(values, deps, _outs(declared))
 
 
 def check(values: Any, path: Path = PARAMS) -> Params:
@@ -500,14 +505,19 @@ def refuse_outs(images: str, project: Path = Path()) -> None:
     folder = (project / images).resolve()
     pipeline = yaml12.read(project / PIPELINE)["stages"] if (project / PIPELINE).exists() else {}
     stages = [stage for name, stage in pipeline.items() if name != "fetch"]
-    for entry in [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]:
-        out = entry if isinstance(entry, str) else next(iter(entry))
+    for out in [out for stage in stages for out in _outs(stage)]:
         path = (project / out).resolve()
         if path.is_relative_to(folder) or folder.is_relative_to(path):
             raise UserError(
                 f"{project / PARAMS}: dataset.path: got {images}, where the pipeline writes {out}; takes a zip or a "
                 "folder of images alone: move yours to one, such as data/my_images"
             )
+
+
+def _outs(stage: dict[str, Any]) -> list[str]:
+    """The paths of all that a stage of `dvc.yaml` writes."""
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 class _Schema(GenerateJsonSchema):

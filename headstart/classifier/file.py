@@ -1,11 +1,11 @@
 """The classifier's file: one archive that holds all that is needed to predict."""
 
-import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
-from headstart.artifacts import models
+from headstart.artifacts import models, results
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.images import decoding, ranges
@@ -36,8 +36,47 @@ def load(path: Path) -> tuple[keras.Model, dict]:
         raise UserError(f"no {path}: run `dvc repro`, `dvc checkout` (brings back the last one) or `dvc pull`")
     try:
         with zipfile.ZipFile(path) as archive:
-            details = json.load(io.TextIOWrapper(archive.open(DETAILS), "utf-8"))
-        details["range"] = ranges.of_fields(details.get("range"))
-        return keras.saving.load_model(path, compile=False), details
-    except models.DAMAGED as error:
-        raise UserError(f"{path} is not a classifier that Headstart wrote: {error}") from None
+            details = _details(json.loads(archive.read(DETAILS)))
+        model = models.load(path)
+        _compare(model, details)
+    except (*models.DAMAGED, RecursionError) as error:
+        raise UserError(f"{path} is not a classifier that Headstart wrote: {error or type(error).__name__}") from None
+    return model, details
+
+
+def load_own(classes: list[str]) -> tuple[keras.Model, dict]:
+    """Returns what `load` does, of the classifier that `fine_tune` wrote.
+
+    Raises UserError, too, where it tells other classes apart than these, which are the manifest's.
+    """
+    classifier, details = load(results.CLASSIFIER)
+    if details["classes"] != classes:
+        raise UserError(
+            f"{results.CLASSIFIER} tells other classes apart than data/classes.json names: run `dvc repro fine_tune`"
+        )
+    return classifier, details
+
+
+def _details(details: Any) -> dict:
+    """What a classifier says of itself. Raises ValueError where it is not what `save` writes."""
+    known = details if isinstance(details, dict) else {}
+    classes, size = known.get("classes"), known.get("size")
+    if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{DETAILS} in it names no classes")
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"{DETAILS} in it names a class twice")
+    if type(size) is not int or size < 1:
+        raise ValueError(f"{DETAILS} in it does not say the size of an image")
+    if known.get("delivered") not in results.MODELS:
+        raise ValueError(f"{DETAILS} in it does not say which model it is")
+    return details | {"range": ranges.of_fields(known.get("range"))}
+
+
+def _compare(model: keras.Model, details: dict) -> None:
+    """Raises ValueError where a model is not what its details say."""
+    shape, size, units = model.input.shape[1:], details["size"], models.units(len(details["classes"]))
+    if tuple(shape) != (size, size, 3) or model.input.dtype != "uint8":
+        raise ValueError(f"its network takes {model.input.dtype} images of {tuple(shape)}, not uint8 {size, size, 3}")
+    if model.output.shape[-1] != units:
+        given = model.output.shape[-1]
+        raise ValueError(f"its network gives {given} numbers an image, {len(details['classes'])} classes want {units}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import registry
-from headstart.base import checkpoint, files, params
+from headstart.base import checkpoint, params, saved
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
 from headstart.classifier import candidates
@@ -54,15 +54,15 @@ def choose(
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
         part = checkpoint.folder("fine_tune") / f"fold{number}.npz"
-        if not part.exists():
+        done = saved.read_arrays(part)
+        if done is None:
             deterministic(settings.seed)  # whether the folds before it were done in this process or not
             head = again.head(settings, table, inside)
             work = f"fold {number} of {len(folds)}"
             tuned = again.tuned(settings, table, inside, build(), head, epochs, source, work)
             given = answers({"head": (networks["head"][0], head), "fine_tuned": tuned}, outside)
-            with files.whole(part) as unfinished, unfinished.open("wb") as content:
-                np.savez(content, **given)
-        with np.load(part) as arrays:
-            parts.append(dict(arrays))
+            saved.write_arrays(part, {}, given)
+            done = {}, given
+        parts.append(done[1])
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return weigh(together, np.concatenate([outside for _, outside in folds]))

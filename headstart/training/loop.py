@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from dvclive import Live
 
-from headstart.base import checkpoint, files, params, progress
+from headstart.base import checkpoint, files, params, progress, saved
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf
 from headstart.base.terminal import say
@@ -115,8 +115,8 @@ def train(
     """
     file = checkpoint.folder(stage) / "epochs.npz"
     judge = _judge(model, [BalancedAccuracy(model.output.shape[-1])] if better is by_balanced_accuracy else [])
-    if file.exists():
-        history = _restore(file, model)
+    history = _restore(file, model)
+    if history:
         say(f"{stage}: going on after epoch {len(history.epochs) - 1}")
     else:
         history = History([_judged(judge, validation)], 0, model.get_weights())
@@ -282,15 +282,16 @@ def _variables(model: keras.Model) -> list:
 def _save(file: Path, model: keras.Model, history: History) -> None:
     arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(_variables(model))}
     arrays |= {f"best{number}": array for number, array in enumerate(history.best)}
-    record = json.dumps({"epochs": history.epochs, "kept": history.kept, "best": len(history.best)})
-    with files.whole(file) as part, part.open("wb") as content:
-        np.savez(content, record=np.array(record), **arrays)
+    saved.write_arrays(file, {"epochs": history.epochs, "kept": history.kept, "best": len(history.best)}, arrays)
 
 
-def _restore(file: Path, model: keras.Model) -> History:
-    with np.load(file) as arrays:
-        for number, variable in enumerate(_variables(model)):
-            variable.assign(arrays[f"variable{number}"])
-        record = json.loads(str(arrays["record"]))
-        best = [arrays[f"best{number}"] for number in range(record["best"])]
-        return History(record["epochs"], record["kept"], best)
+def _restore(file: Path, model: keras.Model) -> History | None:
+    """The epochs so far, whose variables are given to the model; None where there are none."""
+    found = saved.read_arrays(file)
+    if found is None:
+        return None
+    record, arrays = found
+    for number, variable in enumerate(_variables(model)):
+        variable.assign(arrays[f"variable{number}"])
+    best = [arrays[f"best{number}"] for number in range(record["best"])]
+    return History(record["epochs"], record["kept"], best)

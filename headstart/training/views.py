@@ -69,12 +69,13 @@ class Views:
 def of_bottleneck(table: Manifest, others: bool) -> Views:
     """Bottleneck features, with `others` (`head.views`) of the other views too.
 
-    Raises UserError where `extract` has not written them.
+    Raises UserError where `extract` has not written them, and where they are not what it wrote.
     """
-    written = features.read_bottleneck_views() if others else None
-    return Views(features.read_bottleneck(), written, table.trained_on())
+    written = features.read_bottleneck_views(table=table) if others else None
+    return Views(features.read_bottleneck(table=table), written, table.trained_on())
 
 
 def at_cut(table: Manifest, others: bool) -> Views:
     """The activations at the cut, likewise."""
-    return Views(features.read_cut(), features.read_cut_views() if others else None, table.trained_on())
+    written = features.read_cut_views(table=table) if others else None
+    return Views(features.read_cut(table=table), written, table.trained_on())

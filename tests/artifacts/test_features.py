@@ -1,10 +1,15 @@
+import json
+import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import put_array
 
-from headstart.artifacts import features
+from headstart.artifacts import features, manifest
+from headstart.artifacts.manifest import Manifest
 from headstart.base.errors import UserError
 
 PLACES = {
@@ -14,66 +19,212 @@ PLACES = {
     "read_bottleneck_views": features.BOTTLENECK / "views.npy",
 }
 SHAPES = {"bottleneck/plain": (4, 2), "cut/plain": (4, 3), "cut/views": (2, 5, 3), "bottleneck/views": (2, 5, 2)}
+TABLE = Manifest(["a", "b"], list("1234"), np.arange(4) % 2, np.array(["train"] * 2 + ["test"] * 2), list("abcd"))
+EXPECTED = {name: np.arange(np.prod(shape), dtype="float16").reshape(shape) for name, shape in SHAPES.items()}
 
 
-def rows(shape):
-    return np.arange(np.prod(shape), dtype="float16").reshape(shape)
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest.write(TABLE)
+
+
+def written(name, rows):
+    """The first so many rows of an array, as the writer takes them: each view is one."""
+    array = EXPECTED[name]
+    return array[:rows] if name.endswith("plain") else array.reshape(10, -1)[:rows]
+
+
+def begun(images=2, views=3):
+    """A writer that has marked so much, and its work folder."""
+    writer = features.Writer(Path("work"), SHAPES, TABLE)
+    for name in SHAPES:
+        writer.write(name, written(name, images if name.endswith("plain") else views))
+    writer.mark()
+    return writer
+
+
+def ended(writer):
+    """Write the rest, and put all in its place."""
+    for name in SHAPES:
+        writer.write(name, written(name, 10)[writer.images if name.endswith("plain") else writer.views :])
+    writer.mark()
+    writer.publish()
+
+
+def assert_published():
+    for read, name in zip(PLACES, SHAPES, strict=True):
+        np.testing.assert_array_equal(getattr(features, read)(table=TABLE), EXPECTED[name])
+    assert {path.name for path in features.CUT.iterdir()} == {"plain.npy", "views.npy", "arrays.json"}
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_arrays_are_read_by_memory_map(name, tmp_path):
+def test_arrays_are_read_by_memory_map(name):
     read, place = getattr(features, name), PLACES[name]
     with pytest.raises(UserError, match=rf"no .*{place}: run `dvc repro extract`"):
-        read(tmp_path)
-    (tmp_path / place).parent.mkdir(parents=True)
-    np.save(tmp_path / place, rows((4, 1, 2, 3)))
-    array = read(tmp_path)
+        read()
+    put_array(place, np.ones((4, 1, 2, 3), "float16"))
+    array = read(Path(), TABLE)
     assert isinstance(array, np.memmap) and not array.flags.writeable
-    np.testing.assert_array_equal(array, rows((4, 1, 2, 3)))
+    np.testing.assert_array_equal(array, np.ones((4, 1, 2, 3)))
 
 
-def test_what_was_marked_is_gone_on_from_and_what_was_not_is_written_again(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    expected = {name: rows(shape) for name, shape in SHAPES.items()}
-    flat = {name: expected[name].reshape(10, -1) for name in ("cut/views", "bottleneck/views")}
-    writer = features.Writer(tmp_path / "work", SHAPES)
-    assert (writer.images, writer.views) == (0, 0)
-    for name in ("bottleneck/plain", "cut/plain"):
-        writer.write(name, expected[name][:2])
-    for name, views in flat.items():
-        writer.write(name, views[:3])  # the first image's views in part
-    writer.mark()
+def test_what_was_marked_is_gone_on_from_and_what_was_not_is_written_again(capsys):
+    writer = begun()
     writer.write("bottleneck/plain", np.full((1, 2), -1, "float16"))  # killed after that
+    writer = features.Writer(Path("work"), SHAPES, TABLE)
+    assert (writer.images, writer.views) == (2, 3) and "damaged" not in capsys.readouterr().out
+    ended(writer)
+    assert_published()
+    for name in SHAPES:  # the bytes that NumPy writes
+        np.save("expected.npy", EXPECTED[name])
+        assert (features.FEATURES / f"{name}.npy").read_bytes() == Path("expected.npy").read_bytes()
 
-    writer = features.Writer(tmp_path / "work", SHAPES)
-    assert (writer.images, writer.views) == (2, 3)
-    for name in ("bottleneck/plain", "cut/plain"):
-        writer.write(name, expected[name][2:])
-    for name, views in flat.items():
-        writer.write(name, views[3:])
+
+def zeroed(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-30 if path.suffix == ".npy" else len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-7]),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "zeroed": zeroed,
+    "one bit": one_bit,
+    "not text": lambda path: path.write_bytes(b"\xff\xfe" * 50),
+    "null": lambda path: path.write_text("null"),
+    "a list": lambda path: path.write_text("[2, 3]"),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "other names": lambda path: path.write_text(json.dumps({"folder": "work", "a": [1, "b"]})),
+    "other kinds": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, ("2", None)))),
+    "too many": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, (10**12, "a")))),
+    "fewer": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, (-1, "a")))),
+    "of another run": lambda path: path.write_text(path.read_text().replace('"work"', '"extract-0"')),
+}
+
+
+OF_ARRAYS = ["empty", "cut", "longer", "zeroed", "one bit"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [("done.json", damage) for damage in DAMAGES]
+    + [(f"features/{name}.npy", damage) for name in SHAPES for damage in OF_ARRAYS],
+)
+def test_unfinished_work_that_is_damaged_is_thrown_away_in_one_line_and_done_anew(file, damage, capsys):
+    begun(images=4, views=10)
+    DAMAGES[damage](Path("work", file))
+    capsys.readouterr()
+    writer = features.Writer(Path("work"), SHAPES, TABLE)
+    assert (writer.images, writer.views) == (0, 0)
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.startswith("work/done.json is damaged (") and line.endswith("thrown away, and its work is done anew")
+    ended(writer)
+    assert_published()
+
+
+def test_work_done_anew_leaves_what_is_in_its_place_alone():
+    """The arrays of a finished run are in their place, and in DVC's cache, by links to the same content."""
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    Path("work/done.json").write_text("")
+    writer = features.Writer(Path("work"), SHAPES, TABLE)
+    writer.write("bottleneck/plain", np.zeros((1, 2), "float16"))
     writer.mark()
-    writer.publish()
-    for read, name in zip(PLACES, SHAPES, strict=True):
-        np.testing.assert_array_equal(getattr(features, read)(), expected[name])
+    assert_published()
 
 
-def test_what_an_earlier_run_published_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_array_that_is_cut_while_it_is_written_does_not_get_into_its_place():
+    writer = begun(images=4, views=10)
+    with Path("work/features/cut/views.npy").open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(UserError, match=r"^work/features/cut/views\.npy was changed while it was written"):
+        writer.publish()
+    assert not features.FEATURES.exists()
+
+
+def test_an_array_that_is_not_full_does_not_get_into_its_place():
+    with pytest.raises(AssertionError, match="2 of 4 rows"):
+        begun().publish()
+    assert not features.FEATURES.exists()
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("damage", OF_ARRAYS)
+def test_an_array_is_not_believed_because_it_is_there(name, damage):
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    DAMAGES[damage](PLACES[name])
+    why = "holds something else than was written" if damage in ("zeroed", "one bit") else r"has \d+ bytes, \d+ were"
+    with pytest.raises(UserError, match=rf"^{PLACES[name]} is damaged \(it {why}.*`make check`.*`dvc repro") as error:
+        getattr(features, name)(table=TABLE)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "zeroed", "not text", "null", "a list", "deep", "other names"])
+def test_an_array_without_its_record_is_not_believed(damage):
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    DAMAGES[damage](features.CUT / "arrays.json")
+    with pytest.raises(UserError, match="arrays.json does not say what is in it"):
+        features.read_cut(table=TABLE)
+    (features.CUT / "arrays.json").unlink()
+    with pytest.raises(UserError, match="arrays.json does not say what is in it"):
+        features.read_cut(table=TABLE)
+
+
+def test_an_array_of_other_images_is_not_believed():
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    shuffled = Manifest(TABLE.classes, TABLE.paths, TABLE.labels, TABLE.splits, list("bacd"))
+    with pytest.raises(UserError, match=r"it is of other images than data/manifest\.csv"):
+        features.read_bottleneck(table=shuffled)
+    dealt = Manifest(TABLE.classes, TABLE.paths, TABLE.labels, TABLE.splits[::-1], TABLE.sha256)
+    features.read_bottleneck(table=dealt)
+    with pytest.raises(UserError, match=r"it is of other images than data/manifest\.csv"):
+        features.read_cut_views(table=dealt)
+
+
+def test_arrays_are_on_the_disk_before_the_mark_that_vouches_for_them(monkeypatch):
+    synced, replace = {}, Path.replace
+
+    def sync(descriptor):
+        status = os.fstat(descriptor)
+        synced[status.st_ino] = Path(f"/dev/fd/{descriptor}").stat().st_mtime_ns
+
+    def replaced(part, target):
+        if target.name == "done.json":
+            for path in [part, *Path("work/features").rglob("*.npy")]:
+                assert synced.get(path.stat().st_ino) == path.stat().st_mtime_ns, f"{path} is not synced"
+        return replace(part, target)
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr(Path, "replace", replaced)
+    begun()
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    assert Path("work").stat().st_ino in synced, "the folder in which the mark is renamed"
+
+
+def test_what_an_earlier_run_published_is_replaced():
     for number, shapes in enumerate((SHAPES, {"bottleneck/plain": (4, 2)})):
-        writer = features.Writer(tmp_path / f"work{number}", shapes)
-        writer.write("bottleneck/plain", np.full((4, 2), number, "float16"))
+        writer = features.Writer(Path(f"work{number}"), shapes, TABLE)
+        for name in shapes:
+            writer.write(name, np.full_like(written(name, 10), number))
         writer.mark()
         writer.publish()
-    assert features.read_bottleneck().max() == 1
-    assert list(features.CUT.iterdir()) == [] and len(list(features.BOTTLENECK.iterdir())) == 1
+    assert features.read_bottleneck(table=TABLE).max() == 1
+    assert list(features.CUT.iterdir()) == []
+    assert sorted(path.name for path in features.BOTTLENECK.iterdir()) == ["arrays.json", "plain.npy"]
 
 
 def test_arrays_that_are_not_filled_yet_still_need_their_space(tmp_path, monkeypatch):
     shapes = {"bottleneck/plain": (100, 10_000)}
-    features.Writer(tmp_path, shapes)
+    features.Writer(tmp_path, shapes, TABLE)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
     with pytest.raises(UserError, match="the features take 2 MB"):
-        features.Writer(tmp_path, shapes)
+        features.Writer(tmp_path, shapes, TABLE)
     np.save(tmp_path / "features/bottleneck/plain.npy", np.ones((100, 10_000), np.float16))
-    features.Writer(tmp_path, shapes)
+    features.Writer(tmp_path, shapes, TABLE)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, put_array
 from PIL import Image
 
 from headstart.artifacts import features, manifest, models, predictions, results
@@ -63,8 +63,7 @@ def project(classes, colours, mistake, axes=()):
     manifest.write(manifest.Manifest(list(classes), paths, labels, splits, [f"{i:064}" for i in range(len(paths))]))
     means[splits != "test"] = means[splits != "test"][::-1]
     means[np.flatnonzero(splits == "test")[mistake]] = 1 - means[np.flatnonzero(splits == "test")[mistake]]
-    features.BOTTLENECK.mkdir(parents=True)
-    np.save(features.BOTTLENECK / "plain.npy", np.tile(means[:, None, None], (1, 2, 2, 1)))
+    put_array(features.BOTTLENECK / "plain.npy", np.tile(means[:, None, None], (1, 2, 2, 1)))
     kernel = 4 * np.array([[1], [0], [-1]]) if len(classes) == 2 else 8 * np.eye(3)
     inputs = keras.Input((2, 2, 3))
     models.save(dense(inputs, inputs, kernel), models.HEAD)

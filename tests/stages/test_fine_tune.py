@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import put_array
 
 from headstart.artifacts import features, manifest, models, results
 from headstart.backbones import cut, folding, registry, weights
@@ -97,8 +98,8 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
     prepared(fine_tune__views=3, augment__rotation=0.0, augment__flip_horizontal=False)
     marked = np.zeros_like(features.read_cut()) + np.arange(32, dtype="float16")[:, None, None, None]
     views = np.zeros_like(features.read_cut_views()) + np.arange(16, dtype="float16")[:, None, None, None, None]
-    np.save(features.CUT / "plain.npy", marked)
-    np.save(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
+    put_array(features.CUT / "plain.npy", marked)
+    put_array(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
     table, settings = manifest.read(), params.load_stage("fine_tune")
     backbone = registry.build("MobileNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import put_array
 
 from headstart.artifacts import features, manifest, models
 from headstart.artifacts.manifest import Manifest
@@ -27,8 +28,7 @@ def prepared(project, monkeypatch):
     names = [f"{number:03}.png" for number in range(40)]
     manifest.write(Manifest(["a", "b"], names, labels, splits, names))
     values = rng.normal(0, 0.5, (40, 2, 2, 3)) + labels[:, None, None, None]
-    features.BOTTLENECK.mkdir(parents=True)
-    np.save(PLAIN, values.astype("float16"))
+    put_array(PLAIN, values.astype("float16"))
     return project
 
 
@@ -59,7 +59,7 @@ def test_the_test_split_is_not_looked_at(prepared, solver):
     before = models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()
     array = np.array(features.read_bottleneck())
     array[manifest.read().rows("test")] = np.nan
-    np.save(PLAIN, array)
+    put_array(PLAIN, array)
     train_head.main()
     assert (models.HEAD.read_bytes(), Path("metrics/head/metrics.json").read_bytes()) == before
 
@@ -74,7 +74,7 @@ def test_the_test_fold_is_not_looked_at_and_all_others_are(prepared, fold):
     for damaged in range(1, 5):
         changed = array.copy()
         changed[10 * (damaged - 1) : 10 * damaged] = np.nan if damaged == fold else 0
-        np.save(PLAIN, changed)
+        put_array(PLAIN, changed)
         train_head.main()
         # Validation images change what the metrics say of them; they train nothing.
         assert (models.HEAD.read_bytes() == before) == (damaged in (fold, fold % 4 + 1))
@@ -95,10 +95,10 @@ def test_fewer_training_images_are_all_that_is_looked_at(prepared):
     before = models.HEAD.read_bytes()
     table, array = manifest.read(), np.array(features.read_bottleneck())
     array[np.setdiff1d(table.rows("train"), batches.rows(table, 4, 1))] = np.nan
-    np.save(PLAIN, array)
+    put_array(PLAIN, array)
     train_head.main()
     assert models.HEAD.read_bytes() == before
-    np.save(PLAIN, np.nan_to_num(array, nan=1.0))
+    put_array(PLAIN, np.nan_to_num(array, nan=1.0))
     prepared.set({"train_images": None})
     train_head.main()
     assert models.HEAD.read_bytes() != before
@@ -170,7 +170,7 @@ def test_a_head_on_views_learns_from_them(prepared, solver):
     losses = {}
     for views in (False, True):
         if views:
-            np.save(features.BOTTLENECK / "views.npy", swapped[:, None].repeat(4, axis=1))
+            put_array(features.BOTTLENECK / "views.npy", swapped[:, None].repeat(4, axis=1))
         prepared.set({"head.views": views, "fine_tune.views": 5, "head.epochs": 20, **solver})
         train_head.main()
         losses[views] = json.loads(Path("metrics/head/metrics.json").read_text())["validation"]["loss"]
