@@ -40,11 +40,6 @@ def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
     """Write a table, its header first, whole or not at all; `cells.read` reads it."""
     write_text(path, "".join(map(cells.line, rows)))
 
-    """Write a table, its header first, whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
-
 
 def sync(path: Path) -> None:
     """Return when a file's content, or a folder's list of names, is on the disk, where a power loss leaves it."""
