@@ -2,28 +2,35 @@
 # remote · push · pull — each makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to
 # TensorFlow (Linux).
 
+# What a user gives (make start IMAGES=…) reaches the commands as the environment's variables, letter by letter: `value`
+# keeps make from expanding it, and no recipe and no $(shell) holds it, so it is nobody's code.
+override GIVEN := IMAGES OPTIONS SIZES SEEDS JOBS FOLDS TESTS URL LOGIN KEY ENDPOINT REPLACE UPGRADE GPU PYTHON \
+	$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
+
 # The supported Pythons, newest first: `requires-python` in pyproject.toml is where they stand.
-PYTHONS = $(shell sed -nE 's/^requires-python = ">=3\.([0-9]+),<3\.([0-9]+)".*/\1 \2/p' pyproject.toml | \
+override PYTHONS = $(shell sed -nE 's/^requires-python = ">=3\.([0-9]+),<3\.([0-9]+)".*/\1 \2/p' pyproject.toml | \
 	while read low high; do seq -f 3.%g $$((high - 1)) -1 $$low; done)
 # What .venv is made with: the first of these that runs and is supported. make PYTHON=… takes another one.
-CANDIDATES = $(or $(PYTHON),$(PYTHONS:%=python%) python3 python)
+override CANDIDATES = $(if $(PYTHON),"$$PYTHON",$(PYTHONS:%=python%) python3 python)
 # What a stage runs must be the environment's python, whatever is first in the user's PATH.
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(value PATH)
 
 # What speaks to the team's remote: `s3` for an s3:// address, and so on; nothing for a folder.
-speaks := $(shell { echo '$(URL)'; cat .dvc/config; } | grep -oE '(s3|ssh|webdav)s?://' | sed -e 's/s*:.*//' | sort -u)
-install := pip install --quiet --disable-pip-version-check --requirement
+override addresses = $(subst davs:,dav:,$(URL) $(shell cat .dvc/config))
+override speaks := $(foreach kind,s3 ssh webdav,$(if $(findstring $(kind)://,$(addresses)),$(kind)))
+override install := pip install --quiet --disable-pip-version-check --requirement
 
 # Experiments outside of the workspace have a copy of .dvc/config.local: where that holds secrets, what an experiment
 # writes is the user's alone.
-private = if [ -e .dvc/config.local ]; then umask 077; fi;
+override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
 .PHONY: start repro check experiments learning-curve cross-validate test lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
-	@python -m headstart.start $(if $(IMAGES),"$$IMAGES") $(OPTIONS)
+	@python -m headstart.start $(if $(OPTIONS),--options="$$OPTIONS") $(if $(IMAGES),-- "$$IMAGES")
 
 # The parameters first: before a stage starts, DVC removes what it wrote last time.
 repro: .venv/ready
@@ -43,23 +50,23 @@ experiments: .venv/ready
 # DVC's cache.
 learning-curve: .venv/ready
 	@dvc repro extract
-	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes $(SIZES)) $(if $(SEEDS),--seeds $(SEEDS))
-	@$(private) dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes="$$SIZES") $(if $(SEEDS),--seeds="$$SEEDS")
+	@$(privately) dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.learning_curve
 
 # make cross-validate FOLDS=5 JOBS=2. The first fold goes alone and extracts for all: the others take it from DVC's cache.
-cross-validate: folds = $(if $(FOLDS),--folds $(FOLDS))
+cross-validate: override folds = $(if $(FOLDS),--folds="$$FOLDS")
 cross-validate: .venv/ready
 	@dvc repro fetch
 	@python -m headstart.cross_validate $(folds) --queue first
-	@$(private) dvc exp run --run-all
+	@$(privately) dvc exp run --run-all
 	@python -m headstart.cross_validate $(folds) --queue rest
-	@$(private) dvc exp run --run-all --jobs $(or $(JOBS),1)
+	@$(privately) dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.cross_validate $(folds)
 
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests
-	@python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/ready-for-tests
 	@ruff check .
@@ -86,8 +93,8 @@ bench: .venv/ready .venv/ready-for-openvino
 
 # make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
 remote: .venv/ready $(speaks:%=.venv/ready-for-%)
-	@python -m headstart.remote $(if $(URL),'$(URL)') $(if $(LOGIN),--user '$(LOGIN)') $(if $(KEY),--keyfile '$(KEY)') \
-		$(if $(ENDPOINT),--endpoint '$(ENDPOINT)') $(if $(REPLACE),--replace)
+	@python -m headstart.remote $(if $(LOGIN),--user="$$LOGIN") $(if $(KEY),--keyfile="$$KEY") \
+		$(if $(ENDPOINT),--endpoint="$$ENDPOINT") $(if $(REPLACE),--replace) $(if $(URL),-- "$$URL")
 
 push pull: .venv/ready $(speaks:%=.venv/ready-for-%)
 	@python -m headstart.sharing $@
@@ -106,13 +113,14 @@ pythons:
 
 .venv/bin/python:
 	@for python in $(CANDIDATES); do \
-		version=$$($$python -c 'import sys; print(sys.version.split()[0])' 2> /dev/null) || continue; \
+		version=$$("$$python" -c 'import sys; print(sys.version.split()[0])' 2> /dev/null) || continue; \
 		case " $(PYTHONS) " in \
-			*" $${version%.*} "*) echo "Making .venv with Python $$version ($$python)"; exec $$python -m venv .venv;; \
+			*" $${version%.*} "*) echo "Making .venv with Python $$version ($$python)"; exec "$$python" -m venv .venv;; \
 			*) others="$$others $$python is $$version,";; \
 		esac; \
 	done; \
-	echo "error: Headstart takes Python $(PYTHONS), since TensorFlow has no wheel for others; looked for $(CANDIDATES):" \
+	set -- $(CANDIDATES); \
+	echo "error: Headstart takes Python $(PYTHONS), since TensorFlow has no wheel for others; looked for $$*:" \
 		"$${others:-none of them runs,} so install Python $(firstword $(PYTHONS)) (apt, brew or uv), or name one:" \
 		"make PYTHON=/path/to/python" >&2; exit 1
 

@@ -25,7 +25,7 @@ from headstart.artifacts import dataset, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
-from headstart.base import errors, params, yaml12
+from headstart.base import account, errors, params, yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
 from headstart.base.tables import Table
@@ -249,6 +249,7 @@ def main() -> None:
 
 def _baselines(rev: str | None = None) -> list[Any]:
     """The commit `rev` (default: HEAD) with its experiments, as DVC lists them."""
+    account.require()
     try:
         with Repo() as repo:
             return repo.experiments.show(revs=rev, hide_workspace=True)

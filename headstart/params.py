@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from headstart.base import errors, files, params
+from headstart.base import account, errors, files, params
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
@@ -39,6 +39,7 @@ def main() -> None:
     if parser.parse_args().schema:
         files.write_text(SCHEMA, schema_text())
     else:
+        account.require()  # what checks the parameters is about to run DVC
         refuse_broken_links(Path(params.load().dataset.path))
 
 

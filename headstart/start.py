@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
     """The path of the source as `dataset.path` is to have it, and what the options say about its layout."""
-    path = Path(options.path).expanduser()
+    path = Path(os.path.expanduser(options.path))
     only = {name: getattr(options, name) for name in ("labels", "pattern", "table", "image", "label")}
     only = {name: value for name, value in only.items() if value is not None}
     if not path.exists():
@@ -289,7 +290,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, metavar="N", help="of the split and of training (default: 1)")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
-    return parser.parse_args(arguments)
+    parser.add_argument("--options", metavar="TEXT", help="more options in one text, parted as a shell would (make)")
+    return parser.parse_args(_with_more(sys.argv[1:] if arguments is None else arguments))
+
+
+def _with_more(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with what `--options` holds before them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--options", default="")
+    known, others = parser.parse_known_args(arguments)
+    try:
+        return [*shlex.split(known.options), *others]
+    except ValueError as error:
+        raise UserError(f"--options: got {known.options} ({error}): close its quotes, or leave it out") from None
 
 
 if __name__ == "__main__":

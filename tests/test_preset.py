@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from dvc.utils import hydra
 
 from headstart import preset
 from headstart.base import params, yaml12
@@ -53,6 +54,27 @@ def test_values_change_and_comments_stay():
     assert leaves(yaml12.read(params.PARAMS)) == old | new
     comments = re.compile(r"#.*")
     assert comments.findall(params.PARAMS.read_text()) == comments.findall(before)
+
+
+# As DVC writes params.yaml: each list in lines of its own, with the comments on what follows at its end.
+OVERRIDES = ["head.solver=gradient", "head.hidden=[64,32]", "dataset.classes=[a,b,c]", "image.range=[0,9]"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "mine"])
+def test_comments_stay_after_dvc_has_written_the_file(name):
+    write("mine", "dataset: {classes: null, table: null, group: {folder: 0}, labels: folders}\nhead: {hidden: [8]}\n")
+    hydra.apply_overrides(params.PARAMS, OVERRIDES)
+    before = params.PARAMS.read_text()
+    assert "- 64\n" in before
+    wanted = yaml12.read(Path("presets", f"{name}.yaml"))
+    preset.apply(name)
+    after = leaves(yaml12.read(params.PARAMS))
+    assert all(after[key] == value for key, value in leaves(wanted).items())
+    comments = re.compile(r"#.*")
+    lost = set(comments.findall(before)) - set(comments.findall(params.PARAMS.read_text()))
+    # What is said inside of the table goes with it, and nothing else.
+    inside = before[before.index("  table:") : before.index("  # What belongs together")] if name == "mine" else ""
+    assert all(comment in inside for comment in lost)
 
 
 @pytest.mark.parametrize(

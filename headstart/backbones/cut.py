@@ -28,8 +28,10 @@ def frozen_layers(backbone: keras.Model, cut: str | int) -> int:
     names = [layer.name for layer in backbone.layers]
     if isinstance(cut, int):
         if cut > len(names):
+            last = ", ".join(f"{names.index(name) + 1} ({name})" for name in single_paths(backbone)[-3:])
             raise UserError(
-                f"fine_tune.cut: got {cut}; takes 0 to {len(names)}, the number of {backbone.name}'s layers"
+                f"fine_tune.cut: got {cut}; takes 0 to {len(names)}, the number of {backbone.name}'s layers, such as "
+                f"{last}, or a layer's name"
             )
         return cut
     if cut not in names:

@@ -20,6 +20,8 @@ from headstart.base.errors import UserError
 # The first two pickles of a file in the format before PyTorch 1.6.
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
+LARGEST = 2**29  # bytes: of all storages of a file, and of all tensors; a zip of 8 MB can unpack to 8 GB
+
 DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -53,7 +55,7 @@ def load_tensors(file: Path | BinaryIO) -> dict[str, np.ndarray]:
         its path, or the file itself, opened for reading bytes and seekable.
 
     Raises UserError for a file that is missing or incomplete, that is not a state dict, that names anything but
-    tensors (which is not executed), or whose tensors reach beyond their data.
+    tensors (which is not executed), whose tensors reach beyond their data, or that unpacks to more than `LARGEST`.
     """
     try:
         with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
@@ -65,7 +67,10 @@ def load_tensors(file: Path | BinaryIO) -> dict[str, np.ndarray]:
             tensors, data = _read_zip(opened, name) if zipped else _read_legacy(opened, name)
     except FileNotFoundError:
         raise UserError(f"no weights at {file}: check the path") from None
-    return {key: _array(key, tensor, data, name) for key, tensor in tensors.items()}
+    views = {key: _view(key, tensor, data, name) for key, tensor in tensors.items()}
+    # Any number of tensors can share one storage, and each becomes a copy.
+    _limit(sum(view.nbytes for view in views.values()), name)
+    return {key: view.copy() for key, view in views.items()}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -133,6 +138,7 @@ def _read_legacy(file: BinaryIO, name: str) -> tuple[dict[str, _Tensor], dict[st
     _Unpickler(file, name).read()  # byte order and sizes of the machine that wrote it; the data is little-endian
     unpickler = _Unpickler(file, name)
     tensors = _state_dict(unpickler.read(), name)
+    _limit(sum(map(_length, unpickler.storages.values())), name)
     keys = _Unpickler(file, name).read()
     # Each once, compared by repr: 0 is not "0".
     if not isinstance(keys, list) or sorted(map(repr, keys)) != sorted(map(repr, unpickler.storages)):
@@ -153,10 +159,12 @@ def _read_zip(file: BinaryIO, name: str) -> tuple[dict[str, _Tensor], dict[str, 
                 raise _damaged(name, f"the zip holds {len(pickles)} data.pkl, not one")
             folder = pickles[0].removesuffix("data.pkl")
             byte_order = f"{folder}byteorder"
-            if byte_order in archive.namelist() and archive.read(byte_order) != b"little":
+            if byte_order in archive.namelist() and archive.open(byte_order).read(len("little") + 1) != b"little":
                 raise UserError(f"{name}: its data is big-endian; takes little-endian: save it on such a machine")
+            _limit(archive.getinfo(pickles[0]).file_size, name)
             unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])), name)
             tensors, data = _state_dict(unpickler.read(), name), {}
+            _limit(sum(map(_length, unpickler.storages.values())), name)
             for storage in unpickler.storages.values():
                 entry = archive.getinfo(f"{folder}data/{storage.key}")
                 with archive.open(entry) as stored:
@@ -183,16 +191,26 @@ def _remaining(file: BinaryIO) -> int:
     return count
 
 
+def _length(storage: _Storage) -> int:
+    return storage.count * np.dtype(storage.dtype).itemsize
+
+
+def _limit(count: int, name: str) -> None:
+    """Raise UserError where so many bytes would be unpacked: before they are."""
+    if count > LARGEST:
+        raise _damaged(name, f"it unpacks to {count:,} bytes, more than {LARGEST:,}")
+
+
 def _elements(storage: _Storage, file: BinaryIO, available: int, name: str) -> np.ndarray:
     """Returns the data of a storage, one-dimensional; nothing is read where `available` bytes are too few for it."""
-    length = storage.count * np.dtype(storage.dtype).itemsize
+    length = _length(storage)
     data = file.read(length) if length <= available else b""
     if len(data) != length:
         raise _damaged(name, f"storage {storage.key} has {available} of its {length} bytes")
     return np.frombuffer(data, storage.dtype)
 
 
-def _array(key: str, tensor: _Tensor, data: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _view(key: str, tensor: _Tensor, data: dict[str, np.ndarray], name: str) -> np.ndarray:
     storage, offset, size, stride = tensor
     numbers = (offset, *size, *stride) if isinstance(size, tuple) and isinstance(stride, tuple) else (None,)
     if not isinstance(storage, _Storage) or any(type(n) is not int or n < 0 for n in numbers):
@@ -204,6 +222,6 @@ def _array(key: str, tensor: _Tensor, data: dict[str, np.ndarray], name: str) ->
         raise _damaged(name, f"{key} reaches beyond its data")
     steps = [step * elements.itemsize for step in stride]
     try:
-        return np.lib.stride_tricks.as_strided(elements[offset:], size, steps, writeable=False).copy()
+        return np.lib.stride_tricks.as_strided(elements[offset:], size, steps, writeable=False)
     except (ValueError, OverflowError) as error:
         raise _damaged(name, f"{key}: {error}") from None

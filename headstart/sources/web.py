@@ -4,18 +4,27 @@ import ipaddress
 import json
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from headstart.base import credentials
 from headstart.base.errors import UserError
 from headstart.base.progress import bytes_bar
 
 TRIES = 5  # without any progress, before the run gives up
 BACKOFF = 0.5  # seconds before the first new try, doubled before each further one
 TIMEOUT = (10, 60)  # seconds: to connect, and between two pieces
+REDIRECTIONS = 10
+
+
+class _Session(requests.Session):
+    """Follows no redirection by itself: requests would ask the new address before anybody could look at it."""
+
+    def get_redirect_target(self, response: requests.Response) -> None:
+        return None
 
 
 def download(url: str, part: Path) -> None:
@@ -24,10 +33,13 @@ def download(url: str, part: Path) -> None:
     A `part` left by an earlier, broken download of the same, unchanged file is continued. Beside it, until it is
     whole, lies `part`.json, which says what it is a part of.
 
-    Raises UserError for an address that is neither https nor http on this machine (or is redirected to one), a server
-    that cannot be reached or answers with an error, and after `TRIES` tries in a row without progress.
+    Credentials for the server come from ~/.netrc, where there is one.
+
+    Raises UserError for an address that is neither https nor http on this machine (or is redirected to one, which is
+    then not asked), a server that cannot be reached or answers with an error, and after `TRIES` tries in a row without
+    progress.
     """
-    _require_https(url, url)
+    _admit(url, url)
     retry = Retry(
         total=TRIES - 1,
         backoff_factor=BACKOFF,
@@ -36,7 +48,7 @@ def download(url: str, part: Path) -> None:
         # Some servers ask for hours.
         respect_retry_after_header=False,
     )
-    with requests.Session() as session:
+    with _Session() as session:
         session.mount("https://", HTTPAdapter(max_retries=retry))
         session.mount("http://", HTTPAdapter(max_retries=retry))
         furthest, failures = 0, 0
@@ -87,17 +99,31 @@ def _continue(session: requests.Session, url: str, part: Path) -> bool:
 
 
 def _get(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    """The answer of `url`, or of where it redirects to: each address is admitted before it is asked."""
+    address = url
+    for _ in range(REDIRECTIONS + 1):
+        _admit(url, address)
+        response = _ask(session, url, address, headers)
+        target = requests.Session().get_redirect_target(response)
+        if target is None:
+            return response
+        response.close()
+        try:
+            address = urljoin(address, target)
+        except ValueError:  # such as http://[
+            address = target
+    raise UserError(f"{url}: it is redirected more than {REDIRECTIONS} times: check the address")
+
+
+def _ask(session: requests.Session, url: str, address: str, headers: dict[str, str]) -> requests.Response:
     try:
-        response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+        return session.get(address, headers=headers, stream=True, timeout=TIMEOUT)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise UserError(
             f"{url}: cannot be reached: check the network and the address, then run it again ({_reason(error)})"
         ) from None
     except requests.RequestException as error:
         raise UserError(f"{url}: {error}: check the address") from None
-    for step in [*response.history, response]:
-        _require_https(url, step.url)
-    return response
 
 
 def _reason(error: BaseException) -> str:
@@ -106,17 +132,37 @@ def _reason(error: BaseException) -> str:
     return str(reason).rpartition(": ")[2]
 
 
-def _require_https(source: str, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+def _admit(source: str, address: str) -> None:
+    """Raise UserError for an address that is not to be asked: `source` itself, or one that it redirects to."""
+    try:
+        parts = urlsplit(address)
+        inner, from_inside = _is_inner(parts.hostname or ""), _is_inner(urlsplit(source).hostname or "")
+    except ValueError as error:  # such as http://[
+        raise UserError(
+            f"got {credentials.hidden(address)}, which is no address ({error}): check the address"
+        ) from None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    # A server elsewhere has no say in what is asked of this machine and its network.
+    if secure and parts.hostname and (from_inside or not inner):
         return
-    redirection = "" if source == url else f", which redirects to {url}"
-    raise UserError(f"got {source}{redirection}; takes pypi:NAME==VERSION, https://…, s3://bucket/key or a local file")
+    redirection = "" if source == address else f", which redirects to {credentials.hidden(address)}"
+    raise UserError(
+        f"got {credentials.hidden(source)}{redirection}; takes pypi:NAME==VERSION, https://…, s3://bucket/key or a "
+        "local file"
+    )
 
 
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_inner(host: str) -> bool:
+    """Whether a host is this machine, or given by an address that only means something in a network of its own."""
+    try:
+        return host == "localhost" or not ipaddress.ip_address(host).is_global
     except ValueError:
         return False
 

@@ -1,5 +1,6 @@
 """Addresses of the team's remote: which are taken, and what kind of storage each one names."""
 
+import os.path
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +40,7 @@ def parse(url: str, root: Path) -> tuple[str, str | None]:
     if kind == "folder":
         if "@" in url and ":" in url and not (root / url).exists():
             raise UserError(f"got {url}; for SSH, takes ssh://host/folder")
-        return str((root / Path(url).expanduser()).resolve()), None
+        return str((root / os.path.expanduser(url)).resolve()), None
     parts = urlsplit(url)
     if parts.password is not None:
         raise UserError(

@@ -18,6 +18,7 @@ from dvc.fs import RemoteMissingDepsError, get_cloud_fs
 from dvc.repo import Repo
 from dvc.scm import SCM
 
+from headstart.base import account
 from headstart.base.errors import UserError
 from headstart.team import addresses
 from headstart.team.faults import Refused, explain, reason
@@ -63,7 +64,7 @@ def configure(
     # The old server's secrets must never go to the new one.
     own = {} if moved else _section(config, "local", name)
     shared |= _endpoint(url, endpoint)
-    own |= _login(user or user_in_url, root / Path(keyfile).expanduser() if keyfile else None) | _credentials(url)
+    own |= _login(user or user_in_url, root / os.path.expanduser(keyfile) if keyfile else None) | _credentials(url)
     try:
         note = probe(shared | own)
     except Refused:
@@ -81,6 +82,7 @@ def configure(
 
 def read_config(root: Path) -> Config:
     """Returns DVC's configuration of the project that `root` lies in. Raises UserError."""
+    account.require()
     try:
         return Config(Repo.find_dvc_dir(str(root)), validate=False)
     except NotDvcRepoError:

@@ -1,5 +1,8 @@
+import shutil
 import sys
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from networks import backbone, pixels, run
@@ -82,6 +85,42 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
         (tmp_path / "damaged.h5").write_bytes(content)
         with pytest.raises(UserError, match=r"damaged\.h5 does not fit MobileNetV2"):
             registry.build("MobileNetV2", 32, tmp_path / "damaged.h5")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "weights.h5"
+    backbone("MobileNetV2").save(path)
+    return path
+
+
+def bomb(file):
+    file.create_dataset("zeros", (2**28,), "f4", chunks=(2**20,), compression="gzip")
+
+
+def elsewhere(file):
+    file["taken"] = h5py.ExternalLink("other.h5", "/model_weights")
+
+
+def outside(file):
+    file.create_dataset("taken", (4,), "f4", external=[("/etc/hostname", 0, 16)])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (bomb, "it unpacks to 1,0[0-9,]* bytes, and the network has 9"),
+        (elsewhere, "taken lies in another file"),
+        (outside, "taken lies in another file"),
+    ],
+)
+def test_weights_that_unpack_to_far_more_or_lie_elsewhere_are_refused_unread(published, tmp_path, change, reason):
+    path = Path(shutil.copy(published, tmp_path))
+    with h5py.File(path, "a") as file:
+        change(file)
+    assert path.stat().st_size < 2 * published.stat().st_size
+    with pytest.raises(UserError, match=rf"weights\.h5 does not fit MobileNetV2: {reason}"):
+        registry.build("MobileNetV2", 32, path)
 
 
 def test_weights_as_keras_3_saves_them_are_told(tmp_path):

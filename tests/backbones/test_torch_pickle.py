@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import sys
+import tracemalloc
 import types
 import zipfile
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headstart.backbones import torch_pickle
 from headstart.backbones.torch_pickle import MAGIC, PROTOCOL, load_tensors
 from headstart.base.errors import UserError
 
@@ -130,6 +132,50 @@ def test_tensors_come_back_in_shape_type_and_value(save, tmp_path):
     assert tensors["empty"].shape == (0, 3)
     tensors["plain"][0, 0] = 9
     assert tensors["transposed"][0, 0] == 0
+
+
+def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch_pickle, "LARGEST", 10**6)
+    large = Storage("FloatStorage", "7", np.zeros(2**24, "<f4"))
+    path = tmp_path / "weights.pth"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(io.BytesIO(zipped(state_dict(large, 0, (2**24,), (1,))))) as plain,
+    ):
+        for entry in plain.infolist():
+            archive.writestr(entry.filename, plain.read(entry))
+    assert path.stat().st_size < 10**5
+    tracemalloc.start()
+    with pytest.raises(UserError, match="it unpacks to 67,108,864 bytes, more than 1,000,000"):
+        load_tensors(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("entry", ["data.pkl", "byteorder"])
+def test_nor_are_its_other_entries(monkeypatch, tmp_path, entry):
+    monkeypatch.setattr(torch_pickle, "LARGEST", 10**6)
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("data.pkl", "byteorder"):
+            archive.writestr(f"archive/{name}", bytes(2**26) if name == entry else b"little")
+    tracemalloc.start()
+    with pytest.raises(UserError, match="unpacks to|big-endian"):
+        load_tensors(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+@FORMATS
+def test_tensors_that_share_a_storage_are_counted_each(save, monkeypatch):
+    monkeypatch.setattr(torch_pickle, "LARGEST", 10**5)
+    storage = Storage("FloatStorage", "7", np.zeros(10_000, "<f4"))
+
+    def state(utils):
+        return OrderedDict((f"w{i}", tensor(utils, storage, 0, (10_000,), (1,))) for i in range(3))
+
+    with pytest.raises(UserError, match="unpacks to 120,000 bytes"):
+        load_tensors(io.BytesIO(save(state)))
 
 
 def test_an_open_file_is_read_too():

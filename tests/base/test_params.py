@@ -89,6 +89,35 @@ WRONG = [
     ("backbone.name", 3, "backbone.name: got 3; takes a text"),
     ("dataset.path", None, "dataset.path: got null; takes a text"),
     ("dataset.path", "", 'dataset.path: got ""; takes a text'),
+    ("dataset.path", "~nobody-here/x", 'dataset.path: got "~nobody-here/x"; takes a path without ~, the whole one'),
+    (
+        "dataset.source",
+        "~/x.zip",
+        f'dataset.source: got "~/x.zip"; takes a path without ~, such as {Path.home()}/x.zip',
+    ),
+    (
+        "backbone.weights",
+        "~/w.h5",
+        f'backbone.weights: got "~/w.h5"; takes a path without ~, such as {Path.home()}/w.h5',
+    ),
+    (
+        "dataset.source",
+        "https://anna:geheim@host/x.zip",
+        'dataset.source: got "https://…@host/x.zip"; takes an address without a login, which goes into ~/.netrc: '
+        "machine HOST login NAME password PASSWORD",
+    ),
+    (
+        "backbone.weights",
+        "s3://key:geheim@bucket/x",
+        'backbone.weights: got "s3://…@bucket/x"; takes an address without a login, which goes into the environment, '
+        "as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        "dataset.source",
+        "https://host/x.zip?token=geheim",
+        'dataset.source: got "https://host/x.zip?token=…"; takes an address without passwords and tokens, which Git '
+        "would keep: fetch the file yourself and name it here",
+    ),
     ("dataset.path", "~/photos", f'dataset.path: got "~/photos"; takes a path without ~, such as {Path.home()}/photos'),
     ("dataset.table.header", "no", 'dataset.table.header: got "no"; takes true or false'),
     ("dataset.table.image", 1.5, "dataset.table.image: got 1.5; takes a column's name or a column's number from 0"),

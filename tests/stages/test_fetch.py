@@ -1,6 +1,8 @@
 """Downloads from a server in the test's own process, wheels made by the tests: no network is needed."""
 
+import base64
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+import requests
 from conftest import ROOT, Project
 
 from headstart.backbones import weights
@@ -43,6 +46,7 @@ class Server(ThreadingHTTPServer):
         self.breaks: list[int] = []
         self.location: str | None = None  # where it redirects to
         self.ranges: list[str | None] = []  # what each request asked for
+        self.logins: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -58,6 +62,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, requested = self.server, self.headers.get("Range")
         server.ranges.append(requested)
+        server.logins.append(self.headers.get("Authorization"))
         start = 0
         if requested and server.supports_ranges and self.headers.get("If-Range") == server.tag:
             start = first_byte(requested)
@@ -257,6 +262,48 @@ def test_a_redirection_away_from_https_is_refused(server):
     with pytest.raises(UserError, match=rf"got {server.url}, which redirects to {server.location}; takes"):
         download.fetch(server.url, None, PATH, "dataset.sha256")
     assert stored() == []
+    assert server.ranges == [None]  # and the other address was never asked
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://[", "https://", "http://10.0.0.1"]
+)
+def test_no_other_scheme_is_asked_after_a_redirection(server, location):
+    server.location = location
+    with pytest.raises(UserError, match="redirects to|no address"):
+        download.fetch(server.url, None, PATH, "dataset.sha256")
+    assert server.ranges == [None]
+
+
+@pytest.mark.parametrize("inner", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.1.2.3"])
+def test_a_server_elsewhere_leads_to_nothing_of_this_network(monkeypatch, inner):
+    asked = []
+
+    def send(session, request, **options):
+        asked.append(request.url)
+        answer = requests.Response()
+        answer.status_code, answer.url, answer.raw = 302, request.url, io.BytesIO()
+        answer.headers["Location"] = f"https://{inner}/x?token=geheim"
+        return answer
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    with pytest.raises(UserError, match="which redirects to https://") as error:
+        download.fetch("https://example.org/x", None, PATH, "dataset.sha256")
+    assert asked == ["https://example.org/x"] and "geheim" not in str(error.value)
+
+
+def test_a_redirection_in_a_circle_ends(server):
+    server.location = "/images.zip"
+    with pytest.raises(UserError, match="redirected more than 10 times"):
+        download.fetch(server.url, None, PATH, "dataset.sha256")
+
+
+def test_a_login_comes_from_netrc_and_goes_to_its_host_alone(server, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password geheim\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.location = f"http://localhost:{server.server_port}/elsewhere"
+    download.fetch(server.url, None, PATH, "dataset.sha256")
+    assert server.logins == ["Basic " + base64.b64encode(b"anna:geheim").decode(), None]
 
 
 def test_a_wheel_from_pip_is_the_archive(wheels):
