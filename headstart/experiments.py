@@ -145,6 +145,11 @@ def queue(swept: dict[str, Any]) -> None:
     swept: by a parameter's name a value, or a list of values. Raises UserError where DVC refuses.
     """
     source = Path(params.load().dataset.path)
+    if source.parts[:1] == ("..",):
+        raise UserError(
+            f"dataset.path: got {source}, which leads elsewhere from the folder that a queued run has: put the whole "
+            f"path there, {source.resolve()}, and run `make repro` once"
+        )
     # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
     copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}

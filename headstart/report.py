@@ -57,7 +57,8 @@ def classes(measured: Results, width: int = 80) -> Table:
         "precision": lambda numbers: _four(numbers["precision"]),
         "average\nprecision": lambda numbers: _four(numbers["average_precision"]),
     }
-    return _fitting("class", columns, [(wording.label(name, 30), tested[name]) for name in shown], width)
+    names = wording.labels(list(shown), 30)
+    return _fitting("class", columns, [(name, tested[of]) for name, of in zip(names, shown, strict=True)], width)
 
 
 def notes(measured: Results) -> list[str]:
@@ -141,7 +142,8 @@ def show(measured: Results, summary: dict[str, Any] | None, console: Console) ->
         console.print(text(_why_rare(measured)))
     elif len(tested := _tested(measured)) > 2 and any(numbers["recall"] < 1 for numbers in tested.values()):
         lowest = sorted(tested.items(), key=lambda entry: entry[1]["recall"])[:3]
-        recalls = ", ".join(f"{wording.label(name, 30)} {numbers['recall']:.2f}" for name, numbers in lowest)
+        names = wording.labels([name for name, _ in lowest], 30)
+        recalls = ", ".join(f"{name} {of['recall']:.2f}" for name, (_, of) in zip(names, lowest, strict=True))
         console.print(text(f"Lowest recall: {recalls} (all classes: {results.TEST})."))
     for line in notes(measured):
         console.print(text(line))
@@ -251,7 +253,7 @@ def _tested(measured: Results) -> dict[str, dict[str, Any]]:
 
 
 def _named(names: list[str]) -> str:
-    shown = [wording.label(name, 30) for name in names[:5]]
+    shown = wording.labels(names[:5], 30)
     return ", ".join(shown) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 

@@ -62,9 +62,9 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
         only["table"], path = path.name, path.parent
     elif path.is_file() and finding.is_image_name(path.name):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    return Path(os.path.normpath(path)).as_posix(), only
+    # Relative inside of the project, where it moves with it; else whole, since queued experiments run in other folders.
+    path = Path(os.path.normpath(Path.cwd() / path))
+    return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix(), only
 
 
 def _choose(found: list[Layout], reasons: list[str], path: str, options: argparse.Namespace) -> Layout:

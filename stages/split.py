@@ -79,7 +79,7 @@ def main() -> None:
         say(line)
     with archive.open_source(settings.dataset.path, values) as source:
         sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)
-        pictures.attempt(dataset.NEAR_DUPLICATES, partial(contact_sheet.draw, sets=sets, read=read))
+        pictures.attempt(dataset.NEAR_DUPLICATES, partial(contact_sheet.draw, sets=sets, read=read, labels=labels))
     checkpoint.finish("split")
 
 

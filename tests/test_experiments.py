@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import ROOT, Project
 from PIL import Image
 from rich.console import Console
 from ruamel.yaml import YAML
 
 from headstart import experiments
 from headstart.artifacts import results
+from headstart.base.errors import UserError
 
 # Another batch size makes extraction run again: once, and not for each size.
 COMMON = {"extract.batch_size": 16}
@@ -225,3 +226,14 @@ def grown(curve: Path, lines: int, process: subprocess.Popen) -> int:
             return count
         time.sleep(0.05)
     raise AssertionError(f"{curve} does not grow")
+
+
+def test_images_at_a_relative_path_outside_are_not_queued(tmp_path, monkeypatch):
+    """A queued run has another folder, from which such a path leads elsewhere."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    Project(tmp_path).set({"dataset.source": None, "dataset.path": "../mine", "dataset.sha256": None})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=rf"^dataset.path: got ../mine, .*put the whole path there, {tmp_path.parent}/mine"
+    ):
+        experiments.queue({"fold": [1, 2]})

@@ -1,11 +1,15 @@
 """Phrases that several messages share."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, chop_cells
 
 from headstart.base.terminal import has_no_shape
+
+MOST = 10**6  # columns: wider than any name
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
@@ -46,3 +50,37 @@ def label(name: str, cells: int = 40) -> str:
     start = chop_cells(line, cells // 2)[0]
     end = chop_cells(line[::-1], cells - 1 - cell_len(start))[0][::-1]
     return f"{start}…{end}"
+
+
+def labels(names: Sequence[str], cells: int = 40) -> list[str]:
+    """The same for several names: those that differ stay different, whatever has to go.
+
+    Of names that would look alike goes what they have in common: `Tomato___Early_blight` and `Tomato___Late_blight`
+    become `…Early_blight` and `…Late_blight`, or with less room `…Early…` and `…Late…`; where that is not enough, they
+    are numbered.
+    """
+    shown = [label(name, cells) for name in names]
+    for text, count in Counter(shown).items():
+        alike = [at for at, other in enumerate(shown) if other == text]
+        different = len({names[at] for at in alike})
+        if count == 1 or different == 1:
+            continue
+        lines = [label(names[at], MOST) for at in alike]
+        start = _shared(lines)
+        end = _shared([line[start:][::-1] for line in lines])
+        for shorter in (
+            [label(f"…{line[start:]}", cells) for line in lines],
+            [label(f"…{line[start : len(line) - end]}…", cells) for line in lines],
+            [f"{label(line, cells - len(f' ({at + 1})'))} ({at + 1})" for at, line in zip(alike, lines, strict=True)],
+        ):
+            if len(set(shorter)) == different:
+                break
+        for at, line in zip(alike, shorter, strict=True):
+            shown[at] = line
+    return shown
+
+
+def _shared(lines: Sequence[str]) -> int:
+    """How many letters all lines begin with, up to the end of a word."""
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*lines, strict=False))
+    return max((at for at, letters in enumerate(same, 1) if not letters[0].isalnum()), default=0)

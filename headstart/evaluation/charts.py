@@ -43,9 +43,9 @@ def result(
         matrix = confusion_matrix(labels, predicted, labels=np.arange(k))
         title = f"{list(curves)[-1]}: {wording.count(len(labels), 'test image')}"
         if k <= WHOLE:
-            _draw_matrix(confusion, matrix, [wording.label(name, 16) for name in lettering.shown])
+            _draw_matrix(confusion, matrix, wording.labels(lettering.shown, 16))
         else:
-            _draw_pairs(confusion, matrix, [wording.label(name, 22) for name in lettering.shown])
+            _draw_pairs(confusion, matrix, wording.labels(lettering.shown, 22))
             title += f", most confused of {k} classes"
         confusion.set(title=title)
         for name, model in curves.items():
@@ -95,7 +95,11 @@ def _draw_matrix(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
     for text in display.text_.ravel() if k > SMALL else []:
         text.set_visible(text.get_text() != "0")
     axes.tick_params(labelsize=10 if k <= SMALL else 8)
-    axes.tick_params("x", rotation=90 if k > SMALL else 45 if k > 4 or max(map(len, names)) > 10 else 0)
+    turned = 90 if k > SMALL else 45 if k > 4 or max(map(len, names)) > 10 else 0
+    axes.tick_params("x", rotation=turned)
+    if turned == 45:  # a long name ends below its column, and does not reach under the next one
+        for text in axes.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
 
 
 def _draw_pairs(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:

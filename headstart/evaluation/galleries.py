@@ -48,7 +48,7 @@ def right(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
 
 def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) -> None:
     lettering = Lettering(classes)
-    names = [wording.label(name, LONGEST) for name in lettering.shown]
+    names = wording.labels(lettering.shown, LONGEST)
     rows = max(1, -(-len(chosen) // columns))
     width = columns * (SIDE + GAP) + GAP
     height = HEADING + rows * (WORDS + SIDE + GAP)

@@ -12,7 +12,10 @@ from headstart.images.ranges import Range
 # What is said of images after their number.
 _WINDOWED = "seen through the window that the file asks for (DICOM); image.range would take its place"
 _REDUCED = "with more than 8 bits in colour or with transparency, of which the upper 8 are used"
+_BLANK = "of a single colour, which shows nothing: take such images out, unless that is a class of yours"
 _FRAMES = "with several frames or pages in the file, of which the first is used"
+
+BLANK = 1.0  # grey levels of deviation
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Facts:
     reduced: bool = False
     frames: bool = False
     thumbnail: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def blank(self) -> bool:
+        """Whether the image is of one colour, or nearly so."""
+        return self.thumbnail is not None and float(self.thumbnail.std()) < BLANK
 
 
 def find_range(train: Sequence[Facts], setting: Sequence[float] | None) -> Range | None:
@@ -66,6 +74,7 @@ def lines(images: Mapping[str, Facts], value_range: Range | None, setting: Seque
         ([path for path, facts in images.items() if facts.windowed], _WINDOWED),
         ([path for path, facts in images.items() if facts.reduced], _REDUCED),
         ([path for path, facts in images.items() if facts.frames], _FRAMES),
+        ([path for path, facts in images.items() if facts.blank], _BLANK),
     ):
         if chosen:
             said.append(f"{wording.count(len(chosen), 'image')} {what}, such as {chosen[0]}")

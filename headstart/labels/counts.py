@@ -71,10 +71,10 @@ def table(summary: dict[str, Any]) -> Table:
     for split in SPLITS:
         rows.add_column(split, f"{sum(counts[split].values()):,}", justify="right", no_wrap=True)
     shown = names if len(names) <= WHOLE else [*ranked[:ENDS], *ranked[-ENDS:]]
-    for number, name in enumerate(shown):
+    for number, (name, first) in enumerate(zip(shown, wording.labels(shown), strict=True)):
         if len(shown) < len(names) and number == ENDS:
             rows.add_row(f"… {len(names) - len(shown):,} between")
-        rows.add_row(wording.label(name), *(f"{counts[split][name]:,}" for split in SPLITS))
+        rows.add_row(first, *(f"{counts[split][name]:,}" for split in SPLITS))
     return rows
 
 

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from headstart.artifacts.manifest import Manifest
 from headstart.base import progress
@@ -47,6 +48,8 @@ class Solution:
         return {"strength": self.strength, "standardised": self.standardised, "cross_validation": {"loss": self.loss}}
 
 
+# The threads of BLAS wait for each other over matrices of this size, and take many times what one needs.
+@threadpool_limits.wrap(limits=1)
 def solve(
     features: np.ndarray,
     labels: np.ndarray,

@@ -20,3 +20,16 @@ def test_a_label_is_one_line_of_at_most_so_many_columns():
     assert wording.label("x" * 300 + "1", 13) == "xxxxxx…xxxxx1"
     assert wording.label("划痕" * 100, 13) == "划痕划…痕划痕"
     assert wording.label("می\u200cخواهم") == "می\u200cخواهم"
+
+
+def test_labels_that_differ_stay_different():
+    early, late = "Tomato___Early_blight", "Tomato___Late_blight"
+    assert wording.labels([early, late, "cats"], 16) == ["…Early_blight", "…Late_blight", "cats"]
+    many = [f"species number {number} of the genus" for number in (1, 10, 17, 27, 107)]
+    for cells in (8, 12, 22):
+        shown = wording.labels(many, cells)
+        assert len(set(shown)) == len(many), shown
+    within = "a" * 20, "x" * 99, "b" * 20
+    middles = ["".join([within[0], middle, within[1], within[2]]) for middle in "pqr"]
+    assert len(set(wording.labels(middles, 10))) == 3
+    assert wording.labels(["cats", "cats"], 3) == ["c…s", "c…s"]

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from headstart.images import facts
 from headstart.images.facts import Facts
 from headstart.images.ranges import Range
 
+BLACK, SHOWN = np.zeros((64, 64), np.uint8), np.arange(4096, dtype=np.uint16).astype(np.uint8).reshape(64, 64)
 DEEP = [Facts(str(number), (1000.0, 2000.0)) for number in range(3)]
 
 
@@ -41,6 +43,12 @@ def test_the_range_is_that_of_the_training_images_or_the_parameter():
             None,
             None,
             ["2 images with more than 8 bits in"],
+        ),
+        (
+            {"a": Facts("", thumbnail=BLACK), "b": Facts("", thumbnail=SHOWN)},
+            None,
+            None,
+            ["1 image of a single colour"],
         ),
         ({"a": Facts("", windowed=True)}, None, None, ["1 image seen through the window that the file asks for"]),
     ],

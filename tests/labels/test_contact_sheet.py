@@ -22,3 +22,16 @@ def test_each_set_has_a_row(tmp_path, sets):
     middles = [40 + row * 102 + 48 for row in range(rows)]
     assert all(reds[middle].sum() >= 96 for middle in middles)
     assert reds.any() == bool(sets)
+
+
+def test_sets_of_several_classes_come_first_with_their_names_in_red(tmp_path):
+    sets = [["red", "red"]] * 60 + [["blue", "red"]]
+    contact_sheet.draw(tmp_path / "sheet.png", sets, read, {"red": "ripe", "blue": "划痕"})
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    high = contact_sheet.SIDE + contact_sheet.GAP + contact_sheet.LINE
+    first, second = (pixels[40 + row * high : 40 + (row + 1) * high] for row in (0, 1))
+    assert (first == COLOURS["blue"]).all(axis=2).any() and not (second == COLOURS["blue"]).all(axis=2).any()
+    below = [set_[contact_sheet.SIDE : contact_sheet.SIDE + contact_sheet.LINE].astype(int) for set_ in (first, second)]
+    red, black = ((text[..., 0] - text[..., 1] > 60).any() for text in below)
+    assert red and not black
