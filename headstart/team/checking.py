@@ -1,10 +1,13 @@
 """What `make check` does, and quickly `make repro`: damage is found, put aside and said, and the next run mends it."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dvc.config import Config
+from dvc.dirs import site_cache_dir
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
@@ -68,14 +71,22 @@ def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integ
 @contextmanager
 def opened(root: Path) -> Iterator[Repo]:
     """Yields the repository, locked. Raises UserError, also for what DVC raises in the block."""
-    remote.read_config(root)  # says what is wrong with it
+    config = remote.read_config(root)  # says what is wrong with it
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
             yield repo
     except LockError:
         raise UserError(ONE_AT_A_TIME) from None
+    except sqlite3.DatabaseError as error:
+        raise damaged_database(config, error) from None
     except DvcException as error:
         raise UserError(f"{error}: where Git keeps that file, `git checkout` brings it back") from None
+
+
+def damaged_database(config: Config, error: sqlite3.DatabaseError) -> UserError:
+    """Returns what to do where the database cannot be read in which DVC keeps the hashes of files that it has seen."""
+    folder = Path(site_cache_dir(config.get("core", {}).get("site_cache_dir")), "repo")
+    return UserError(f"DVC's database of hashes is damaged ({error}): remove {folder}, which DVC makes anew")
 
 
 def refuse_beside_a_run(repo: Repo) -> None:

@@ -42,6 +42,8 @@ UNREACHABLE = (
     "WriteError",
     "ReadTimeout",
 )
+# What servers call a full disk; over SSH, and where a WebDAV server has no word for it, they name no reason.
+FULL = re.compile(r"\b507\b|Insufficient Storage|QuotaExceeded|StorageFull|No space left")
 
 
 class Refused(UserError):
@@ -72,11 +74,12 @@ def explain(url: str, error: BaseException) -> UserError:
         )
     if isinstance(error, FileNotFoundError):
         return UserError(f"{url} is not there ({cause}): make the bucket or the folder first, or correct the address")
-    if any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT) for link in chain):
+    no_space = any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT) for link in chain)
+    if no_space or any(FULL.search(text) for text in texts):
         return UserError(f"{url} is full ({cause}): free some space there and run this again: it goes on from there")
     if isinstance(error, DvcException):
         return UserError(cause)
-    return UserError(f"{url}: {cause}: check the address")
+    return UserError(f"{url}: {cause}: check the address, and that there is space left")
 
 
 def reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ that Git keeps, and what earlier runs wrote (treeverse/dvc#10472). `dvc pull` do
 (treeverse/dvc#10498).
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -133,23 +134,26 @@ def _bring(session: Session, messages: list[str]) -> int:
 
 @contextmanager
 def _open(root: Path) -> Iterator[Session]:
-    name, url = remote.default_remote(remote.read_config(root))
+    config = remote.read_config(root)
+    name, url = remote.default_remote(config)
     if url is None:
         raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
     # Otherwise DVC takes whatever comes (treeverse/dvc#5502). `make remote` writes it down; a remote that was set up by
     # hand may not have it.
-    with Repo(str(root), remote=name, remote_config={"verify": True}) as repo, logged_errors() as logged:
-        try:
+    try:
+        with Repo(str(root), remote=name, remote_config={"verify": True}) as repo, logged_errors() as logged:
             session = Session(repo, repo.cloud.get_remote_odb(), url, logged)
             _reach(session)
             with lock_repo(repo):
                 yield session
-        except UserError:
-            raise
-        except LockError:
-            raise UserError(checking.ONE_AT_A_TIME) from None
-        except Exception as error:
-            raise explain(url, error) from None
+    except UserError:
+        raise
+    except LockError:
+        raise UserError(checking.ONE_AT_A_TIME) from None
+    except sqlite3.DatabaseError as error:
+        raise checking.damaged_database(config, error) from None
+    except Exception as error:
+        raise explain(url, error) from None
 
 
 def _reach(session: Session) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,10 @@ class Server:
 
 
 class Cable:
-    """The line to a server, on a port of its own: it can be cut after a number of bytes, and mended."""
+    """The line to a server, on a port of its own: it can be cut after a number of bytes, and mended.
+
+    delay: seconds that each piece of 16 kB takes; tamper: what becomes of a piece that the server sends.
+    """
 
     def __init__(self, port: int):
         self.server = port
@@ -38,7 +41,8 @@ class Cable:
         self.mend()
 
     def mend(self) -> None:
-        self.left = float("inf")
+        self.left, self.delay = float("inf"), 0.0
+        self.tamper: Callable[[bytes], bytes] = lambda data: data
         self.open: list[socket.socket] = []
         self.listening = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, args=[self.listening], daemon=True).start()
@@ -63,16 +67,17 @@ class Cable:
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.open += [near, far]
-            threading.Thread(target=self._carry, args=[near, far], daemon=True).start()
-            threading.Thread(target=self._carry, args=[far, near], daemon=True).start()
+            threading.Thread(target=self._carry, args=[near, far, False], daemon=True).start()
+            threading.Thread(target=self._carry, args=[far, near, True], daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
         try:
             while data := source.recv(2**14):
                 self.left -= len(data)
                 if self.left <= 0:
                     self.cut()
-                target.sendall(data)
+                time.sleep(self.delay)
+                target.sendall(self.tamper(data) if is_answer else data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
             pass

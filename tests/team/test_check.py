@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -263,6 +264,18 @@ def test_a_damaged_dvc_lock_is_one_line(project, content):
     (project.path / "dvc.lock").write_text(content)
     line = workshop.message(checking.check, project.path)
     assert "dvc.lock" in line and "`git checkout` brings it back" in line
+
+
+def test_a_damaged_database_of_dvcs_is_one_line(project, tmp_path):
+    """DVC ends every command with "unexpected error - file is not a database"."""
+    project.dvc("config", "core.site_cache_dir", str(tmp_path / "site"))
+    assert lines(project) == ""
+    for database in (tmp_path / "site").rglob("cache.db"):
+        database.write_bytes(bytes(database.stat().st_size))
+    line = workshop.message(checking.check, project.path)
+    assert line.startswith("DVC's database of hashes is damaged") and f"remove {tmp_path / 'site/repo'}," in line
+    shutil.rmtree(tmp_path / "site/repo")
+    assert lines(project) == ""
 
 
 def test_the_command_is_silent_when_quick_and_all_is_well(project):

@@ -27,6 +27,7 @@ IMPORTED = {
     "dvc.config.Config",
     "dvc.config.ConfigError",
     "dvc.dependency.ParamsDependency",
+    "dvc.dirs.site_cache_dir",
     "dvc.exceptions.DvcException",
     "dvc.exceptions.NotDvcRepoError",
     "dvc.fs.FileSystem",

@@ -25,12 +25,13 @@ Connect = type("ConnectError", (Exception,), {})
     [
         (FOLDER, PermissionError(errno.EACCES, "Permission denied"), "no permission for /mnt/results ([Errno 13] "),
         (FOLDER, OSError(errno.ENOSPC, "No space left"), "/mnt/results is full ([Errno 28] No space left): free some"),
+        (SSH, ValueError("received 507 (Insufficient Storage)"), "ssh://host/srv is full (received 507"),
         (FOLDER, FileNotFoundError("gone"), "/mnt/results is not there (gone): make the bucket or the folder first"),
         (SSH, Connect("no route"), "ssh://host/srv cannot be reached (no route): check the address and the network"),
         (SSH, Connect("host 127.0.0.1:40401 ssl:default"), "ssh://host/srv cannot be reached (host 127.0.0.1:40401 "),
         (SSH, ConfigError("no url"), ".dvc/config: config file error: no url: correct it, or make remote URL="),
         (SSH, DvcException("of two\nlines"), "of two lines"),
-        (SSH, ValueError(), "ssh://host/srv: ValueError: check the address"),
+        (SSH, ValueError(), "ssh://host/srv: ValueError: check the address, and that there is space left"),
     ],
 )
 def test_what_is_wrong_and_what_to_do(url, error, expected):

@@ -89,4 +89,4 @@ def test_a_record_that_cannot_be_read_is_an_error(team, monkeypatch):
     record.unlink()
     monkeypatch.setattr(generic, "copy", workshop.broken)
     line = workshop.message(sharing.pull, team.first.path)
-    assert line == f"{team.server.url}: [Errno 5] Input/output error: check the address"
+    assert line == f"{team.server.url}: [Errno 5] Input/output error: check the address, and that there is space left"
