@@ -107,12 +107,15 @@ def write(summary: dict[str, Any], project: Path = Path()) -> None:
 def read(project: Path = Path()) -> dict[str, Any]:
     """Return what the file of `project` (default: the current folder) holds; its keys are listed above.
 
-    Raises UserError where the file is missing or is not JSON.
+    Raises UserError where the file is missing, is not JSON, or lacks what every such file has.
     """
     path = project / DATASET
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(summary, dict) or not summary.keys() >= {"classes", "counts", "found", "left_out"}:
+            raise ValueError("it is no summary of a data set")
+        return summary
     except FileNotFoundError:
         raise UserError(f"no {path} here: run `dvc repro split` to write it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}): run `dvc repro --force split`") from None

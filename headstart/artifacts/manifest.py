@@ -89,7 +89,7 @@ def read(project: Path = Path(), fold: int | None = None) -> Manifest:
         return parse(*texts).for_fold(fold)
     except FileNotFoundError as error:
         raise UserError(f"no {error.filename} here: run `dvc repro split` to write it") from None
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise UserError(f"{MANIFEST} and {CLASSES} do not match ({error}): run `dvc repro --force split`") from None
 
 
@@ -99,9 +99,18 @@ def parse(table: str, classes: str) -> Manifest:
     Raises KeyError or ValueError where the stage split, as it is now, would not have written them.
     """
     names, (header, *lines) = json.loads(classes), cells.read(table) or [[]]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{CLASSES} is no list of names")
+    if not table.endswith("\n"):
+        raise ValueError("its last line has no end")
     rows = [dict(zip(header, line, strict=True)) for line in lines]
+    if unknown := {row["split"] for row in rows} - {*SPLITS, NOT_DEALT}:
+        raise ValueError(f"no split is named {min(unknown)}")
     indices = {name: index for index, name in enumerate(names)}
     folds = np.array([int(row["fold"] or 0) for row in rows], np.int64)
+    probabilities = _numbers([row["probabilities"].split() for row in rows])
+    if (folds < 0).any() or (probabilities is not None and probabilities.shape[1] != len(names)):
+        raise ValueError("a fold below 0, or not one probability for each class")
     return Manifest(
         classes=names,
         paths=[row["path"] for row in rows],
@@ -111,7 +120,7 @@ def parse(table: str, classes: str) -> Manifest:
         groups=np.array([row["group"] or row["path"] for row in rows], str),
         folds=folds if folds.any() else None,
         weights=_numbers([row["weight"] for row in rows]),
-        probabilities=_numbers([row["probabilities"].split() for row in rows]),
+        probabilities=probabilities,
     )
 
 

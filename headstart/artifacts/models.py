@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def load(path: Path) -> keras.Model:
         if broken := archive.testzip():
             raise ValueError(f"{broken} in it has another checksum")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with warnings.catch_warnings():  # of weights without a layer: what matters of it is an error too
+            warnings.simplefilter("ignore")
+            model = keras.saving.load_model(path, compile=False)
         shapes = model.input.shape, model.output.shape
     except MemoryError:
         raise

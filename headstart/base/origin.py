@@ -29,7 +29,9 @@ def read(folder: Path) -> Origin | None:
     # The file is one in the folder: what is read, replaced and removed by this name never lies elsewhere.
     if not all(isinstance(value, str | None) for value in record):
         return None
-    return record if record.file is None or record.file == Path(record.file).name != "" else None
+    if record.file is not None and (record.file != Path(record.file).name or record.file in ("", "..")):
+        return None
+    return record
 
 
 def write(folder: Path, origin: Origin) -> None:

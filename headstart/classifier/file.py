@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.artifacts import models, results
+from headstart.artifacts.value_range import checked
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.images import decoding, ranges
@@ -69,7 +70,7 @@ def _details(details: Any) -> dict:
         raise ValueError(f"{DETAILS} in it does not say the size of an image")
     if known.get("delivered") not in results.MODELS:
         raise ValueError(f"{DETAILS} in it does not say which model it is")
-    return details | {"range": ranges.of_fields(known.get("range"))}
+    return details | {"range": ranges.of_fields(checked(known.get("range")))}
 
 
 def _compare(model: keras.Model, details: dict) -> None:

@@ -71,6 +71,7 @@ def test_a_missing_or_damaged_file_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"^no metrics/dataset\.json here: run `dvc repro split`"):
         dataset.read()
     dataset.write(summary())
-    dataset.DATASET.write_text("<<<<<<< HEAD\n{}\n")
-    with pytest.raises(UserError, match=r"^metrics/dataset\.json is damaged .*: run `dvc repro --force split`"):
-        dataset.read()
+    for text in ("<<<<<<< HEAD\n{}\n", "", "null", "[]", "{}", '{"counts": 1}', "[" * 10**5):
+        dataset.DATASET.write_text(text)
+        with pytest.raises(UserError, match=r"^metrics/dataset\.json is damaged .*: run `dvc repro --force split`"):
+            dataset.read()

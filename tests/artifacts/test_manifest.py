@@ -113,3 +113,31 @@ def test_a_fold_that_is_not_there_is_refused(tmp_path):
             UserError, match=rf"^fold: got 5, but data/manifest.csv has {folds} folds: run `dvc repro sp"
         ):
             manifest.read(tmp_path, 5)
+
+
+DAMAGES = {
+    "empty": (manifest.MANIFEST, lambda text: ""),
+    "cut in a row": (manifest.MANIFEST, lambda text: text[:-7]),
+    "cut at the end of a line": (manifest.MANIFEST, lambda text: text[:-1]),
+    "zeroed": (manifest.MANIFEST, lambda text: "\0" * len(text)),
+    "one cell more": (manifest.MANIFEST, lambda text: text + "x\n"),
+    "an unknown split": (manifest.MANIFEST, lambda text: text.replace(",train,", ",learn,")),
+    "a negative fold": (manifest.MANIFEST, lambda text: text.replace(",1,,", ",-1,,")),
+    "a fold that is no number": (manifest.MANIFEST, lambda text: text.replace(",1,,", ",one,,")),
+    "no classes": (manifest.CLASSES, lambda text: "null"),
+    "classes that are no list": (manifest.CLASSES, lambda text: '{"a": 1}'),
+    "classes that are no names": (manifest.CLASSES, lambda text: "[[1], {}]"),
+    "other classes": (manifest.CLASSES, lambda text: '["x", "y"]'),
+    "nested classes": (manifest.CLASSES, lambda text: "[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_manifest_is_one_line(tmp_path, damage):
+    manifest.write(TEN, tmp_path)
+    path, change = DAMAGES[damage]
+    before = (tmp_path / path).read_text("utf-8")
+    assert change(before) != before
+    (tmp_path / path).write_text(change(before), "utf-8")
+    with pytest.raises(UserError, match=r"data/manifest\.csv and .* do not match .*: run `dvc repro --force split`"):
+        manifest.read(tmp_path)

@@ -24,7 +24,7 @@ def test_a_head_is_the_same_bytes_wherever_it_lies_in_memory(tmp_path):
     assert ids == set(range(len(ids))) and "optimizer" not in config
 
 
-@pytest.mark.parametrize("content", [None, b"not a model"])
+@pytest.mark.parametrize("content", [None, b"", b"not a model", bytes(1000)])
 def test_a_head_that_is_missing_or_damaged_is_told(content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if content is not None:
@@ -32,3 +32,13 @@ def test_a_head_that_is_missing_or_damaged_is_told(content, tmp_path, monkeypatc
         models.HEAD.write_bytes(content)
     with pytest.raises(UserError, match=r"models/head\.keras is missing or damaged .*: run `dvc repro train_head`"):
         models.load_head()
+
+
+def test_a_head_of_another_run_is_not_taken(tmp_path):
+    models.save(head.build((2, 2, 3), 2, head_params()), tmp_path / models.HEAD)
+    assert models.load_head(tmp_path, classes=2, shape=(2, 2, 3)).output.shape == (None, 1)
+    for wanted in ({"classes": 3}, {"shape": (4, 4, 3)}):
+        with pytest.raises(
+            UserError, match=r"models/head\.keras is missing or damaged \(it (gives|takes) .*make check"
+        ):
+            models.load_head(tmp_path, **wanted)

@@ -14,6 +14,17 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"no data/range\.json here: run `dvc repro split`"):
         value_range.read(tmp_path)
     value_range.write(None, tmp_path)
-    (tmp_path / value_range.RANGE).write_text("{")
-    with pytest.raises(UserError, match=r"data/range\.json is damaged .*: run `dvc repro --force split`"):
-        value_range.read(tmp_path)
+    for text in (
+        "{",
+        "",
+        "[]",
+        "3",
+        "{}",
+        '{"low": 1}',
+        '{"low": "1", "high": 2}',
+        '{"low": NaN, "high": 2}',
+        "[" * 10**5,
+    ):
+        (tmp_path / value_range.RANGE).write_text(text)
+        with pytest.raises(UserError, match=r"data/range\.json is damaged .*: run `dvc repro --force split`"):
+            value_range.read(tmp_path)

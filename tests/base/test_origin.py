@@ -1,5 +1,7 @@
 """What `fetch` records is read back; what is no record counts as none."""
 
+import json
+
 import pytest
 
 from headstart.base import origin
@@ -18,7 +20,13 @@ def test_the_file_is_as_earlier_releases_wrote_it(tmp_path):
     assert (tmp_path / "origin.json").read_text() == text
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "3", "{}", '{"origin": "random"}', "\xff"])
+WRONG = [{"origin": 3}, {"file": []}, {"file": "../a.zip"}, {"file": "/etc/passwd"}, {"file": ""}, {"file": ".."}]
+WRONG += [{"sha256": {}}, {"file_sha256": 1.5}, {"other": None}]
+DAMAGED = [None, "", "{", "[]", "3", "null", "{}", '{"origin": "random"}', "\xff", "[" * 100_000]
+DAMAGED += [json.dumps(origin.Origin("random", "a", "1", "2")._asdict() | entry) for entry in WRONG]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_no_record_and_a_damaged_one_are_none(tmp_path, text):
     if text is not None:
         (tmp_path / "origin.json").write_bytes(text.encode("latin-1"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from classifiers import CLASSES, pictures, small
 
-from headstart.artifacts import models
+from headstart.artifacts import models, results
 from headstart.base.errors import UserError
 from headstart.classifier import file
 from headstart.images.ranges import Range
@@ -73,6 +73,93 @@ def test_a_file_that_is_no_classifier_is_told_in_one_line(tmp_path):
         with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote") as error:
             file.load(path)
         assert "\n" not in str(error.value), what
+
+
+def rezipped(path, changes, packing=zipfile.ZIP_STORED):
+    """The same archive with other entries: by name a text, bytes, a function of the JSON that was there, or None."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    for name, change in changes.items():
+        entries[name] = json.dumps(change(json.loads(entries[name]))) if callable(change) else change
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, content in entries.items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+def with_units(config):
+    text = json.dumps(config)
+    assert '"units": 1,' in text
+    return json.loads(text.replace('"units": 1,', '"units": 3,'))
+
+
+MALFORMED = {
+    "config []": {"config.json": "[]"},
+    "config null": {"config.json": "null"},
+    "config of another class": {"config.json": '{"class_name": "Nothing", "module": "keras", "config": {}}'},
+    "config without layers": {"config.json": lambda config: config | {"config": {}}},
+    "config nested": {"config.json": "[" * 100_000},
+    "no config": {"config.json": None},
+    "other units in the config": {"config.json": with_units},
+    "no weights": {"model.weights.h5": None},
+    "empty weights": {"model.weights.h5": b""},
+    "weights of nothing": {"model.weights.h5": bytes(1000)},
+    "details null": {"headstart.json": "null"},
+    "details []": {"headstart.json": "[]"},
+    "details not text": {"headstart.json": b"\xff\xfe"},
+    "details nested": {"headstart.json": "[" * 100_000},
+    "no classes": {"headstart.json": lambda details: details | {"classes": None}},
+    "one class": {"headstart.json": lambda details: details | {"classes": ["cat"]}},
+    "three classes": {"headstart.json": lambda details: details | {"classes": ["a", "b", "c"]}},
+    "classes that are none": {"headstart.json": lambda details: details | {"classes": [1, {}]}},
+    "a class twice": {"headstart.json": lambda details: details | {"classes": ["a", "a"]}},
+    "no size": {"headstart.json": lambda details: {name: details[name] for name in details if name != "size"}},
+    "another size": {"headstart.json": lambda details: details | {"size": 9}},
+    "a huge size": {"headstart.json": lambda details: details | {"size": 10**12}},
+    "a size that is none": {"headstart.json": lambda details: details | {"size": "8"}},
+    "an unknown model": {"headstart.json": lambda details: details | {"delivered": "best"}},
+    "a range that is none": {"headstart.json": lambda details: details | {"range": [0, 1]}},
+    "a range without end": {"headstart.json": lambda details: details | {"range": {"low": 0, "high": None}}},
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_classifier_is_told_in_one_line(name, tmp_path):
+    path = tmp_path / "c.keras"
+    file.save(small(), path, CLASSES, "averaged")
+    rezipped(path, MALFORMED[name])
+    with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote: .") as error:
+        file.load(path)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("place", range(10))
+def test_one_bit_in_a_classifier_is_enough(place, tmp_path):
+    path = tmp_path / "c.keras"
+    file.save(small(), path, CLASSES, "averaged")
+    content = bytearray(path.read_bytes())
+    content[len(content) * (2 * place + 1) // 20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"c\.keras is not a classifier that Headstart wrote: .") as error:
+        file.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_what_unpacks_to_more_than_its_file_is_not_unpacked(tmp_path):
+    path = tmp_path / "c.keras"
+    file.save(small(), path, CLASSES, "averaged")
+    rezipped(path, {"model.weights.h5": bytes(10**8)}, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 10**6
+    with pytest.raises(UserError, match="it is packed"):
+        file.load(path)
+
+
+def test_a_classifier_of_other_classes_is_not_that_of_this_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file.save(small(), results.CLASSIFIER, CLASSES, "averaged")
+    assert file.load_own(CLASSES)[1]["classes"] == CLASSES
+    with pytest.raises(UserError, match=r"models/classifier\.keras tells other classes apart than data/classes\.json"):
+        file.load_own(CLASSES[::-1])
 
 
 def test_the_range_of_deep_images_comes_back_and_others_have_none(tmp_path):
