@@ -7,12 +7,10 @@ import zipfile
 from pathlib import Path
 
 from headstart.base import files
-from headstart.base.errors import UserError
+from headstart.base.errors import Damaged, UserError, doubted
 from headstart.base.runtime import keras
 
 HEAD = Path("models/head.keras")
-# What reading a file raises that is missing, or damaged (`load`).
-DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, OSError)
 
 
 def save(model: keras.Model, path: Path, additions: dict[str, str] | None = None) -> None:
@@ -39,27 +37,21 @@ def save(model: keras.Model, path: Path, additions: dict[str, str] | None = None
 def load(path: Path) -> keras.Model:
     """Returns the model that `save` wrote to `path`.
 
-    Raises one of `DAMAGED` for any other file: one that is missing, cut short, changed, or whose configuration and
+    Raises `errors.Damaged` for any other file: one that is missing, cut short, changed, or whose configuration and
     weights do not belong together.
     """
-    with zipfile.ZipFile(path) as archive:
-        # Not packed, as `save` leaves it: nothing in it can unpack to more than the file is large.
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise ValueError("it is packed")
-        if broken := archive.testzip():
-            raise ValueError(f"{broken} in it has another checksum")
-    try:
-        with warnings.catch_warnings():  # of weights without a layer: what matters of it is an error too
-            warnings.simplefilter("ignore")
-            model = keras.saving.load_model(path, compile=False)
-        shapes = model.input.shape, model.output.shape
-    except MemoryError:
-        raise
-    except Exception as error:  # of any kind: Keras takes the configuration to be its own
-        raise ValueError(_shortened(error)) from None
-    if len(shapes[1]) != 2:
-        raise ValueError(f"its output has the shape {shapes[1]}, that of a classifier is (images, classes)")
-    return model
+    with doubted(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of weights without a layer: what matters of it is an error too
+        with zipfile.ZipFile(path) as archive:
+            # Not packed, as `save` leaves it: nothing in it can unpack to more than the file is large.
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is packed")
+            if broken := archive.testzip():
+                raise ValueError(f"{broken} in it has another checksum")
+        model = keras.saving.load_model(path, compile=False)
+        if len(model.input.shape) < 2 or len(model.output.shape) != 2:
+            raise ValueError(f"its output has the shape {model.output.shape}, not (images, classes)")
+        return model
 
 
 def units(classes: int) -> int:
@@ -76,21 +68,15 @@ def load_head(project: Path = Path(), classes: int | None = None, shape: tuple[i
     try:
         head = load(project / HEAD)
         if classes is not None and head.output.shape[-1] != units(classes):
-            raise ValueError(f"it gives {head.output.shape[-1]} numbers an image, {units(classes)} are wanted")
+            raise Damaged(f"it gives {head.output.shape[-1]} numbers an image, {units(classes)} are wanted")
         if shape is not None and tuple(head.input.shape[1:]) != tuple(shape):
-            raise ValueError(f"it takes features of {tuple(head.input.shape[1:])}, those here are of {tuple(shape)}")
-    except DAMAGED as error:
+            raise Damaged(f"it takes features of {tuple(head.input.shape[1:])}, those here are of {tuple(shape)}")
+    except Damaged as error:
         raise UserError(
             f"{HEAD} is missing or damaged ({error}): run `dvc repro train_head`; if that does not help, `make check`, "
             "then `dvc repro --force --single-item train_head`"
         ) from None
     return head
-
-
-def _shortened(error: Exception) -> str:
-    """What an error says, in one line of 200 characters at most."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def _numbered(config: bytes) -> dict:

@@ -39,6 +39,25 @@ def kept() -> Iterator[None]:
         raise
 
 
+class Damaged(Exception):
+    """What a file holds cannot be read; the message is one line of 200 characters at most."""
+
+
+@contextlib.contextmanager
+def doubted() -> Iterator[None]:
+    """Raise `Damaged` for whatever is raised inside, where a file is read that may be damaged.
+
+    Zip, JSON, NumPy, HDF5 and Keras each take a file to be their own, and raise exceptions of dozens of kinds.
+    """
+    try:
+        yield
+    except (MemoryError, Damaged):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise Damaged(text if len(text) <= 200 else text[:199] + "…") from None
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and end the process with its exit status (None counts as 0).
 

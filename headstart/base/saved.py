@@ -2,18 +2,17 @@
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headstart.base import files
+from headstart.base.errors import Damaged, doubted
 from headstart.base.terminal import say
 
 FOLDER = "folder"  # the entry that names the checkpoint's folder, and with it the inputs that the work is of
 RECORD = "record"  # the array that holds the record beside other arrays
-DAMAGED = (ValueError, KeyError, TypeError, OSError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
@@ -26,8 +25,9 @@ def read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return _checked(path, json.loads(path.read_text(encoding="utf-8")))
-    except DAMAGED as error:
+        with doubted():
+            return _checked(path, json.loads(path.read_text(encoding="utf-8")))
+    except Damaged as error:
         throw_away(path, error)
         return None
 
@@ -44,21 +44,21 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | No
     if not path.exists():
         return None
     try:
-        with zipfile.ZipFile(path) as archive:  # before an array is made as large as a damaged header says
-            if broken := archive.testzip():
-                raise ValueError(f"{broken} in it has another checksum")
-        with np.load(path) as content:
-            arrays = dict(content)
-        return _checked(path, json.loads(str(arrays.pop(RECORD)))), arrays
-    except DAMAGED as error:
+        with doubted():
+            with zipfile.ZipFile(path) as archive:  # before an array is made as large as a damaged header says
+                if broken := archive.testzip():
+                    raise ValueError(f"{broken} in it has another checksum")
+            with np.load(path) as content:
+                arrays = dict(content)
+            return _checked(path, json.loads(str(arrays.pop(RECORD)))), arrays
+    except Damaged as error:
         throw_away(path, error)
         return None
 
 
 def throw_away(path: Path, why: object) -> None:
     """Remove unfinished work that cannot be gone on from, and say so in one line."""
-    reason = " ".join(str(why).split())[:200] or type(why).__name__
-    say(f"{path} is damaged ({reason}): it is thrown away, and its work is done anew")
+    say(f"{path} is damaged ({why}): it is thrown away, and its work is done anew")
     path.unlink(missing_ok=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from headstart.artifacts import models, results
 from headstart.artifacts.value_range import checked
-from headstart.base.errors import UserError
+from headstart.base.errors import Damaged, UserError, doubted
 from headstart.base.runtime import keras
 from headstart.images import decoding, ranges
 from headstart.images.ranges import Range
@@ -36,12 +36,12 @@ def load(path: Path) -> tuple[keras.Model, dict]:
     if not path.exists():
         raise UserError(f"no {path}: run `dvc repro`, `dvc checkout` (brings back the last one) or `dvc pull`")
     try:
-        with zipfile.ZipFile(path) as archive:
-            details = _details(json.loads(archive.read(DETAILS)))
         model = models.load(path)
-        _compare(model, details)
-    except (*models.DAMAGED, RecursionError) as error:
-        raise UserError(f"{path} is not a classifier that Headstart wrote: {error or type(error).__name__}") from None
+        with doubted(), zipfile.ZipFile(path) as archive:
+            details = _details(json.loads(archive.read(DETAILS)))
+            _compare(model, details)
+    except Damaged as error:
+        raise UserError(f"{path} is not a classifier that Headstart wrote: {error}") from None
     return model, details
 
 

@@ -141,3 +141,58 @@ def test_finished_work_stays_until_dvc_has_recorded_it(under_dvc, monkeypatch):
     assert not current.exists() and other.exists()
     checkpoint.finish("other")
     assert other.exists() == under_dvc
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "keras", "openvino"])
+def test_another_version_of_what_computes_has_another_folder(library, monkeypatch):
+    before, version = checkpoint.folder("train_head"), checkpoint.metadata.version
+    monkeypatch.setattr(checkpoint.metadata, "version", lambda name: "0.1" if name == library else version(name))
+    assert checkpoint.folder("train_head") != before
+
+
+def test_a_library_that_is_not_installed_is_a_version_too(monkeypatch):
+    def missing(name):
+        raise checkpoint.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(checkpoint.metadata, "version", missing)
+    assert checkpoint.folder("train_head").is_dir()
+
+
+def test_the_outs_are_synced_before_the_work_counts_as_done(monkeypatch):
+    """Each file, the folder that names it, and those above up to the project's."""
+    pipeline = json.loads(Path("dvc.yaml").read_text())
+    outs = {"outs": ["models/head.keras", {"data/raw": {"persist": True}}], "metrics": [{"m/a.json": {"cache": False}}]}
+    pipeline["stages"]["train_head"] |= outs
+    Path("dvc.yaml").write_text(json.dumps(pipeline))
+    for file in ("models/head.keras", "data/raw/a.zip", "data/raw/weights/b.h5", "m/a.json"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(file)
+    work, synced = checkpoint.folder("train_head"), []
+
+    def sync(descriptor):
+        assert work.exists()
+        synced.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    checkpoint.finish("train_head")
+    assert not work.exists()
+    folders = [".", "models", "data", "data/raw", "data/raw/weights", "m"]
+    files = ["models/head.keras", "data/raw/a.zip", "data/raw/weights/b.h5", "m/a.json"]
+    for path in folders + files:
+        assert Path(path).stat().st_ino in synced, path
+        for above in Path(path).parents if path in files else ():
+            assert synced.index(Path(path).stat().st_ino) < len(synced) - 1 - synced[::-1].index(above.stat().st_ino)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"12x", b"-1"])
+def test_a_damaged_id_of_a_process_is_not_named(content):
+    code = "from headstart.base import checkpoint; checkpoint.folder('train_head'); print('held', flush=True); input()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        next(checkpoint.CHECKPOINTS.glob("*/process")).write_bytes(content)
+        with pytest.raises(UserError, match="another process is at work on train_head .*its id is not known yet"):
+            checkpoint.folder("train_head")
+        other.kill()

@@ -204,3 +204,17 @@ def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, prepa
     # Without links the arrays are gone with the outs, and what is done anew is all of it.
     assert f"extract: {0 if links else 64} images in" in capsys.readouterr().err
     assert not Path(".headstart").exists()
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "of another kind"])
+def test_an_image_that_is_gone_after_the_split_is_one_line(damage, prepared):
+    image = Path("data/my_images", manifest.read().paths[20])
+    if damage == "removed":
+        image.unlink()
+    else:
+        image.write_bytes(image.read_bytes()[:40] if damage == "cut" else b"not an image")
+    done = prepared.stage("extract")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"error: {manifest.read().paths[20]}: ")
+    assert line.endswith("; the source has changed since it was split: run `dvc repro` again")
