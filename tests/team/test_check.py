@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +63,7 @@ def test_a_damaged_object_is_put_aside_and_mended_from_the_file(project, how, qu
         (aside,) = (project.path / ".dvc/tmp/damaged").rglob(object_.name)
         assert str(aside.relative_to(project.path)) in line
         assert aside.read_bytes() == found
-        assert object_.read_bytes() == content and object_.stat().st_mode & 0o777 == 0o444
+        assert object_.read_bytes() == content and mode(object_) == 0o444
     assert lines(project, quick=quick) == ""
 
 
@@ -77,6 +79,25 @@ def test_what_is_damaged_everywhere_is_made_anew_with_the_same_bytes(project, ho
     assert project.ran(project.repro()) == ["fetch", "train"]
     assert workshop.digests(project) == before
     assert lines(project) == ""
+
+
+@pytest.mark.parametrize("how", ["empty", "zeroed"])
+def test_dvc_brings_back_what_is_damaged_in_the_project(reproduced, how):
+    """With hard links it would be the cache that is damaged, and believed."""
+    outs = [
+        path
+        for folder in ("data/features", "data/manifest.csv", "models", "metrics")
+        for path in [reproduced.path / folder, *sorted((reproduced.path / folder).rglob("*"))]
+        if path.is_file() and path.name != ".gitignore"
+    ]
+    before = {path: path.read_bytes() for path in outs}
+    assert len(before) > 15 and not any(path.stat().st_nlink > 1 for path in outs)
+    lock = (reproduced.path / "dvc.lock").read_bytes()
+    for path in outs:
+        DAMAGE[how](path)
+    assert reproduced.ran(reproduced.repro()) == []
+    assert {path: path.read_bytes() for path in outs} == before
+    assert (reproduced.path / "dvc.lock").read_bytes() == lock
 
 
 def test_dvc_alone_believes_a_damaged_object(project):
@@ -276,6 +297,40 @@ def test_a_damaged_database_of_dvcs_is_one_line(project, tmp_path):
     assert line.startswith("DVC's database of hashes is damaged") and f"remove {tmp_path / 'site/repo'}," in line
     shutil.rmtree(tmp_path / "site/repo")
     assert lines(project) == ""
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_credentials_that_an_experiment_left_behind_are_the_users_alone(project):
+    """DVC copies .dvc/config.local with the mode of any file, and what is killed leaves it."""
+    config = project.path / ".dvc/config.local"
+    config.write_text("['remote \"team\"']\n    password = opensesame\n")
+    config.chmod(0o600)
+    (project.path / "slow").write_text("60\n")
+    project.dvc("remote", "add", "team", "webdav://127.0.0.1:1/results")
+    command = ["sh", "-c", f"umask 022; exec {sys.executable} -m dvc exp run --temp -S rate=7"]
+    running = subprocess.Popen(command, cwd=project.path, env=project.environment, start_new_session=True)
+    try:
+        while not (copies := list(project.path.glob(".dvc/tmp/exps/**/config.local"))) or not config_of(copies[0]):
+            assert running.poll() is None
+            time.sleep(0.1)
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    (copy,) = copies
+    assert mode(copy) == 0o644  # once DVC takes care of it, `remote.protect` can go
+    assert f"{copy}: others could read the credentials in it; now only you can" in lines(project, quick=True)
+    assert mode(copy) == 0o600 and config_of(copy)
+    config.chmod(0o644)
+    assert f"{config}: others could read the credentials" in lines(project, quick=True)
+    assert mode(config) == 0o600
+    assert lines(project, quick=True) == ""
+
+
+def config_of(file: Path) -> bool:
+    return b"opensesame" in file.read_bytes()
 
 
 def test_the_command_is_silent_when_quick_and_all_is_well(project):

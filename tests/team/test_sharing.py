@@ -68,6 +68,8 @@ def test_no_secret_goes_into_git(team):
     if team.secrets:
         assert all(value in config.read_text() for value in team.secrets.values())
         assert config.stat().st_mode & 0o077 == 0
+        # DVC copies the file there, and anybody could read the copy.
+        assert (config.parent / "tmp/exps").stat().st_mode & 0o077 == 0
     team.first.run("git", "add", "-A")
     tracked = team.first.run("git", "ls-files").stdout.split()
     assert ".dvc/config" in tracked
