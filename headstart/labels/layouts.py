@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -38,10 +39,11 @@ class Item(NamedTuple):
 def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]]:
     """Return the labelled images of a source, and the files that are left out; both sorted by path.
 
-    dataset: `path`, `labels`, `pattern`, `table` and `group` of the section of that name in params.yaml. An image's
+    dataset: `path`, `labels`, `classes`, `pattern`, `table` and `group` of the section of that name in params.yaml. An image's
     label is, by `labels`:
 
-    - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images.
+    - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images. A
+      folder of images that has the name of a split is a class where folders of classes lie beside it (`_unlabelled`).
       Where `group` is a level of the folders, the folder at that level is none of them,
     - `prefix`: what its name has before the first full stop, as in cat.17.jpg,
     - `pattern`: the group `label` of the regular expression `pattern`, which has to match its name, or, if it has a
@@ -63,7 +65,9 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
         labels, left_out = _labels_in_names(source, dataset)
         annotations = {path: Annotation(label) for path, label in labels.items()}
     labels = classes.unify({path: annotation.label for path, annotation in annotations.items()})
-    splits, outside = publisher_splits(labels)
+    level = dataset.group.folder if dataset.group else None
+    above = {path: _above_class(path, level) if dataset.labels == "folders" else _above(path) for path in labels}
+    splits, outside = publisher_splits(above)
     left_out = sorted(left_out + outside)
     if not splits:
         reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])
@@ -89,7 +93,7 @@ def numbers(items: list[Item], classes: list[str]) -> dict[str, np.ndarray | Non
 
 def folder_at(path: str, level: int) -> str | None:
     """The name of the folder at that level above an image, None where there is none; 0: the outermost, -1: its own."""
-    folders = PurePosixPath(path).parts[:-1]
+    folders = _above(path)
     return folders[level] if -len(folders) <= level < len(folders) else None
 
 
@@ -99,11 +103,14 @@ def _labels_in_names(source: Source, dataset: Any) -> tuple[dict[str, str], list
     pattern = re.compile(expression or "")
     labels, left_out = {}, []
     images = finding.images(source)
+    splits = _unlabelled(images, level, dataset.classes) if layout == "folders" else set()
     for path in source.names():
         folders = _folders(path, level)
         if path not in images:
             left_out.append(LeftOut(path, finding.why_not(path)))
-        elif layout == "folders" and folders and not split_of(folders[-1]):
+        elif tuple(folders) in splits:
+            left_out.append(LeftOut(path, f"directly in {folders[-1]}, the name of a split and not of a class"))
+        elif layout == "folders" and folders:
             labels[path] = folders[-1]
         elif layout == "folders":
             left_out.append(LeftOut(path, "not in the folder of a class (dataset.labels: folders)"))
@@ -124,17 +131,61 @@ def _whole(pattern: re.Pattern, path: str) -> str:
     return without_ending(path if "/" in pattern.pattern else PurePosixPath(path).name)
 
 
+def _above(path: str) -> list[str]:
+    return list(PurePosixPath(path).parts[:-1])
+
+
 def _folders(path: str, level: int | None) -> list[str]:
     """The folders above an image, without the one at `level`, which is its group's."""
-    folders = list(PurePosixPath(path).parts[:-1])
+    folders = _above(path)
     if level is not None and folder_at(path, level) is not None:
         del folders[level]
     return folders
 
 
+def _above_class(path: str, level: int | None) -> list[str]:
+    """The folders above an image, without the one of its class; level: of the group's folder, which is not that one."""
+    folders = _above(path)
+    own_group = folder_at(path, -1) is not None and level in (-1, len(folders) - 1)
+    del folders[-2 if own_group else -1]
+    return folders
+
+
+def _unlabelled(images: Iterable[str], level: int | None, names: Sequence[str] | None) -> set[tuple[str, ...]]:
+    """The folders that hold images directly and are named as splits, not as classes.
+
+    names: `dataset.classes`; where it is None, such a folder is taken for a class if folders of other classes lie beside
+    it, unless a split beside it holds folders of classes, as train/cats does. Raises UserError where there are several
+    of them, train among these, since images of all splits in one folder each may be meant, or classes.
+    """
+    beside, splits = defaultdict(set), set()
+    for folders in {tuple(_folders(path, level)) for path in images} - {()}:
+        beside[folders[:-1]].add(folders[-1])
+        splits |= {folders[: end - 1] for end in range(1, len(folders)) if split_of(folders[end - 1])}
+    unlabelled = set()
+    for parent, children in sorted(beside.items()):
+        named = sorted(filter(split_of, children))
+        others = sorted(children - set(named))
+        if names is not None:
+            named = [name for name in named if classes.clean(name) not in map(classes.clean, names)]
+        elif others and parent not in splits:
+            if len(kinds := set(map(split_of, named))) > 1 and "train" in kinds:
+                raise UserError(
+                    f"the folders {' and '.join(named)} hold images directly, and are read as the names of splits, but "
+                    f"folders of classes are beside them, such as {others[0]}: name all classes in dataset.classes, "
+                    "with these or without them"
+                )
+            continue
+        unlabelled |= {(*parent, name) for name in named}
+    return unlabelled
+
+
 def _refuse_nested(paths: Iterable[str], level: int | None) -> None:
     """Raise UserError where images are in folders inside each other, so that either could be their class."""
-    folders_by_path = {path: [part for part in _folders(path, level) if not split_of(part)] for path in paths}
+    folders_by_path = {}
+    for path in paths:
+        *above, name = _folders(path, level)
+        folders_by_path[path] = [*(part for part in above if not split_of(part)), name]
     root = posixpath.commonprefix(list(folders_by_path.values()))
     if root in folders_by_path.values():  # images are in it, so it is a class and not the folder that holds them
         root = root[:-1]

@@ -1,8 +1,7 @@
 """The split that a source's publisher fixed, by folders such as train/, val/ and test/."""
 
 import re
-from collections.abc import Iterable
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base.errors import UserError
@@ -23,12 +22,14 @@ def split_of(folder: str) -> str | None:
     return _SPLITS.get(name) or _SPLITS.get(_HELD.sub("", name))
 
 
-def publisher_splits(paths: Iterable[str]) -> tuple[dict[str, str | None], list[LeftOut]]:
+def publisher_splits(folders: Mapping[str, Sequence[str]]) -> tuple[dict[str, str | None], list[LeftOut]]:
     """Return each image's split by path, None throughout where the publisher fixed none; and the images outside of it.
+
+    folders: those above each image that may name a split, the outermost first; by the image's path.
 
     Raises UserError where there are two splits, and neither is train.
     """
-    splits = {path: _publisher_split(path) for path in paths}
+    splits = {path: next(filter(None, map(split_of, reversed(above))), None) for path, above in folders.items()}
     names = set(splits.values()) - {None}
     if len(names) < 2:
         return dict.fromkeys(splits), []
@@ -37,8 +38,3 @@ def publisher_splits(paths: Iterable[str]) -> tuple[dict[str, str | None], list[
     reason = f"outside the source's own {', '.join(sorted(names))}"
     outside = [LeftOut(path, reason) for path, split in splits.items() if split is None]
     return {path: split for path, split in splits.items() if split}, outside
-
-
-def _publisher_split(path: str) -> str | None:
-    splits = [split_of(folder) for folder in PurePosixPath(path).parts[:-1]]
-    return next((split for split in reversed(splits) if split), None)

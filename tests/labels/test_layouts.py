@@ -7,9 +7,16 @@ from headstart.base.params import Group
 from headstart.labels.layouts import Item, find_images
 
 
-def find(paths, labels="folders", group=None, pattern=None, empty=()):
+def find(paths, labels="folders", group=None, pattern=None, empty=(), classes=None):
     source = SimpleNamespace(names=lambda: sorted(paths), empty_folders=lambda: sorted(empty))
-    dataset = {"path": "source.zip", "labels": labels, "pattern": pattern, "table": None, "group": group}
+    dataset = {
+        "path": "source.zip",
+        "labels": labels,
+        "pattern": pattern,
+        "table": None,
+        "group": group,
+        "classes": classes,
+    }
     return find_images(source, SimpleNamespace(**dataset))
 
 
@@ -91,10 +98,62 @@ def test_folders_without_an_image_are_said(capsys):
 
 
 def test_an_image_in_no_folder_of_a_class_is_left_out():
-    items, left_out = find(["1.jpg", "Train/2.jpg", "a/3.jpg", "a/thumbs.txt"])
-    assert items == [Item("a/3.jpg", "a", None)]
-    reason = "not in the folder of a class (dataset.labels: folders)"
-    assert left_out == [("1.jpg", reason), ("Train/2.jpg", reason), ("a/thumbs.txt", "not the file name of an image")]
+    items, left_out = find(["1.jpg", "Train/2.jpg", "Train/a/3.jpg", "Train/a/thumbs.txt"])
+    assert items == [Item("Train/a/3.jpg", "a", None)]
+    assert left_out == [
+        ("1.jpg", "not in the folder of a class (dataset.labels: folders)"),
+        ("Train/2.jpg", "directly in Train, the name of a split and not of a class"),
+        ("Train/a/thumbs.txt", "not the file name of an image"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "group"),
+    [
+        (["bus", "plane", "train"], None),
+        (["control", "test"], None),
+        (["Test set", "control", "dev"], None),
+        (["all/bus", "all/train"], None),
+        (["bus/P1", "train/P2"], Group(folder=-1)),
+        (["P1/bus", "P2/train", "P1/train"], Group(folder=0)),
+    ],
+)
+def test_a_class_may_have_the_name_of_a_split(folders, group):
+    paths = [f"{folder}/{number}.png" for folder in folders for number in range(2)]
+    items, left_out = find(paths, group=group)
+    assert [item.path for item in items] == sorted(paths) and left_out == []
+    assert {item.split for item in items} == {None}
+    level = 1 if group and group.folder == 0 else 0
+    names = {folder.removeprefix("all/").split("/")[level] for folder in folders}
+    assert {item.label for item in items} == names
+
+
+def test_a_class_with_the_name_of_a_split_may_lie_in_the_folders_of_splits():
+    items, left_out = find([f"{split}/{name}/1.png" for split in ("train", "test") for name in ("bus", "train")])
+    assert [(item.path, item.label, item.split) for item in items] == [
+        ("test/bus/1.png", "bus", "test"),
+        ("test/train/1.png", "train", "test"),
+        ("train/bus/1.png", "bus", "train"),
+        ("train/train/1.png", "train", "train"),
+    ]
+    assert left_out == []
+
+
+def test_images_without_a_class_in_the_folder_of_a_split_are_left_out():
+    items, left_out = find(["train/a/1.png", "train/b/1.png", "test/1.png", "extra/1.png"])
+    assert [item.label for item in items] == ["extra", "a", "b"]
+    assert left_out == [("test/1.png", "directly in test, the name of a split and not of a class")]
+
+
+def test_folders_that_may_be_splits_or_classes_are_refused_unless_the_classes_are_named():
+    paths = ["bus/1.png", "plane/1.png", "test/1.png", "train/1.png"]
+    message = "^the folders test and train hold images directly, .* such as bus: name all classes in dataset.classes"
+    with pytest.raises(UserError, match=message):
+        find(paths)
+    items, left_out = find(paths, classes=["bus", "plane", "train", "test"])
+    assert [item.label for item in items] == ["bus", "plane", "test", "train"] and left_out == []
+    items, left_out = find(paths, classes=["bus", "plane"])
+    assert [item.label for item in items] == ["bus", "plane"] and len(left_out) == 2
 
 
 @pytest.mark.parametrize(
@@ -167,7 +226,7 @@ def test_nested_folders_either_of_which_could_be_the_class_are_refused(paths, me
     ("paths", "message"),
     [
         ([], r"^no labelled images in source\.zip \(0 files\): check dataset\.path and dataset\.labels$"),
-        (["train/a.1.jpg", "train/b.txt"], r"\(2 files; train/a\.1\.jpg: not in the folder of a class .*\): check"),
+        (["train/a.1.jpg", "train/b.txt"], r"\(2 files; train/a\.1\.jpg: directly in train, the name of a .*\): check"),
     ],
 )
 def test_a_source_without_labelled_images_is_refused(paths, message):
