@@ -9,18 +9,20 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from headstart.base import editing, errors, files, params, wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.discovery import cost, labelling, recipe, sniffing, subjects
-from headstart.discovery.labelling import Layout
+from headstart.discovery.labelling import Layout, Reason
 from headstart.discovery.subjects import Subject
 from headstart.discovery.survey import Survey, most, survey
 from headstart.images import finding
 
 KEPT = Path(".headstart/start")  # copies of a params.yaml that had been changed by hand, and what was written last
+ANSWERS = ("labels", "pattern", "table", "image", "label")  # options that say where the labels are
+SHOWN = 3  # reasons why a layout is not taken
 FEWEST = 3  # images of a class: one for each split
 
 
@@ -30,15 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings, before = params.load(), params.PARAMS.read_text(encoding="utf-8")
     path, only = _place(options)
     params.refuse_outs(path)
-    dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None}
+    names = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None, "classes": names}
     layout = _choose(*labelling.find_layouts(dataset, only), path, options)
-    classes = _classes(layout, options)
+    _refuse_classes(layout, names)
     _show_classes(layout, path)
     subject = _choose_subject(layout, options)
     seen = survey(path, [item.path for item in layout.items], options.seed or 1)
     _show_images(seen, layout)
     values = recipe.recipe(layout, seen, path, subject, options.seed)
-    values["dataset"] |= {"classes": classes, "positive": _positive(layout, options, settings.dataset.positive)}
+    values["dataset"] |= {"classes": names, "positive": _positive(layout, options, settings.dataset.positive)}
     text, changes = editing.merged(before, values, "what start found")
     if needed := cost.estimate(layout, seen, values):
         say(f"`make repro` takes about {needed} here: an estimate, to which fetching adds.")
@@ -50,16 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
+def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """The path of the source as `dataset.path` is to have it, and what the options say about its layout."""
     path = Path(os.path.expanduser(options.path))
-    only = {name: getattr(options, name) for name in ("labels", "pattern", "table", "image", "label")}
-    only = {name: value for name, value in only.items() if value is not None}
+    only = {name: getattr(options, name) for name in ANSWERS if getattr(options, name) is not None}
+    if options.group is not None:
+        only["level"] = int(options.group) if re.fullmatch(r"-?\d+", options.group) else None
     if not path.exists():
         near = wording.did_you_mean(path.name, [entry.name for entry in path.parent.glob("*")])
         raise UserError(f"nothing is at {path}; {near}takes the path of a folder, a zip or a table of images")
     if path.is_file() and path.suffix.lower() in sniffing.TABLES:
         only["table"], path = path.name, path.parent
+    elif path.is_file() and path.suffix.lower() in sniffing.SPREADSHEETS:
+        raise UserError(f"{path} is {sniffing.AS_CSV}, and give that")
     elif path.is_file() and finding.is_image_name(path.name):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
     # Relative inside of the project, where it moves with it; else whole, since queued experiments run in other folders.
@@ -67,16 +73,12 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
     return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix(), only
 
 
-def _choose(found: list[Layout], reasons: list[str], path: str, options: argparse.Namespace) -> Layout:
+def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argparse.Namespace) -> Layout:
     """The layout to take: the best one, unless somebody at a terminal says otherwise."""
     if not found:
-        if reasons and any((options.labels, options.pattern, options.table, options.label)):
-            raise UserError("; ".join(reasons))
-        why = "; ".join(reasons) or "no folder for each class, no table, no class in the file names"
-        raise UserError(
-            f"cannot tell how the images in {path} are labelled ({why}): say it with --labels, --table or --pattern"
-        )
+        _refuse(reasons, path, options)
     best = found[0]
+    _refuse_to_pass_over([reason for reason in reasons if reason.meant], best, options)
     if len(found) > 1 and _asks(options):
         for number, layout in enumerate(found, 1):
             say(f"  {number}  by {layout.how}: {_in_short(layout.counts)}")
@@ -85,14 +87,44 @@ def _choose(found: list[Layout], reasons: list[str], path: str, options: argpars
             raise UserError(f"got {answer}; takes a number from 1 to {len(found)}")
         return found[int(answer) - 1]
     if not best.sure and not (_asks(options) and _agreed(f"Classes by {best.how}: {_in_short(best.counts)}?")):
-        doubt = "another column may be meant" if "table" in best.settings else "these may be subjects or days as well"
+        doubt, flags = "these may be subjects or days as well", "--label, --labels, --table or --pattern"
+        if "table" in best.settings:
+            doubt = "another column may be meant"
+        elif "group" in best.settings:
+            doubt, flags = "the others may be the classes", "--group -1, where the inner folders are subjects, or 0"
         raise UserError(
-            f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with --label, "
-            "--labels, --table or --pattern"
+            f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with {flags}"
         )
     for other in found[1:]:
         say(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
     return best
+
+
+def _refuse(reasons: list[Reason], path: str, options: argparse.Namespace) -> NoReturn:
+    reasons = [reason for reason in reasons if reason.meant] or reasons
+    more = f"; and {len(reasons) - SHOWN:,} more" if len(reasons) > SHOWN else ""
+    why = "; ".join(map(str, reasons[:SHOWN])) + more
+    if reasons and any(getattr(options, name) for name in ANSWERS):
+        raise UserError(why)
+    raise UserError(
+        f"cannot tell how the images in {path} are labelled "
+        f"({why or 'no folder for each class, no table, no class in the file names'}): say it with --labels, --table "
+        "or --pattern"
+    )
+
+
+def _refuse_to_pass_over(tables: list[Reason], best: Layout, options: argparse.Namespace) -> None:
+    """Raise UserError where a table has the labels, by its looks, but cannot be taken, unless it is agreed to go on."""
+    if not tables or best.settings["labels"] == "table":
+        return
+    why = "; ".join(map(str, tables[:SHOWN]))
+    question = f"A table that may have the labels is not taken ({why}). Go on without it, by {best.how}?"
+    if _asks(options) and _ask(question, "n").lower() in ("y", "yes"):
+        return
+    flags = f"--labels {best.settings['labels']}"
+    if "pattern" in best.settings:
+        flags = f"--pattern '{best.settings['pattern']}'"
+    raise UserError(f"the labels may be in a table that is not taken ({why}): mend it, or go on without it by {flags}")
 
 
 def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
@@ -128,8 +160,8 @@ def _as_option(subject: Subject) -> str:
     return f"'{value}'" if "pattern" in subject.group else str(value)
 
 
-def _classes(layout: Layout, options: argparse.Namespace) -> list[str] | None:
-    """The order of the classes as given, None for the alphabet; refuses a class with too few images for the splits."""
+def _refuse_classes(layout: Layout, names: list[str] | None) -> None:
+    """Raise UserError for a class with too few images for the splits, and for names that are not just the classes."""
     counts = layout.counts
     rarest = min(counts, key=counts.get)
     if counts[rarest] < FEWEST and {item.split for item in layout.items} == {None}:
@@ -137,11 +169,9 @@ def _classes(layout: Layout, options: argparse.Namespace) -> list[str] | None:
             f"class {rarest} has {wording.count(counts[rarest], 'image')}, and takes {FEWEST} at least, one each for "
             "train, validation and test: add images, or take it out"
         )
-    names = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     if names is not None and sorted(names) != sorted(counts):
         hints = "".join(wording.did_you_mean(name, counts) for name in names if name not in counts)
-        raise UserError(f"--classes: got {options.classes}; {hints}takes each of {', '.join(counts)} once")
-    return names
+        raise UserError(f"--classes: got {','.join(names)}; {hints}takes each of {', '.join(counts)} once")
 
 
 def _positive(layout: Layout, options: argparse.Namespace, current: str | None) -> str | None:

@@ -86,6 +86,22 @@ LAYOUTS = {
         {},
         {"labels": "folders", "group": {"folder": -1}},
     ),
+    "subjects above the classes, one of them each": (
+        [f"pat {who}/{('roses', 'tulips')[who > 7]}/{shot}.png" for who in range(16) for shot in range(2)],
+        {},
+        {"labels": "folders", "group": {"folder": 0}},
+    ),
+    "subjects above the classes": (
+        [f"{who}/{name}/{n}.png" for who in ("Bo", "Di", "Al", "Cy") for name in ("roses", "tulips") for n in range(3)],
+        {},
+        {"labels": "folders", "group": {"folder": 0}},
+    ),
+    "subjects below the classes, with the same names": (
+        twice("cats/1", "cats/2", "cats/3", "dogs/1", "dogs/2", "dogs/3", count=5),
+        {},
+        {"labels": "folders", "group": {"folder": -1}},
+    ),
+    "a class with the name of a split": (twice("bus", "plane", "train"), {}, {"labels": "folders"}),
     "table": (
         twice("images", count=40),
         {
@@ -141,6 +157,8 @@ def test_a_layout_is_found(tmp_path, names, tables, expected, packed):
         (path / name).write_text(text)
     if packed:
         path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "my images"))
+        if expected.get("group") == {"folder": 0}:
+            expected = expected | {"group": {"folder": -2}}  # the zip has one folder more
         expected = {name: f"my images/{value}" if name == "table.file" else value for name, value in expected.items()}
     dataset = run(path)["dataset"]
     assert dataset["path"] == str(path) and dataset["source"] is None and dataset["classes"] is None
@@ -327,6 +345,74 @@ def an_old_table(path: Path) -> None:
     (path / "labels.csv").write_bytes(f"image;label\n{rows}".encode("cp1252"))
 
 
+def sites(path: Path, table: str, encoding: str = "utf-8") -> None:
+    """Folders that are not the classes, and a table that cannot be read as it is."""
+    shapes(path, twice("left", "right"))
+    (path / "labels.csv").write_text(table, encoding)
+
+
+def sites_twice(path: Path) -> None:
+    sites(path, "image,diagnosis\n" + "".join(f"{n:03}.png,{'sick' if n % 3 else 'well'}\n" for n in range(20)))
+
+
+def sites_without_numbers(path: Path) -> None:
+    sites(path, "image,diagnosis\n" + "".join(f"scan {n:03},{'sick' if n % 3 else 'well'}\n" for n in range(40)))
+
+
+def sites_in_utf_16(path: Path) -> None:
+    rows = "".join(f"{folder}/{n:03}.png,{'ab'[n % 2]}\n" for folder in ("left", "right") for n in range(20))
+    sites(path, "image,diagnosis\n" + rows, "utf-16")
+
+
+def sites_in_a_chinese_encoding(path: Path) -> None:
+    shapes(path, [f"图片/{kind}{n:02}.png" for kind in "xyz" for n in range(10)])
+    rows = "".join(f"{kind}{n:02}.png,{'猫狗'[n % 2]}\n" for kind in "xyz" for n in range(10))
+    (path / "标签.csv").write_text("文件,类别\n" + rows, "gb18030")
+
+
+def sites_that_a_few_rows_name(path: Path) -> None:
+    sites(path, "image,diagnosis\n" + "".join(f"left/{n:03}.png,{'sick' if n % 3 else 'well'}\n" for n in range(7)))
+
+
+def sites_and_a_spreadsheet(path: Path) -> None:
+    shapes(path, twice("left", "right"))
+    (path / "labels.xlsx").write_bytes(b"PK")
+
+
+def case_twins(path: Path) -> None:
+    shapes(path, twice("Ok", "ok", "BAD"))
+
+
+def case_twins_in_a_table(path: Path) -> None:
+    shapes(path, twice("images"))
+    (path / "t.csv").write_text("file,label\n" + "".join(f"{n:03}.png,{('Cat', 'cat')[n % 2]}\n" for n in range(20)))
+
+
+def a_stray_image(path: Path) -> None:
+    shapes(path, [*twice("bad", "ok"), "ok/more/x.png"])
+
+
+def no_training_folder(path: Path) -> None:
+    shapes(path, twice("test/a", "test/b", "val/a", "val/b"))
+
+
+def splits_or_classes(path: Path) -> None:
+    shapes(path, twice("bus", "train", "test"))
+
+
+def a_spreadsheet(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("xl/workbook.xml", "")
+
+
+def equal_levels(path: Path) -> None:
+    shapes(path, twice("cats/day", "cats/night", "dogs/day", "dogs/night"))
+
+
+def below(path: Path) -> None:
+    shapes(path, twice(*(f"cats/P{n}" for n in range(4)), *(f"dogs/P{n}" for n in range(4, 8)), count=5))
+
+
 def cats_and_dogs(path: Path) -> None:
     shapes(path, twice("cats", "dogs", count=6))
 
@@ -338,7 +424,7 @@ FAULTS = {
         one_class,
         "mine",
         [],
-        "cannot tell how the images in .*mine are labelled (no folder for each",
+        "cannot tell how the images in .*mine are labelled (the folders' names: only one class in ",
     ),
     "one image": (one_image, "mine.png", [], "mine.png is one image; takes a folder, a zip or a table of images"),
     "a zip in a zip": (zip_in_a_zip, "mine.zip", [], "holds no images, but 1 archive, such as download/inner.zip"),
@@ -369,6 +455,46 @@ FAULTS = {
         ["--pattern", "(?P<label>x)"],
         "dataset.pattern does not match 000",
     ),
+    "a table whose names are in two folders": (
+        sites_twice,
+        "mine",
+        [],
+        "000.png in labels.csv could mean left/0",
+    ),
+    "a table of other names": (sites_without_numbers, "mine", [], "or go on without it by --labels folders"),
+    "a table in UTF-16": (sites_in_utf_16, "mine", [], "(labels.csv: cannot be read as a table ('utf-8' codec"),
+    "a table in GB18030": (
+        sites_in_a_chinese_encoding,
+        "mine",
+        [],
+        "the labels may be in a table that is not taken (",
+    ),
+    "a table of few rows": (sites_that_a_few_rows_name, "mine", [], "it names 7 of 40 images, too few"),
+    "a spreadsheet beside folders": (
+        sites_and_a_spreadsheet,
+        "mine",
+        [],
+        "(labels.xlsx: a spreadsheet, which is n",
+    ),
+    "a spreadsheet": (a_spreadsheet, "mine.xlsx", [], "mine.xlsx is a spreadsheet, which is not read: save it as CSV"),
+    "classes that differ in case": (case_twins, "mine", [], "the classes Ok (20 images) and ok (20 images) differ in"),
+    "labels that differ in case": (
+        case_twins_in_a_table,
+        "mine",
+        [],
+        "the classes Cat (10 images) and cat (10 imag",
+    ),
+    "a stray image": (a_stray_image, "mine", [], "(the folders' names: ok/more/x.png is 2 folders deep"),
+    "no training folder": (no_training_folder, "mine", [], "has the folders test and validation, but none is named tr"),
+    "splits or classes": (splits_or_classes, "mine", [], "the folders test and train hold images directly, and are r"),
+    "levels that look alike": (equal_levels, "mine", [], "but the others may be the classes: say what they are with -"),
+    "nested folders without groups": (below, "mine", ["--group", "none"], "cats/P0/000.png is 2 folders deep, so that"),
+    "a column, and no table": (
+        cats_and_dogs,
+        "mine",
+        ["--label", "kind"],
+        "--label: got kind, but the source has ",
+    ),
     "no such label": (an_old_table, "mine", ["--pattern", "("], "takes a regular expression ("),
     "no such table": (cats_and_dogs, "mine", ["--table", "a.csv"], "--table: a.csv is no table in the source; "),
 }
@@ -382,6 +508,41 @@ def test_what_cannot_be_used_is_one_line_and_changes_nothing(tmp_path, make, nam
     with pytest.raises(UserError, match=re.escape(message).replace(r"\.\*", ".*")):
         start.main([*paths, *options])
     assert params.PARAMS.read_bytes() == before
+
+
+@pytest.mark.parametrize("make", [sites_twice, sites_in_utf_16, sites_without_numbers, sites_and_a_spreadsheet])
+def test_a_table_is_passed_over_where_that_is_asked_for(tmp_path, make, monkeypatch):
+    make(tmp_path / "mine")
+    assert run(tmp_path / "mine", "--labels", "folders")["dataset"]["labels"] == "folders"
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("builtins.input", lambda question: "y" if "Go on without it" in question else "")
+    git("checkout", "-q", "params.yaml")
+    assert run(tmp_path / "mine")["dataset"]["labels"] == "folders"
+    monkeypatch.setattr("builtins.input", lambda question: "")
+    with pytest.raises(UserError, match="the labels may be in a table that is not taken"):
+        start.main([str(tmp_path / "mine")])
+
+
+def test_classes_that_differ_in_case_are_taken_where_they_are_named(tmp_path):
+    case_twins(tmp_path / "mine")
+    assert run(tmp_path / "mine", "--classes", "Ok,ok,BAD")["dataset"]["classes"] == ["Ok", "ok", "BAD"]
+
+
+def test_classes_that_may_be_splits_are_taken_where_they_are_named(tmp_path, capsys):
+    splits_or_classes(tmp_path / "mine")
+    run(tmp_path / "mine", "--classes", "bus,test,train")
+    assert "60 images in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("group", "classes"), [("-1", ["P0", "P1", "P2"]), ("0", ["a", "b"])])
+def test_the_level_of_the_groups_decides_which_folders_are_the_classes(tmp_path, capsys, group, classes):
+    shapes(tmp_path / "mine", twice(*(f"P{who}/{name}" for who in range(3) for name in "ab"), count=5))
+    dataset = run(tmp_path / "mine", "--group", group)["dataset"]
+    assert (dataset["labels"], dataset["group"]) == ("folders", {"folder": int(group)})
+    printed = capsys.readouterr().out
+    assert re.findall(r"^  (\w+) +\d+$", printed, re.MULTILINE) == classes
+    assert "Another way" not in printed
 
 
 def test_the_command_starts_fast_and_without_tensorflow(tmp_path):

@@ -18,7 +18,7 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
-from headstart.discovery import sniffing
+from headstart.discovery import levels, sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
 from headstart.labels import classes, layouts, matching
@@ -65,11 +65,23 @@ class Layout(NamedTuple):
         return {item.path: item.label for item in self.items}
 
 
-def find_layouts(dataset: dict[str, Any], only: dict[str, str]) -> tuple[list[Layout], list[str]]:
+class Reason(NamedTuple):
+    """Why a way to read the labels is not taken; meant: it is a table that looks as if it had the labels."""
+
+    how: str
+    why: str
+    meant: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.how}: {self.why}"
+
+
+def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
     """Return the layouts that fit the source at `dataset["path"]`, the best first, and why others do not.
 
-    dataset: the section of params.yaml as it is. only: what is known already: `labels`, `table` (a file in the source),
-    `pattern`, `image` and `label` (the table's columns).
+    dataset: the section of params.yaml as it is, with the `classes` that are known, or None. only: what is known
+    already: `labels`, `table` (a file in the source), `pattern`, `image` and `label` (the table's columns); and the
+    `level` of the subjects' folders, None where these are no level.
 
     Raises UserError where the source holds no images, or only an archive.
     """
@@ -77,38 +89,51 @@ def find_layouts(dataset: dict[str, Any], only: dict[str, str]) -> tuple[list[La
         return _find(source, dataset, only)
 
 
-def _find(source: Source, dataset: dict[str, Any], only: dict[str, str]) -> tuple[list[Layout], list[str]]:
+def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
     images = sorted(finding.images(source))
     _refuse_empty(source.names(), images, dataset["path"])
     found, reasons = [], []
-    for settings, how, sure, table in _proposals(source, images, only, reasons):
+    for proposal in _proposals(source, images, only, reasons):
+        settings, how, sure, table, guessed = proposal
         notes = io.StringIO()
         try:
-            section = Dataset.model_validate({**dataset, "classes": None, "positive": None, "group": None, **settings})
+            section = Dataset.model_validate({**dataset, "positive": None, "group": None, **settings})
             with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
                 items, left_out = layouts.find_images(source, section)
-                classes.order_classes((item.label for item in items), section)
-        except ValidationError as error:
-            reasons += [f"{how}: takes {error.errors()[0]['msg']}"] if only else []
+                _refuse_classes(items, section)
+        except (ValidationError, UserError) as error:
+            if not guessed:
+                why = f"takes {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else str(error)
+                reasons.append(Reason(how, why, meant=table is not None))
             continue
-        except UserError as error:
-            # That there are no folders of classes, or one, says nothing; what a table or a chosen way lacks does.
-            if table or only:
-                reasons.append(f"{how}: {error}")
-            continue
+        level = settings.get("group", {}).get("folder")
+        if guessed and level is not None:
+            if not levels.covers(items, level):
+                continue
+            sure = levels.is_told(items, level)
         columns = _columns(source, table) if table else {}
-        found.append(
-            Layout(
-                settings,
-                how,
-                items,
-                left_out,
-                sure,
-                columns,
-                "".join(f"{note}\n" for note in source.notes) + notes.getvalue(),
-            )
-        )
-    return _ranked(found, images), reasons
+        said = "".join(f"{note}\n" for note in source.notes) + notes.getvalue()
+        found.append(Layout(settings, how, items, left_out, sure, columns, said))
+    ranked = _ranked(found, images)
+    return ranked, reasons + _too_few(found, ranked, len(images))
+
+
+def _refuse_classes(items: list[Item], section: Dataset) -> None:
+    """Raise UserError where there is one class, or two differ in case alone and are not the classes that are known."""
+    labels = [item.label for item in items]
+    if section.classes is not None and {*map(classes.clean, section.classes)} != {*labels}:
+        section = section.model_copy(update={"classes": None})  # `start` says what is wrong with their names
+    classes.order_classes(labels, section)
+
+
+def _too_few(found: list[Layout], ranked: list[Layout], images: int) -> list[Reason]:
+    """Why tables of labels are not taken that could be read, and say something else than the layouts that are."""
+    return [
+        Reason(layout.how, f"it names {len(layout.items):,} of {wording.count(images, 'image')}, too few", meant=True)
+        for layout in found
+        if layout.settings["labels"] == "table" and layout.sure
+        if not any(layout.how == other.how or _agree(layout, other) for other in ranked)
+    ]
 
 
 def _refuse_empty(names: list[str], images: list[str], path: str) -> None:
@@ -125,44 +150,68 @@ def _refuse_empty(names: list[str], images: list[str], path: str) -> None:
     raise UserError(f"{path} holds no images ({wording.count(len(names), 'file')}{': ' + kinds if kinds else ''})")
 
 
-Proposal = tuple[dict[str, Any], str, bool, "sniffing.Sniffed | None"]
+class Proposal(NamedTuple):
+    """What to try: settings of `dataset`; the same in words; whether it can be taken unasked; the table, if it is one.
+
+    guessed: whether it is one of many guesses, of which nobody wants to know why they do not fit.
+    """
+
+    settings: dict[str, Any]
+    how: str
+    sure: bool
+    table: sniffing.Sniffed | None = None
+    guessed: bool = False
 
 
-def _proposals(source: Source, images: list[str], only: dict[str, str], reasons: list[str]) -> Iterator[Proposal]:
-    """What to try, and in words; whether it can be taken unasked; and the table."""
-    kind = only.get("labels") or ("pattern" if "pattern" in only else "table" if "table" in only else None)
+def _proposals(source: Source, images: list[str], only: dict[str, Any], reasons: list[Reason]) -> Iterator[Proposal]:
+    of_a_table = {"table", "image", "label"} & only.keys()
+    kind = only.get("labels") or ("pattern" if "pattern" in only else "table" if of_a_table else None)
     if kind in ("table", None):
         yield from _tables(source, images, only, reasons)
     if kind in ("folders", None):
-        yield {"labels": "folders"}, "the folders' names", True, None
-        for level in (-1, 0):
-            beside = "the folders below them" if level else "the outermost folders"
-            settings = {"labels": "folders", "group": {"folder": level}}
-            yield settings, f"the folders' names, where {beside} are subjects", level == -1, None
+        level = only.get("level")
+        if level is None:
+            # That images lie in no folder needs no saying.
+            flat = kind is None and not any("/" in name for name in images)
+            yield Proposal({"labels": "folders"}, "the folders' names", True, guessed=flat)
+        else:
+            how = f"the folders' names, where those at level {level} are subjects"
+            yield Proposal({"labels": "folders", "group": {"folder": level}}, how, True)
+        for level, beside in levels.of_subjects(images).items() if "level" not in only else ():
+            how = f"the folders' names, where {beside} are subjects"
+            yield Proposal({"labels": "folders", "group": {"folder": level}}, how, False, guessed=True)
     if kind in ("prefix", None):
-        yield {"labels": "prefix"}, "the file names up to the first full stop", True, None
+        yield Proposal({"labels": "prefix"}, "the file names up to the first full stop", True, guessed=kind is None)
     if kind in ("pattern", None):
-        for pattern, shape in {only["pattern"]: "as given"}.items() if "pattern" in only else PATTERNS.items():
-            settings = {"labels": "pattern", "pattern": pattern}
-            yield settings, f"the file names, by {pattern} ({shape})", "pattern" in only, None
+        given = "pattern" in only
+        for pattern, shape in {only["pattern"]: "as given"}.items() if given else PATTERNS.items():
+            how = f"the file names, by {pattern} ({shape})"
+            yield Proposal({"labels": "pattern", "pattern": pattern}, how, given, guessed=not given)
 
 
-def _tables(source: Source, images: list[str], only: dict[str, str], reasons: list[str]) -> Iterator[Proposal]:
-    keys = {sniffing.key(name) for name in images}
-    tables = [name for name in source.names() if name.lower().endswith(sniffing.TABLES)]
+def _tables(source: Source, images: list[str], only: dict[str, Any], reasons: list[Reason]) -> Iterator[Proposal]:
+    names = source.names()
+    tables = [name for name in names if name.lower().endswith(sniffing.TABLES)]
     if "table" in only and only["table"] not in tables:
-        hint = wording.did_you_mean(only["table"], source.names())
+        hint = wording.did_you_mean(only["table"], names)
         raise UserError(f"--table: {only['table']} is no table in the source; {hint}name a file inside it")
     for file in [only["table"]] if "table" in only else tables:
         given = {name: only[name] for name in ("image", "label") if name in only}
-        table = sniffing.sniff(source, file, keys, given)
-        if isinstance(table, str):
-            reasons.append(f"{file}: {table}")
+        table = sniffing.sniff(source, file, images, given)
+        if isinstance(table, sniffing.Refused):
+            reasons.append(Reason(file, *table))
             continue
         optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
-        section = table.settings | optional
+        section = optional | table.settings
         columns = f"image {section['image']}, label {_listed(section['label'])}"
-        yield {"labels": "table", "table": section}, f"the table {file} ({columns})", table.named or bool(only), table
+        how = f"the table {file} ({columns})"
+        yield Proposal({"labels": "table", "table": section}, how, table.named or bool(only.keys() - {"level"}), table)
+    if "table" not in only:
+        column = next((name for name in ("label", "image") if name in only), None)
+        if column and not tables:
+            raise UserError(f"--{column}: got {only[column]}, but the source has no table")
+        sheets = [name for name in names if name.lower().endswith(sniffing.SPREADSHEETS)]
+        reasons += [Reason(file, sniffing.AS_CSV, meant=True) for file in sheets]
 
 
 def _listed(label: Any) -> str:
@@ -187,8 +236,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
         if kind == "table":
             # A column of another name is taken where the folders say the same.
             agrees = by_folder is not None and _agree(layout, by_folder)
-            return (0 if layout.sure or agrees else 3), -len(layout.items)
-        return {"folders": 1, "prefix": 2, "pattern": 4}[kind], 0
+            return (0 if layout.sure or agrees else 3), False, -len(layout.items)
+        # Of two levels of folders, the one that is told to be the classes, else the one with fewer names.
+        return {"folders": 1, "prefix": 2, "pattern": 4}[kind], not layout.sure, len(layout.counts)
 
     fitting = []
     for layout in sorted(found, key=rank):

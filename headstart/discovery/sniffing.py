@@ -5,6 +5,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from headstart.images.archive import Source
@@ -12,6 +13,8 @@ from headstart.labels.matching import without_ending
 from headstart.labels.rows import TEXT_ERRORS
 
 TABLES = (".csv", ".tsv", ".tab", ".txt")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
 _ROWS = 500  # at most so many, evenly spread, decide what a column is
@@ -29,42 +32,53 @@ class Sniffed(NamedTuple):
     columns: dict[str | int, list[str]]
 
 
+class Refused(NamedTuple):
+    """Why a table tells no image its label; meant: it looks as if it were to, by its rows and columns."""
+
+    why: str
+    meant: bool
+
+
 def key(name: str) -> str:
     """What a file name and a table's entry for it have in common: no folder or ending, one case and Unicode form."""
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2].lower()
     return without_ending(last)
 
 
-def sniff(source: Source, file: str, images: set[str], given: dict[str, str]) -> Sniffed | str:
+def sniff(source: Source, file: str, images: Sequence[str], given: dict[str, str]) -> Sniffed | Refused:
     """Return what a table of the source is about; or why it tells no image its label.
 
-    images: the `key` of each image. given: the columns that are known already, `image` and `label`, by name or number;
+    images: the images' paths. given: the columns that are known already, `image` and `label`, by name or number;
     several of the label with commas between them.
     """
+    keys = {key(name) for name in images}
     try:
         text = source.read(file).decode("utf-8-sig")
         delimiter, rows = _rows(text)
     except TEXT_ERRORS as error:
-        return f"cannot be read as a table ({error}): save it as plain UTF-8 text"
+        why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
+        return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), len(keys)))
     if not rows:
-        return "not a table of two or more columns"
-    header = None if _is_entry(rows[0], images) else rows[0]
+        return Refused("not a table of two or more columns", meant=False)
+    meant = _looks_meant(rows, len(keys))
+    header = None if _is_entry(rows[0], keys) else rows[0]
     body = rows[1:] if header else rows
     spread = body[:: max(1, len(body) // _ROWS)]
     names: list[str | int] = list(header) if header and len(set(header)) == len(header) else list(range(len(rows[0])))
     columns = {str(name): number for number, name in enumerate(names)} | {str(n): n for n in range(len(names))}
     wanted = [name for option in given.values() for name in option.split(",")]
     if unknown := [name for name in wanted if name not in columns]:
-        return f"has no column {unknown[0]}; it has {', '.join(map(str, names))}"
-    image = columns[given["image"]] if "image" in given else _image_column(spread, images, names)
+        return Refused(f"has no column {unknown[0]}; it has {', '.join(map(str, names))}", meant)
+    image = columns[given["image"]] if "image" in given else _image_column(spread, keys, names)
     if image is None:
-        return "no column of it names images of the source"
+        return Refused("no column of it names images of the source", meant)
     others = [number for number in range(len(names)) if number != image]
     labels, named = _label_columns(body, spread, others, names)
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
-        return f"names images in the column {names[image]}, but no other column looks like a label"
+        why = f"names images in the column {names[image]}, but no other column looks like a label"
+        return Refused(why, meant=False)
     settings = {
         "file": file,
         "delimiter": delimiter,
@@ -75,6 +89,20 @@ def sniff(source: Source, file: str, images: set[str], given: dict[str, str]) ->
     }
     rest = {names[number]: [row[number] for row in body] for number in others if number not in labels}
     return Sniffed(settings, named, [row[image] for row in body], rest)
+
+
+def _looks_meant(rows: list[list[str]], images: int) -> bool:
+    """Whether a table has about a row for each image, and a column that may be a label."""
+    return len(rows) >= 0.5 * images and bool(_label_columns(rows[1:], rows[1:], range(len(rows[0])), rows[0])[0])
+
+
+def _rows_in_another_encoding(source: Source, file: str) -> list[list[str]]:
+    """The rows of a table that is not UTF-8, to count them: which letters they have is not known."""
+    try:
+        data = source.read(file)
+        return _rows(data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"))[1]
+    except TEXT_ERRORS:
+        return []
 
 
 def _rows(text: str) -> tuple[str, list[list[str]]]:
@@ -115,7 +143,7 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
 
 
 def _label_columns(
-    rows: list[list[str]], spread: list[list[str]], others: list[int], names: list[str | int]
+    rows: list[list[str]], spread: list[list[str]], others: Sequence[int], names: list[str | int]
 ) -> tuple[list[int], bool]:
     """The column of the label, or several that hold one 1 per row; and whether a name says so."""
     values = {number: {row[number] for row in rows} - {""} for number in others}

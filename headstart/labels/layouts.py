@@ -39,8 +39,8 @@ class Item(NamedTuple):
 def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]]:
     """Return the labelled images of a source, and the files that are left out; both sorted by path.
 
-    dataset: `path`, `labels`, `classes`, `pattern`, `table` and `group` of the section of that name in params.yaml. An image's
-    label is, by `labels`:
+    dataset: `path`, `labels`, `classes`, `pattern`, `table` and `group` of the section of that name in params.yaml. An
+    image's label is, by `labels`:
 
     - `folders`: the name of the folder that it is in; the folders above that one name a split, or hold all images. A
       folder of images that has the name of a split is a class where folders of classes lie beside it (`_unlabelled`).
@@ -73,7 +73,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
         reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])
         raise UserError(
             f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
-            f"check dataset.path and dataset.{'pattern' if dataset.labels == 'pattern' else 'labels'}"
+            f"check dataset.path and dataset.{dataset.labels if dataset.labels in ('pattern', 'table') else 'labels'}"
         )
     return [
         Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
@@ -154,9 +154,9 @@ def _above_class(path: str, level: int | None) -> list[str]:
 def _unlabelled(images: Iterable[str], level: int | None, names: Sequence[str] | None) -> set[tuple[str, ...]]:
     """The folders that hold images directly and are named as splits, not as classes.
 
-    names: `dataset.classes`; where it is None, such a folder is taken for a class if folders of other classes lie beside
-    it, unless a split beside it holds folders of classes, as train/cats does. Raises UserError where there are several
-    of them, train among these, since images of all splits in one folder each may be meant, or classes.
+    names: `dataset.classes`; where it is None, such a folder is taken for a class if folders of other classes lie
+    beside it, unless a split beside it holds folders of classes, as train/cats does. Raises UserError where there are
+    several of them, train among these, since images of all splits in one folder each may be meant, or classes.
     """
     beside, splits = defaultdict(set), set()
     for folders in {tuple(_folders(path, level)) for path in images} - {()}:
