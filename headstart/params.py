@@ -1,18 +1,23 @@
 """`python -m headstart.params`: check params.yaml, and that what it names is there.
 
-DVC itself does not know which names and values there can be, nor does it look at parameters that no stage takes; and at
-a link to nothing it stops before a stage could say what to do.
+DVC itself does not know which names and values there can be, nor does it look at parameters that no stage takes; at
+a link to nothing it stops before a stage could say what to do; and it removes what a stage wrote last time before the
+stage can refuse what is asked of it now.
 """
 
 import argparse
+import importlib.util
 import json
+import operator
 import os
 from pathlib import Path
 
-from headstart.base import account, errors, files, params
+from headstart.base import account, errors, files, params, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
+LOCK = Path("dvc.lock")
+NETWORK = ("backbone.name", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
 
 
 def schema_text() -> str:
@@ -31,6 +36,34 @@ def refuse_broken_links(folder: Path) -> None:
                 )
 
 
+def refuse_network(settings: params.Params) -> None:
+    """Raise UserError for a network, an image size or a cut that `extract` would refuse, where the last run had others.
+
+    Where nothing has run there is nothing to lose, and where they are the same, nothing to find out.
+    """
+    lock = yaml12.read(LOCK) if LOCK.exists() else {}
+    try:
+        last = lock["stages"]["extract"]["params"][str(params.PARAMS)]
+    except (KeyError, TypeError):
+        return
+    if all(name in last and last[name] == operator.attrgetter(name)(settings) for name in NETWORK):
+        return
+    from headstart.backbones import cut, registry  # TensorFlow takes seconds to import
+
+    backbone = registry.build(settings.backbone.name, settings.image.size, None)
+    if settings.fine_tune.views != "live" or cut.divides(backbone, settings.fine_tune.cut):
+        cut.cut_in_two(backbone, settings.fine_tune.cut)
+
+
+def refuse_engine(engine: str) -> None:
+    """Raise UserError for an engine that is not installed."""
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise UserError(
+            "extract.engine: got openvino, which is not installed: pip install -r requirements-openvino.txt, or take "
+            "tensorflow"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m headstart.params", description="Check params.yaml: silent where nothing is wrong."
@@ -40,7 +73,10 @@ def main() -> None:
         files.write_text(SCHEMA, schema_text())
     else:
         account.require()  # what checks the parameters is about to run DVC
-        refuse_broken_links(Path(params.load().dataset.path))
+        settings = params.load()
+        refuse_broken_links(Path(settings.dataset.path))
+        refuse_engine(settings.extract.engine)
+        refuse_network(settings)
 
 
 if __name__ == "__main__":

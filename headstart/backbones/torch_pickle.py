@@ -170,8 +170,11 @@ def _read_zip(file: BinaryIO, name: str) -> tuple[dict[str, _Tensor], dict[str, 
                 with archive.open(entry) as stored:
                     data[storage.key] = _elements(storage, stored, entry.file_size, name)
             return tensors, data
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
-        raise _damaged(name, str(error)) from None
+    except (UserError, MemoryError, PermissionError):
+        raise
+    # So does a malformed zip, by how its entries are compressed.
+    except Exception as error:
+        raise _damaged(name, str(error) or type(error).__name__) from None
 
 
 def _state_dict(value: Any, name: str) -> dict[str, _Tensor]:

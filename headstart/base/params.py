@@ -305,6 +305,13 @@ class Backbone(_Section):
 
 
 class Extract(_Section):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"engine": {"const": "tensorflow"}}},
+            "then": {"properties": {"precision": {"const": "float32"}}},
+        }
+    )
+
     engine: Literal["tensorflow", "openvino"] = Field(
         description="tensorflow, or openvino (pip install -r requirements-openvino.txt)"
     )
@@ -312,6 +319,13 @@ class Extract(_Section):
         description="bfloat16 is of openvino alone: about twice as fast where the processor knows it"
     )
     batch_size: int = Field(ge=1, le=2**31 - 1, description="images")
+
+    @field_validator("precision")
+    @classmethod
+    def _is_supported(cls, value: str, info: ValidationInfo) -> str:
+        if value == "bfloat16" and info.data.get("engine") == "tensorflow":
+            raise PydanticCustomError("explained", "float32 where extract.engine is tensorflow; openvino takes both")
+        return value
 
 
 class _Training(_Section):

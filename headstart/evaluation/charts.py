@@ -75,7 +75,8 @@ def data(
     that is not defined, where the images are all of one class, is a header alone. Of more than 20 classes, those that
     are seldom confused are called `(others)`, or no browser could draw their matrix. Other arguments as in `result`.
     """
-    names = dict(enumerate(classes))
+    # `dvc plots` puts them into the script of a page, which a name with </script> would end; the joiner has no width.
+    names = dict(enumerate(name.replace("<", "<\u2060") for name in classes))
     if len(classes) > WHOLE:
         matrix = confusion_matrix(labels, predicted, labels=np.arange(len(classes)))
         np.fill_diagonal(matrix, 0)

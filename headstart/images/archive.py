@@ -101,7 +101,7 @@ class _Zip:
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
                 # Of two entries of one name the later one counts, as in unpacking.
-                if entry.is_dir():
+                if entry.filename.endswith("/"):
                     self._folders.append(name)
                 elif not _is_system_file(name):
                     self._entries[name] = entry
@@ -227,6 +227,8 @@ class _Folder:
 
 
 def _checked(name: str, path: Path) -> str:
+    if not name:
+        raise UserError(f"{path} has a file without a name, as a damaged zip may: copy or fetch it again")
     posix = name.replace("\\", "/")  # some programs on Windows write backslashes into a zip
     if posix.startswith("/") or re.match(r"[A-Za-z]:", posix):
         raise UserError(f"{path} has an absolute file name, {name!r}: pack it with relative names")

@@ -69,4 +69,4 @@ def _guess(names: Sequence[bytes]) -> str:
     words = {re.sub(rb"[0-9]+", b"", part.partition(b".")[0]) for name in names for part in name.split(b"/")}
     text = b"\n".join(sorted(word for word in words if not word.isascii()))
     guess = chardet.detect(text, include_encodings=_CODE_PAGES, no_match_encoding="cp437", compat_names=False)
-    return guess["encoding"]
+    return guess["encoding"] or "cp437"  # it knows none for a name of control characters

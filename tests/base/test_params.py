@@ -89,6 +89,11 @@ WRONG = [
     ("backbone.name", 3, "backbone.name: got 3; takes a text"),
     ("dataset.path", None, "dataset.path: got null; takes a text"),
     ("dataset.path", "", 'dataset.path: got ""; takes a text'),
+    (
+        "extract.precision",
+        "bfloat16",
+        'extract.precision: got "bfloat16"; takes float32 where extract.engine is tensorflow; openvino takes both',
+    ),
     ("dataset.path", "~nobody-here/x", 'dataset.path: got "~nobody-here/x"; takes a path without ~, the whole one'),
     (
         "dataset.source",
