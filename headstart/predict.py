@@ -18,7 +18,6 @@ from typing import TextIO
 import numpy as np
 from rich.cells import cell_len
 
-from headstart.artifacts import results
 from headstart.base import cells, errors, progress, wording
 from headstart.base.terminal import has_no_shape, printable, say
 from headstart.classifier import decision, file, inference
@@ -163,7 +162,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     form.add_argument("--json", action="store_true", help="a JSON list, with the probabilities of all classes")
     form.add_argument("--csv", action="store_true", help="CSV: path,class,probability,error")
     parser.add_argument(
-        "--model", type=Path, default=results.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
+        "--model", type=Path, default=file.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
     )
     return parser.parse_args(arguments)
 

@@ -6,6 +6,7 @@ A pickle is a program: one that names any other function is refused before that 
 import io
 import os
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from contextlib import nullcontext
@@ -21,6 +22,8 @@ from headstart.base.errors import UserError
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 LARGEST = 2**29  # bytes: of all storages of a file, and of all tensors; a zip of 8 MB can unpack to 8 GB
+
+MOST = 10**6  # objects of a pickle
 
 DTYPES = {
     "DoubleStorage": "<f8",
@@ -78,7 +81,7 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: BinaryIO, name: str):
         super().__init__(file, encoding="utf-8")
-        self.name = name
+        self.file, self.name = file, name
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -120,6 +123,12 @@ class _Unpickler(pickle.Unpickler):
 
     def read(self) -> Any:
         try:
+            start = self.file.tell()
+            for operation, argument, _ in pickletools.genops(self.file):
+                # Python makes room for all numbers up to this one: 16 bytes of a file for 32 GB.
+                if operation.name in ("PUT", "LONG_BINPUT") and argument > MOST:
+                    raise ValueError(f"it numbers an object {argument:,}")
+            self.file.seek(start)
             return self.load()
         except (UserError, OSError):
             raise

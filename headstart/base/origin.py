@@ -1,6 +1,7 @@
 """`origin.json`: where the content of `data/raw/` and of `data/raw/weights/` came from. `fetch` alone writes it."""
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ def read(folder: Path) -> Origin | None:
     if not all(isinstance(value, str | None) for value in record):
         return None
     if record.file is not None and (record.file != Path(record.file).name or record.file in ("", "..")):
+        return None
+    try:
+        os.lstat(folder / (record.file or FILE))
+    except FileNotFoundError:
+        pass  # a name like any other
+    except (OSError, ValueError):  # too long, or with a NUL in it
         return None
     return record
 

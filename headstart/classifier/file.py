@@ -14,6 +14,7 @@ from headstart.images.ranges import Range
 
 # What a classifier file says of itself, beside what Keras reads.
 DETAILS = "headstart.json"
+CLASSIFIER = results.CLASSIFIER  # where `fine_tune` writes the project's own
 
 
 def save(model: keras.Model, path: Path, classes: list[str], delivered: str, value_range: Range | None = None) -> None:

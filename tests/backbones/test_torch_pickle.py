@@ -178,6 +178,15 @@ def test_tensors_that_share_a_storage_are_counted_each(save, monkeypatch):
         load_tensors(io.BytesIO(save(state)))
 
 
+@pytest.mark.parametrize("operation", [b"r\xff\xff\xff\x7f", b"p2147483647\n"])
+def test_an_object_with_a_huge_number_takes_no_memory(operation):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}" + operation + b".")
+    with pytest.raises(UserError, match="it numbers an object 2,147,483,647"):
+        load_tensors(stream)
+
+
 def test_an_open_file_is_read_too():
     assert load_tensors(io.BytesIO(legacy(state_dict(SIX, 0, (6,), (1,)))))["weight"].tolist() == [0, 1, 2, 3, 4, 5]
 

@@ -21,7 +21,14 @@ def test_the_file_is_as_earlier_releases_wrote_it(tmp_path):
 
 
 WRONG = [{"origin": 3}, {"file": []}, {"file": "../a.zip"}, {"file": "/etc/passwd"}, {"file": ""}, {"file": ".."}]
-WRONG += [{"sha256": {}}, {"file_sha256": 1.5}, {"other": None}]
+WRONG += [
+    {"file": "x" * 5000},
+    {"file": "a\0b"},
+    {"file": "\ud800"},
+    {"sha256": {}},
+    {"file_sha256": 1.5},
+    {"other": None},
+]
 DAMAGED = [None, "", "{", "[]", "3", "null", "{}", '{"origin": "random"}', "\xff", "[" * 100_000]
 DAMAGED += [json.dumps(origin.Origin("random", "a", "1", "2")._asdict() | entry) for entry in WRONG]
 

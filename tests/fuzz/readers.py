@@ -275,7 +275,7 @@ READERS = {
     "image": Reader(lambda: damaged(pictures()), read_picture, ()),
     "zip": Reader(lambda: damaged(zips()), read_zip, (UserError,)),
     "table": Reader(tables, read_table, (UserError,)),
-    "classifier": Reader(classifiers, read_classifier, (UserError,)),
+    "classifier": Reader(lambda: classifier() and classifiers(), read_classifier, (UserError,)),
     "origin": Reader(
         lambda: st.one_of(damaged([as_json(ORIGIN)]), changed([ORIGIN]).map(as_json)), read_origin, (UserError,)
     ),
