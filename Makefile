@@ -4,7 +4,7 @@
 
 # What a user gives (make start IMAGES=…) reaches the commands as the environment's variables, letter by letter: `value`
 # keeps make from expanding it, and no recipe and no $(shell) holds it, so it is nobody's code.
-override GIVEN := IMAGES OPTIONS SIZES SEEDS JOBS FOLDS TESTS URL LOGIN KEY ENDPOINT REPLACE UPGRADE GPU PYTHON \
+override GIVEN := IMAGES OPTIONS SIZES SEEDS JOBS FOLDS TESTS MINUTES READERS URL LOGIN KEY ENDPOINT REPLACE UPGRADE GPU PYTHON \
 	$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
@@ -26,7 +26,7 @@ override install := pip install --quiet --disable-pip-version-check --requiremen
 override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
-.PHONY: start repro check experiments learning-curve cross-validate test lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -67,6 +67,10 @@ cross-validate: .venv/ready
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests
 	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" python -m pytest --numprocesses 2 --dist loadfile
+
+# make fuzz MINUTES=10 READERS="image zip": damaged files for each reader, so long each; without READERS all of them.
+fuzz: .venv/ready-for-tests
+	@python tests/fuzz/long.py $(if $(MINUTES),--minutes="$$MINUTES") $(if $(READERS),--readers="$$READERS")
 
 lint: .venv/ready-for-tests
 	@ruff check .

@@ -624,3 +624,17 @@ def test_real_images_are_read_as_they_are_meant(shared, name, capsys):
     for key, value in dataset.items():
         assert now[key] == value if key != "table" else value.items() <= now[key].items()
     assert all(re.search(rf"^  {label} +{count:,}$", printed, re.MULTILINE) for label, count in counts.items())
+
+
+def test_options_of_make_are_parted_as_a_shell_would_and_run_nothing():
+    arguments = ["--options=--yes --pattern '(?P<label>a b)' --group \"$(touch acted)\"", "--", "-photos"]
+    options = start._options(arguments)
+    assert (options.yes, options.pattern, options.group, options.path) == (
+        True,
+        "(?P<label>a b)",
+        "$(touch acted)",
+        "-photos",
+    )
+    assert not Path("acted").exists()
+    with pytest.raises(UserError, match="--options: got --group 'x .No closing quotation.: close its quotes"):
+        start.main(["--options=--group 'x", "photos"])

@@ -1,0 +1,80 @@
+"""What `make repro` checks before DVC removes what a stage wrote last time."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from headstart import params as command
+from headstart.backbones import registry
+from headstart.base import params, yaml12
+from headstart.base.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A project of which everything has run once, by its dvc.lock."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    set_to({"backbone.name": "MobileNet", "image.size": 32, "fine_tune.cut": "conv_pw_12_relu", "fine_tune.views": 2})
+    lock(dict(params.declaration("extract").values))
+
+
+def set_to(values: dict) -> None:
+    document = yaml12.read(Path("params.yaml"))
+    for name, value in values.items():
+        section, last = name.split(".")
+        document[section][last] = value
+    Path("params.yaml").write_text(yaml.safe_dump(document))
+
+
+def lock(values: dict) -> None:
+    content = {"stages": {"extract": {"params": {"params.yaml": values}}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"fine_tune.cut": 500}, r"fine_tune\.cut: got 500; takes 0 to 86, .* such as .*\(conv_pw_13_relu\)"),
+        ({"fine_tune.cut": "conv_pw_12_rel"}, r"fine_tune\.cut: got conv_pw_12_rel, .*conv_pw_12_relu"),
+        ({"fine_tune.cut": 0}, r"fine_tune\.cut: got 0, but fixed views need a layer"),
+        ({"backbone.name": "MobilNet"}, r"backbone\.name: got MobilNet; did you mean MobileNet"),
+        ({"backbone.name": "InceptionV3"}, r"image\.size: got 32; InceptionV3 says"),
+        ({"fine_tune.cut": 500, "fine_tune.views": "live"}, r"fine_tune\.cut: got 500"),
+    ],
+)
+def test_a_network_or_a_cut_that_is_not_there_is_refused(values, message):
+    set_to(values)
+    with pytest.raises(UserError, match=message):
+        command.refuse_network(params.load())
+
+
+@pytest.mark.parametrize(
+    "values", [{"fine_tune.cut": "conv_pw_11_relu"}, {"fine_tune.cut": 0, "fine_tune.views": "live"}]
+)
+def test_what_fits_is_not(values):
+    set_to(values)
+    command.refuse_network(params.load())
+
+
+def test_nothing_is_built_where_the_last_run_had_the_same_or_there_was_none(monkeypatch):
+    monkeypatch.setattr(registry, "build", lambda *_: pytest.fail("it takes seconds"))
+    command.refuse_network(params.load())
+    set_to({"fine_tune.cut": 500, "head.dropout": 0.1})
+    for content in ("{}", "[]", "", "stages: {extract: null}"):
+        Path("dvc.lock").write_text(content)
+        command.refuse_network(params.load())
+    Path("dvc.lock").unlink()
+    command.refuse_network(params.load())
+
+
+def test_an_engine_that_is_not_installed_is_refused(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    command.refuse_engine("tensorflow")
+    with pytest.raises(UserError, match=r"extract\.engine: got openvino, which is not installed"):
+        command.refuse_engine("openvino")
