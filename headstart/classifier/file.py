@@ -42,7 +42,10 @@ def load(path: Path) -> tuple[keras.Model, dict]:
             details = _details(json.loads(archive.read(DETAILS)))
             _compare(model, details)
     except Damaged as error:
-        raise UserError(f"{path} is not a classifier that Headstart wrote: {error}") from None
+        own = (
+            "; run `make check`, then `dvc repro --force --single-item fine_tune`" if path == results.CLASSIFIER else ""
+        )
+        raise UserError(f"{path} is not a classifier that Headstart wrote: {error}{own}") from None
     return model, details
 
 
