@@ -17,6 +17,7 @@ from headstart.base import files, params
 from headstart.base.errors import UserError
 
 CHECKPOINTS = Path(".headstart")
+LOCK = Path("dvc.lock")  # where DVC records what a stage has done
 DVC_STAGE = "DVC_STAGE"  # the variable that DVC sets for what it runs
 PROCESS = "process"  # the file in a folder that holds the id of the process that works there
 FINISHED = "finished"  # the file that says a folder's work is done, and in its place
@@ -67,6 +68,8 @@ def clear(stage: str = "*") -> None:
 
     What is unfinished stays, and so does what another process works on.
     """
+    if LOCK.exists():
+        files.sync_all(LOCK)  # DVC does not: after a power loss the record must be there, or the work
     for path in _folders(stage):
         if (path / FINISHED).exists():
             _remove(path)

@@ -31,6 +31,7 @@ class Campaign:
 
         After `kills` it is left alone. Raises AssertionError for a run that fails by itself, and for a traceback.
         """
+        mended = None
         while True:
             with tempfile.TemporaryFile("w+") as output:
                 process = subprocess.Popen(
@@ -53,9 +54,17 @@ class Campaign:
             if status == 0:
                 return
             if not killed:
-                assert any(word in said for word in BUSY), said
-                self.counts["found one still at work"] += 1
+                if not any(word in said for word in BUSY):
+                    # DVC writes its own files in place: what is left half of one, the check before a run mends.
+                    assert status != mended, f"make check does not mend it\n{said}"
+                    self.counts["mended by make check"] += 1
+                    mended = status
+                else:
+                    self.counts["found one still at work"] += 1
                 scene.wait_for_none(project)
+                project.run("python", "-m", "headstart.check", "--quick")
+            else:
+                mended = None
 
     def pipeline(self, fresh: Project, path: Path, expected: dict[str, bytes], longest: float, kills: int) -> Project:
         """A whole run with so many kills, compared with an undisturbed one."""
