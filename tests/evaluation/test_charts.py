@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from dvc_render.vega import VegaRenderer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -116,6 +117,16 @@ def test_names_in_any_script_are_drawn_without_a_warning_or_a_box(axes, recwarn)
     assert not recwarn.list
     shown = [label.get_text() for label in confusion.get_yticklabels()]
     assert len(set(shown)) == 6 and "خدش" in shown and "$x_$" in shown
+
+
+def test_no_name_of_a_class_ends_the_script_of_the_page_that_dvc_makes_of_the_data(tmp_path):
+    labels, probabilities = drawn(30, 2)
+    names = ["</script><script>alert(1)</script>", "<!--"]
+    charts.data(tmp_path, labels, decision.predicted(probabilities), curves.of(labels, probabilities), names, "head")
+    with (tmp_path / "confusion/head.csv").open(newline="", encoding="utf-8") as file:
+        points = list(csv.DictReader(file))
+    page = VegaRenderer(points, "head", x="predicted", y="actual", template="confusion").generate_html()
+    assert "alert(1)" in page and "</script><script>alert" not in page and "<!--" not in page
 
 
 @pytest.mark.parametrize("classes", [["a,b", "c:d"], ["a,b", "c:d", 'e "f"']])

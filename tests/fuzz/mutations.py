@@ -72,13 +72,13 @@ def changed(draw: st.DrawFn, seeds: list[Any]) -> Any:
         holder, key = draw(st.sampled_from(list(_places(document))))
         action = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
         if action == "replace" or holder is document:
-            holder[key] = draw(VALUES)
+            holder[key] = copy.deepcopy(draw(VALUES))
         elif action == "remove":
             del holder[key]
         elif isinstance(holder, dict):
-            holder[draw(st.text(max_size=6))] = draw(VALUES)
+            holder[draw(st.text(max_size=6))] = copy.deepcopy(draw(VALUES))
         else:
-            holder.insert(key, draw(VALUES))
+            holder.insert(key, copy.deepcopy(draw(VALUES)))
     return document["root"]
 
 

@@ -55,3 +55,16 @@ def test_a_rare_class_is_said_with_what_helps_and_a_common_one_is_not():
         assert word in line
     assert "class c has 1 training image, a has 300, and 1 more" in counts.advice({"a": 300, "b": 30, "c": 1})
     assert "class bad has 6 training images" in printed({"good": 300, "bad": 6}, 80)
+
+
+def test_labels_and_files_of_any_text_are_shown_letter_by_letter():
+    names = ["tag [/b]", "[red]", "cat [old]", ":cat:", "\x1b[31mx"]
+    found = summary({name: 30 * 20**index for index, name in enumerate(names[:3])} | dict.fromkeys(names[3:], 30))
+    found["left_out"] = [{"path": "[bold]a\nb\x1b]0;x\x07.png", "reason": "not an image [/i]"}]
+    console = Console(file=io.StringIO(), width=200)
+    counts.show(found, console)
+    text = console.file.getvalue()
+    for name in names[:4]:
+        assert name in text
+    assert "\x1b" not in text
+    assert r"  [bold]a\nb\x1b]0;x\x07.png: not an image [/i]" in text.splitlines()
