@@ -170,7 +170,7 @@ def test_a_path_inside_the_project_is_written_relative_to_it():
     shapes(Path("data/mine"), twice("cats", "dogs"))
     assert run(Path("data/mine").absolute())["dataset"]["path"] == "data/mine"
     shapes(Path("../outside"), twice("cats", "dogs"))
-    assert run("../outside/")["dataset"]["path"] == "../outside"
+    assert run("../outside/")["dataset"]["path"] == str(Path("../outside").resolve())
 
 
 def test_a_table_may_be_named_itself(tmp_path):
