@@ -16,6 +16,7 @@ from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.discovery import cost, labelling, recipe, sniffing, subjects
 from headstart.discovery.labelling import Layout, Reason
+from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
 from headstart.discovery.survey import Survey, most, survey
 from headstart.images import finding
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show_images(seen, layout)
     values = recipe.recipe(layout, seen, path, subject, options.seed)
     values["dataset"] |= {"classes": names, "positive": _positive(layout, options, settings.dataset.positive)}
+    split = settings.split.model_dump() | values["split"]
+    rehearse(layout, seen, settings.dataset.model_dump() | values["dataset"], split)
     text, changes = editing.merged(before, values, "what start found")
     if needed := cost.estimate(layout, seen, values):
         say(f"`make repro` takes about {needed} here: an estimate, to which fetching adds.")

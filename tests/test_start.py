@@ -116,6 +116,11 @@ LAYOUTS = {
         {"train.csv": "image_id,label\n" + "".join(f"{n:03},{'ab'[n % 2]}\n" for n in range(40))},
         {"labels": "table", "table.image": "image_id", "table.label": "label"},
     ),
+    "ids without their zeros, in folders that are no classes": (
+        [f"site{'AB'[n // 20]}/{n:03}.png" for n in range(40)],
+        {"labels.csv": "id,diagnosis\n" + "".join(f"{n},{'sick' if n % 3 else 'well'}\n" for n in range(40))},
+        {"labels": "table", "table.image": "id", "table.label": "diagnosis"},
+    ),
     "a table without a header": (
         twice("images", count=40),
         {"list.txt": "".join(f"images/{n:03}.png  {n % 2}.0\n" for n in range(40))},
@@ -405,6 +410,21 @@ def a_spreadsheet(path: Path) -> None:
         file.writestr("xl/workbook.xml", "")
 
 
+def lacking_in_training(path: Path) -> None:
+    shapes(path, twice("train/a", "train/c", "test/a", "test/b", "test/c", count=4))
+
+
+def two_groups(path: Path) -> None:
+    shapes(path, names := twice("images"))
+    rows = "".join(f"{name},{'ab'[n % 2]},{n % 4 // 2}\n" for n, name in enumerate(names))
+    (path / "t.csv").write_text("file,label,where\n" + rows)
+
+
+def ids_of_no_file(path: Path) -> None:
+    shapes(path, twice("images"))
+    (path / "t.csv").write_text("id,label\n" + "".join(f"scan{n:04},{'ab'[n % 2]}\n" for n in range(20)))
+
+
 def equal_levels(path: Path) -> None:
     shapes(path, twice("cats/day", "cats/night", "dogs/day", "dogs/night"))
 
@@ -495,6 +515,12 @@ FAULTS = {
         ["--label", "kind"],
         "--label: got kind, but the source has ",
     ),
+    "a class in test alone": (lacking_in_training, "mine", [], "class b has images in test/ only, and none in train/"),
+    "no such level": (cats_and_dogs, "mine", ["--group", "7"], "no image is in a group, such as cats/000.png (they ha"),
+    "a pattern for no group": (cats_and_dogs, "mine", ["--group", r"(?P<group>Q\d+)_"], "dataset.group.pattern does n"),
+    "too few groups": (two_groups, "mine", ["--group", "where"], "class a is of 2 groups, too few to be whole in "),
+    "no pattern": (cats_and_dogs, "mine", ["--group", "(?P<group>"], "group.pattern: got '(?P<group>'; takes "),
+    "ids of no file": (ids_of_no_file, "mine", [], "missing in the source; did you mean images/000.png?"),
     "no such label": (an_old_table, "mine", ["--pattern", "("], "takes a regular expression ("),
     "no such table": (cats_and_dogs, "mine", ["--table", "a.csv"], "--table: a.csv is no table in the source; "),
 }

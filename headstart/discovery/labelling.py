@@ -22,6 +22,7 @@ from headstart.discovery import levels, sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
 from headstart.labels import classes, layouts, matching
+from headstart.labels.annotations import is_missing
 from headstart.labels.layouts import Item
 
 # Of file names without folder and ending, the commonest first.
@@ -222,7 +223,7 @@ def _columns(source: Source, table: sniffing.Sniffed) -> dict[str | int, dict[st
     files, _, _ = matching.match(table.images, source.names(), table.settings["file"])
     paths = [files.get(name) for name in table.images]
     return {
-        name: {path: cell for path, cell in zip(paths, cells, strict=True) if path and cell}
+        name: {path: cell for path, cell in zip(paths, cells, strict=True) if path and not is_missing(cell)}
         for name, cells in table.columns.items()
     }
 

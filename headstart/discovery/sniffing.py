@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from headstart.images.archive import Source
+from headstart.labels import matching
+from headstart.labels.annotations import is_missing
 from headstart.labels.matching import without_ending
 from headstart.labels.rows import TEXT_ERRORS
 
@@ -71,7 +73,9 @@ def sniff(source: Source, file: str, images: Sequence[str], given: dict[str, str
         return Refused(f"has no column {unknown[0]}; it has {', '.join(map(str, names))}", meant)
     image = columns[given["image"]] if "image" in given else _image_column(spread, keys, names)
     if image is None:
-        return Refused("no column of it names images of the source", meant)
+        image = _column_of_numbers(body, images, names)
+    if image is None:
+        return Refused(f"no column of it names images of the source{_nearest(body, images, names, file)}", meant)
     others = [number for number in range(len(names)) if number != image]
     labels, named = _label_columns(body, spread, others, names)
     if "label" in given:
@@ -142,11 +146,32 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
     return -max(scores)[2] if scores else None
 
 
+def _column_of_numbers(rows: list[list[str]], images: Sequence[str], names: list[str | int]) -> int | None:
+    """The column whose cells have the numbers of the images' names, each the one of an image of its own."""
+    columns = [[row[number] for row in rows] for number in range(len(names))]
+    fitting = [
+        (not re.fullmatch(IMAGES, str(names[number]).lower()), number)
+        for number, cells in enumerate(columns)
+        if len(set(cells)) == len(cells) and matching.by_number(cells, images)
+    ]
+    return min(fitting)[1] if fitting else None
+
+
+def _nearest(rows: list[list[str]], images: Sequence[str], names: list[str | int], file: str) -> str:
+    """An entry of the likeliest column, and the image that it may mean, for messages; empty where none is likely."""
+    for number, name in enumerate(names):
+        cells = {row[number] for row in rows}
+        if re.fullmatch(IMAGES, str(name).lower()) and len(cells) > len(rows) / 2:
+            _, left_out, _ = matching.match([rows[0][number]], sorted(images), file)
+            return "".join(f": {rows[0][number]} is {entry.reason}" for entry in left_out[:1])
+    return ""
+
+
 def _label_columns(
     rows: list[list[str]], spread: list[list[str]], others: Sequence[int], names: list[str | int]
 ) -> tuple[list[int], bool]:
     """The column of the label, or several that hold one 1 per row; and whether a name says so."""
-    values = {number: {row[number] for row in rows} - {""} for number in others}
+    values = {number: {row[number] for row in rows if not is_missing(row[number])} for number in others}
     named = [
         number for number in others if re.fullmatch(LABELS, str(names[number]).lower()) and len(values[number]) > 1
     ]
@@ -156,7 +181,7 @@ def _label_columns(
         return named[:1], True
     binary = [number for number in others if values[number] <= {"0", "1", "0.0", "1.0"}]
     if len(binary) > 1:
-        sums = Counter(round(sum(float(row[number] or 0) for number in binary)) for row in spread)
+        sums = Counter(sum(row[number] in ("1", "1.0") for number in binary) for row in spread)
         if sums[1] >= 0.9 * len(spread):
             return binary, True
     for number in others:

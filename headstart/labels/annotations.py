@@ -1,7 +1,9 @@
 """What a row of a table says of its image: the class, and where the table has them a weight and probabilities."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from headstart.base import wording
@@ -11,6 +13,8 @@ from headstart.labels.classes import clean
 from headstart.labels.rows import Row
 
 _MARKS = {"0": False, "0.0": False, "false": False, "": False, "1": True, "1.0": True, "true": True}
+# What programs write for no value, and pandas reads so.
+_MISSING = {"", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "N-A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 _CERTAIN = 0.01  # how much the probabilities of an image may be off 1 in all, by rounding
 
 
@@ -23,6 +27,27 @@ class Annotation(NamedTuple):
     label: str
     weight: float | None = None
     probabilities: Mapping[str, float] | None = None
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty, or has what programs write for no value, such as NaN."""
+    return cell in _MISSING
+
+
+def several_at_once(cells: Collection[str]) -> dict[str, list[str]]:
+    """Return the labels of the cells that name several, as `cat|dog` does; by cell.
+
+    cells: those of the column of labels. The parts between |, ; or commas are labels where one of them, or with commas
+    each of them, is a cell of its own or a part of two cells at least, as those of `Paris, France` are not.
+    """
+    parts = {cell: [part.strip() for part in re.split(r"[|;,]", cell) if part.strip()] for cell in set(cells)}
+    counts = Counter(part for names in parts.values() for part in set(names))
+    counts.update(cell for cell in parts if cell)
+    return {
+        cell: names
+        for cell, names in parts.items()
+        if len(names) > 1 and (all if "," in cell else any)(counts[name] > 1 for name in names)
+    }
 
 
 class Reader:
@@ -47,14 +72,26 @@ class Reader:
                 "and dataset.table.label is one column of numbers"
             )
         self._seen: set[str] = set()
+        self._several_at_once: dict[str, list[str]] = {}
+        self.missing: Counter[str] = Counter()  # rows without a label, by the text that says so
+
+    def look_over(self, entries: Sequence[Row]) -> None:
+        """Look at all rows before one is read: which cells have several labels shows in the others."""
+        if not self._several and not self._table.probabilities and self._table.values is None:
+            cells = several_at_once([row.cells[0] for row in entries])
+            self._several_at_once = {cell: labels for cell, labels in cells.items() if not self._is_class(cell)}
 
     def read(self, row: Row, names: Sequence[str]) -> Annotation | str:
         """Return what a row says, or the reason why it says nothing; names: of `columns`. Raises UserError."""
         table = self._table
         cells = row.cells[: len(table.label)] if self._several else row.cells[:1]
+        cells = ["" if is_missing(cell) and not self._is_class(cell) else cell for cell in cells]
         probabilities = None
         if not any(cells):
+            self.missing.update(filter(None, row.cells[:1]))
             return f"listed in {table.file} without a label"
+        if labels := self._several_at_once.get(cells[0]):
+            return f"of several classes at once in {table.file} ({', '.join(labels)}), where an image has one"
         if table.probabilities:
             value, probabilities = cells[0], self._probabilities(row, names, cells)
             label = _most_probable(probabilities)
@@ -76,6 +113,11 @@ class Reader:
         """The values of the parameters `values` and `weight` that no row has had so far, sorted."""
         weights = self._table.weight if isinstance(self._table.weight, dict) else {}
         return sorted({*(self._table.values or {}), *weights} - self._seen)
+
+    def _is_class(self, cell: str) -> bool:
+        """Whether the parameters name a cell's text as a class, or give it the meaning of one."""
+        named = {*(self._classes or ()), *(self._table.values or ())}
+        return clean(cell) in map(clean, named)
 
     def _class(self, row: Row, value: str) -> str:
         values = self._table.values

@@ -111,12 +111,16 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
 
     images: paths as the rows of a table have them. names: the source's files, sorted. table: the table's own path.
 
+    Where no path is alike, all of them are matched by number, if that can be done (`by_number`).
+
     Left out are paths without a file, and files where a path could mean several. There is one line to say for each way
     in which paths are written otherwise than in the source: how many are, and an example.
     """
     folder = posixpath.dirname(table)
     files = Files(names, folder)
     matches = {image: files.find(image) for image in images}
+    if not any(match.paths for match in matches.values()):
+        matches |= by_number(list(matches), names)
     found, left_out, missing = _believed(matches), [], []
     for image, match in matches.items():
         if len(match.paths) > 1:
@@ -132,6 +136,34 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
     taken = set(found.values())
     left_out = [entry for entry in dict.fromkeys(left_out) if entry.path not in taken]
     return found, left_out, _ways({image: matches[image] for image in found}, Counter(images), table)
+
+
+def by_number(images: Sequence[str], names: Sequence[str]) -> dict[str, Match]:
+    """Return the file that each written path means by its last number, such as 7 for scan_0007.png.
+
+    Empty unless each has just one file with that number, a different one, and none has letters that the file has not.
+    images: different paths. names: the source's files.
+    """
+    files = defaultdict(list)
+    for path in filter(is_image_name, names):
+        files[_numbers(_stem(path))[-1:]].append(path)
+    found = {}
+    for image in images:
+        stem = _stem(_read(image).path)
+        paths = files.get(_numbers(stem)[-1:], []) if _numbers(stem) else []
+        letters = _letters(stem)
+        if len(paths) != 1 or (letters and letters != _letters(_stem(paths[0]))):
+            return {}
+        found[image] = Match(paths, ("by number",), rank=len(_LEVELS) + 1)
+    return found if len({match.paths[0] for match in found.values()}) == len(found) else {}
+
+
+def _stem(path: str) -> str:
+    return without_ending(posixpath.basename(path))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, folded(name)))
 
 
 def _believed(matches: dict[str, Match]) -> dict[str, str]:
@@ -150,13 +182,15 @@ def _nearest(images: list[str], matches: dict[str, Match], names: set[str]) -> d
     """The file that each of the missing `images` is most like, where one has the same numbers in its name."""
     alike = defaultdict(dict)
     for path in sorted(filter(is_image_name, names)):
-        name = without_ending(posixpath.basename(path))
+        name = _stem(path)
         alike[_numbers(name)].setdefault(folded(name), path)
     nearest = {}
     for image in images:
-        name = without_ending(posixpath.basename(_read(image).path))
+        name = _stem(_read(image).path)
         candidates = alike[_numbers(name)]
-        close = [candidates[near] for near in wording.nearest(folded(name), candidates)]
+        # Where one file alone has the numbers, it is near whatever its name has beside them.
+        cutoff = 0.0 if _numbers(name) and len(candidates) == 1 else 0.6
+        close = [candidates[near] for near in wording.nearest(folded(name), candidates, cutoff=cutoff)]
         if likely := [path for path in [*matches[image].paths, *close] if path in names]:
             nearest[image] = likely[0]
     return nearest

@@ -10,7 +10,7 @@ from headstart.base.terminal import say
 from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
-from headstart.labels.annotations import Annotation, Reader
+from headstart.labels.annotations import Annotation, Reader, is_missing
 
 
 def read_labels(
@@ -31,6 +31,7 @@ def read_labels(
     reader = Reader(table, classes)
     names, entries = rows.read(source, table, reader.columns)
     files, left_out, lines = matching.match([row.image for row in entries], source.names(), table.file)
+    reader.look_over(entries)
     found, contradictory, unlabelled, numbers = {}, {}, {}, Counter()
     for row in entries:
         annotation = reader.read(row, names)
@@ -52,6 +53,9 @@ def read_labels(
         lines.append(
             f"class {name} has no image: what {number} of {table.file} name{'s' * (numbers[name] == 1)} is left out"
         )
+    for text, number in sorted(reader.missing.items()):
+        have = f"{wording.count(number, 'row')} of {table.file} {'has' if number == 1 else 'have'}"
+        lines.append(f"{have} the label {text}, which is read as none: if it is a class, name all in dataset.classes")
     if unseen := reader.unseen():
         lines.append(f"{table.file} has no label {', '.join(map(repr, unseen))}, which dataset.table gives a meaning")
     say(*lines)
@@ -61,8 +65,10 @@ def read_labels(
 def read_column(source: Source, table: Table, column: str | int) -> list[tuple[str, str]]:
     """Return the images' paths in the source, each with what `column` (`dataset.group.column`) has for it.
 
-    Rows without an image in the source, or with an empty cell, are left out. Raises what `read_labels` raises.
+    Rows without an image in the source, or with a cell that is empty or says NaN or the like, are left out. Raises what
+    `read_labels` raises.
     """
     _, entries = rows.read(source, table, [("dataset.group.column", column)])
     files, _, _ = matching.match([row.image for row in entries], source.names(), table.file)
-    return [(files[row.image], row.cells[0]) for row in entries if row.image in files and row.cells[0]]
+    pairs = [(row.image, row.cells[0]) for row in entries]
+    return [(files[image], cell) for image, cell in pairs if image in files and not is_missing(cell)]

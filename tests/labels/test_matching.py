@@ -98,6 +98,42 @@ def test_a_missing_image_comes_with_the_nearest_name_that_has_its_numbers():
     }
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        (["0", "1", "12"], ["siteA/000.png", "siteA/001.png", "siteB/012.PNG", "siteB/013.png"]),
+        (["7", "8"], ["a/2019_scan_07.png", "b/2019_scan_08.png"]),
+        (["P-1.jpg", "P-2.jpg"], ["p_001.png", "p_002.png"]),
+    ],
+)
+def test_where_no_path_is_alike_all_are_matched_by_their_numbers(written, names):
+    files, left_out, ways = find(written, names)
+    assert (files, left_out) == (dict(zip(written, names, strict=False)), {})
+    number = f"{len(written)} rows of t.csv name images by number: matched by what is alike "
+    assert ways == [f"{number}({written[0]} is {names[0]})"]
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        (["0", "1"], ["a/000.png", "b/000.png", "b/001.png"]),
+        (["0", "1", "2"], ["000.png", "001.png"]),
+        (["0", "00"], ["000.png", "001.png"]),
+        (["scan0", "scan1"], ["000.png", "001.png"]),
+        (["a", "b"], ["000.png", "001.png"]),
+        (["000.png", "1"], ["000.png", "001.png"]),
+    ],
+)
+def test_numbers_that_do_not_tell_all_images_apart_tell_none(written, names):
+    assert find(written, names)[0].keys() <= {"000.png"}
+
+
+def test_the_one_file_with_the_numbers_is_near():
+    _, left_out, _ = find(["scan0000", "x"], ["img/000.PNG", "img/001.PNG", "y.png"])
+    missing = "listed in t.csv, but missing in the source"
+    assert left_out == {"scan0000": f"{missing}; did you mean img/000.PNG?", "x": missing}
+
+
 @pytest.mark.parametrize("written", ["{}", "img\\{}.png", WINDOWS, "no{}.png", "{}/image.png"])
 def test_the_time_grows_with_the_rows_and_not_with_their_square(written):
     def seconds(count):

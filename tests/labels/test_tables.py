@@ -4,7 +4,7 @@ import pytest
 
 from headstart.base.errors import UserError
 from headstart.base.params import Table
-from headstart.labels.tables import read_labels
+from headstart.labels.tables import read_column, read_labels
 
 FILE = "elpv/labels.csv"
 
@@ -55,6 +55,47 @@ def test_what_is_left_out_has_its_reason():
 
 def test_a_label_counts_where_another_row_has_none():
     assert read(["images/0.png,", "images/0.png,a"], range(1), delimiter=",") == ({"elpv/images/0.png": "a"}, {})
+
+
+def test_what_programs_write_for_no_value_is_no_label(capsys):
+    lines = ["images/0.png,a", "images/1.png,NaN", "images/2.png,N/A", "images/3.png,none", "images/4.png,NaN"]
+    labels, left_out = read(lines, range(5), delimiter=",")
+    assert labels == {"elpv/images/0.png": "a", "elpv/images/3.png": "none"}
+    assert set(left_out.values()) == {f"listed in {FILE} without a label"}
+    assert f"2 rows of {FILE} have the label NaN, which is read as none: if it is a class" in capsys.readouterr().out
+    named, _ = annotate(lines, range(5), ["a", "NaN", "none"], delimiter=",")
+    assert named["elpv/images/4.png"].label == "NaN" and "elpv/images/2.png" not in named
+    assert read(lines[:2], range(2), delimiter=",", values={"a": "x", "NaN": "y"})[0]["elpv/images/1.png"] == "y"
+
+
+def test_no_value_is_no_group():
+    files = {"1.png": b"", "2.png": b"", "3.png": b"", "t.csv": b"1.png,a,P1\n2.png,a,NaN\n3.png,b,null\n"}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    table = Table(file="t.csv", delimiter=",", header=False, image=0, label=1, values=None)
+    assert read_column(source, table, 2) == [("1.png", "P1")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [
+        (["a|b", "a", "b|c", "none"], ["a|b", "b|c"]),
+        (["a;b", "a", "b"], ["a;b"]),
+        (["red, large", "red, small", "blue, large", "blue, small"], None),
+        (["Paris, France", "Lyon, France"], []),
+        (["Pepper,_bell", "Potato"], []),
+        (["a|b", "c|d"], []),
+        (["a;", "a"], []),
+    ],
+)
+def test_a_cell_of_several_labels_is_no_class(cells, several):
+    lines = ["file\tlabel", *(f"images/{number}.png\t{cell}" for number, cell in enumerate(cells))]
+    table = {"delimiter": "\t", "header": True, "image": "file", "label": "label"}
+    labels, left_out = read(lines, range(len(cells)), **table)
+    several = cells if several is None else several
+    assert sorted(labels.values()) == sorted(set(cells) - set(several))
+    assert [reason.split(" in ")[0] for reason in left_out.values()] == ["of several classes at once"] * len(several)
+    named, _ = annotate(lines, range(len(cells)), cells, **table)
+    assert [annotation.label for annotation in named.values()] == cells
 
 
 def test_several_label_columns_of_zeros_and_ones_are_one_label():

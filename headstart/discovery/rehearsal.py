@@ -1,0 +1,47 @@
+"""What `split` would refuse, found out before anything is written: groups, sizes and folds, by its own checks."""
+
+import contextlib
+import io
+from typing import Any
+
+from pydantic import ValidationError
+
+from headstart.base.errors import UserError
+from headstart.base.params import Dataset, Split
+from headstart.discovery.labelling import Layout
+from headstart.discovery.survey import Survey
+from headstart.images.archive import open_source
+from headstart.labels import groups
+from headstart.labels.classes import lost, order_classes, refuse_unusable
+from headstart.labels.duplicates import group_duplicates
+from headstart.labels.folds import deal_folds
+from headstart.labels.splitting import deal
+
+
+def rehearse(layout: Layout, seen: Survey, dataset: dict[str, Any], split: dict[str, Any]) -> None:
+    """Raise UserError where `split` would for these images, as far as they have been looked at.
+
+    dataset, split: those sections of params.yaml, as they are to be. Images that were not looked at are taken for
+    readable, and for no near-duplicates of others.
+    """
+    try:
+        section, sizes = Dataset.model_validate(dataset), Split.model_validate(split)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{name}: got {fault['input']!r}; takes {fault['msg']}") from None
+    labels = layout.label_by_path
+    first = {path: group[0] for group in seen.copies for path in group}
+    broken = {entry.path for entry in seen.broken}
+    files = {path: first.get(path, path) for path in labels if path not in broken}
+    with contextlib.redirect_stdout(io.StringIO()):  # `split` will say it
+        classes = order_classes(labels.values(), section)
+        with open_source(section.path) as source:
+            named = groups.find_groups(source, layout.items, section)
+        equal, contradictory = group_duplicates([item for item in layout.items if item.path in files], files)
+        alike = seen.alike if section.near_duplicates == "group" else ()
+        together, parted = groups.keep_published(*groups.join(equal, named, alike))
+        left_out = [*seen.broken, *contradictory, *parted]
+        refuse_unusable(labels, files, left_out)
+        deal(together, classes, {item.split for item in layout.items}, sizes, lost(labels, left_out))
+        deal_folds(together, sizes)
