@@ -561,9 +561,9 @@ def test_classes_that_may_be_splits_are_taken_where_they_are_named(tmp_path, cap
     assert "60 images in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("group", "classes"), [("-1", ["P0", "P1", "P2"]), ("0", ["a", "b"])])
+@pytest.mark.parametrize(("group", "classes"), [("-1", ["P0", "P1", "P2"]), ("0", ["a", "b", "c"])])
 def test_the_level_of_the_groups_decides_which_folders_are_the_classes(tmp_path, capsys, group, classes):
-    shapes(tmp_path / "mine", twice(*(f"P{who}/{name}" for who in range(3) for name in "ab"), count=5))
+    shapes(tmp_path / "mine", twice(*(f"P{who}/{name}" for who in range(3) for name in "abc"), count=5))
     dataset = run(tmp_path / "mine", "--group", group)["dataset"]
     assert (dataset["labels"], dataset["group"]) == ("folders", {"folder": int(group)})
     printed = capsys.readouterr().out
