@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from headstart.base import credentials, wording, yaml12
+from headstart.base import alone, credentials, wording, yaml12
 from headstart.base.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -501,8 +501,10 @@ def load(project: Path = Path()) -> Params:
 def load_stage(stage: str, project: Path = Path()) -> View:
     """Returns the parameters that `dvc.yaml` declares for `stage`, for the stage to read as `settings`.
 
-    Everything in `params.yaml` is checked all the same; raises what `load` raises.
+    Everything in `params.yaml` is checked all the same; raises what `load` raises, and UserError where a stage of an
+    earlier run is still at work.
     """
+    alone.begin(stage)
     declared = yaml12.read(project / PIPELINE)["stages"][stage].get("params", [])
     return View(load(project), "", frozenset(declared), stage)
 

@@ -13,7 +13,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
 
-from headstart.base import wording
+from headstart.base import alone, wording
 from headstart.base.errors import UserError
 from headstart.team import integrity, objects, remote, run_cache, workspace
 
@@ -90,7 +90,9 @@ def damaged_database(config: Config, error: sqlite3.DatabaseError) -> UserError:
 
 
 def refuse_beside_a_run(repo: Repo) -> None:
-    """Raise UserError while a `dvc repro` runs a stage here: what the stage has not finished looks damaged."""
+    """Raise UserError while a stage runs here: what it has not finished looks damaged."""
+    if stage := alone.at_work(Path(repo.root_dir)):
+        raise UserError(f"{stage} is still at work in this folder: wait until it ends, then try again")
     for writer in _writers(repo).values():
         if _is_alive(writer["pid"]):
             raise UserError(

@@ -299,6 +299,23 @@ def test_a_damaged_database_of_dvcs_is_one_line(project, tmp_path):
     assert lines(project) == ""
 
 
+def test_a_clock_that_is_set_back_changes_nothing(project):
+    """All that was written before is of the next hour."""
+    lines(project)
+    for path in [project.path, *project.path.rglob("*")]:
+        os.utime(path, (time.time() + 3600, time.time() + 3600), follow_symlinks=False)
+    assert lines(project, quick=True) == ""
+    assert project.ran(project.repro()) == []
+    (project.path / "params.yaml").write_text("rate: 2\n")
+    assert project.ran(project.repro()) == ["train"]
+    damage(cached(project, "model"), "zeroed")
+    assert "model" in lines(project, quick=True)
+    (project.path / "params.yaml").write_text("rate: 1\n")
+    assert project.ran(project.repro()) == []
+    assert (project.path / "model").read_text() == "rate: 1\n"
+    assert lines(project) == ""
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
