@@ -59,6 +59,8 @@ def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integ
         if copy:
             cache.add(str(copy), cache.fs, oid, check_exists=False)
             then = "mended from the file here"
+        elif any(file.is_own for file in expected if file.oid == oid):
+            then = "`make pull` brings it, if it was pushed; no stage can make it"
         elif oid in paths:
             then = "`dvc repro` makes it anew, or `make pull` brings it"
         else:

@@ -95,7 +95,7 @@ def damaged_objects(cache: HashFileDB, oids: Iterable[str], known: dict[str, Sta
         for oid in new:
             if objects.is_intact(cache, oid):
                 known[oid] = states[oid]
-            else:
+            elif Path(paths[oid]).exists():  # and has not been put aside by another user of the cache
                 damaged.append(oid)
             advance(states[oid][-1])
     return damaged

@@ -20,13 +20,14 @@ class File:
     """A file that `dvc.lock` or a `.dvc` file has, or one too many in a folder of theirs.
 
     path: from the project's folder; oid: its object, None of one too many; stage: the name of what DVC has it by;
-    is_own: whether it is the user's, not written by a stage.
+    is_own: whether it is the user's, and no stage wrote it; in_git: whether Git keeps it, and DVC just its hash.
     """
 
     path: str
     oid: str | None
     stage: str
     is_own: bool
+    in_git: bool
 
 
 def expected(repo: Repo) -> list[File]:
@@ -38,7 +39,7 @@ def expected(repo: Repo) -> list[File]:
     for out in repo.index.outs:
         if out.hash_info and out.is_in_repo:
             path = Path(out.fs_path).relative_to(repo.root_dir).as_posix()
-            owner = out.stage.addressing, not out.stage.cmd
+            owner = out.stage.addressing, not out.stage.cmd, not out.use_cache
             members = objects.members(repo.cache.local, out.hash_info.value, path)
             known += [File(path, oid, *owner) for oid, path in members if not oid.endswith(objects.LIST)]
             if out.hash_info.isdir and len(members) > 1:
@@ -73,14 +74,17 @@ def restorable(repo: Repo, strange: list[File]) -> list[File]:
 def put_aside(repo: Repo, strange: list[File], aside: integrity.Aside) -> list[str]:
     """Put aside those files that stages wrote, and bring back what the cache has of them. Returns messages."""
     messages = []
-    for file in strange:
-        if not file.is_own:
-            place = aside.take(Path(repo.root_dir, file.path), file.path)
-            what = "no stage wrote it" if file.oid is None else "changed or damaged"
-            if file.oid and objects.is_intact(repo.cache.local, file.oid):
-                restore(repo, file)
-                what += ", and brought back from DVC's cache"
-            messages.append(f"{file.path}: {what}; what was there is now {place}")
+    for file in (file for file in strange if not file.is_own):
+        in_cache = file.oid and objects.is_intact(repo.cache.local, file.oid)
+        if file.in_git and not in_cache:
+            messages.append(f"{file.path}: not as dvc.lock has it, and left as it is: Git keeps it, a run makes it")
+            continue
+        place = aside.take(Path(repo.root_dir, file.path), file.path)
+        what = "no stage wrote it" if file.oid is None else "changed or damaged"
+        if in_cache:
+            restore(repo, file)
+            what += ", and brought back from DVC's cache"
+        messages.append(f"{file.path}: {what}; what was there is now {place}")
     return messages
 
 

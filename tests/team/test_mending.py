@@ -8,7 +8,7 @@ import workshop
 from conftest import Project
 from workshop import Team, digests, kept, message
 
-from headstart.team import objects, sharing
+from headstart.team import checking, objects, sharing
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,29 @@ def test_a_pull_leaves_what_the_user_tracks_and_has_changed(team):
     assert "mine.dvc: changed here since `dvc add`, and left as it is" in line
     assert {path.name: path.read_text() for path in mine.iterdir()} == {"a": "another", "b": "b", "c": "new"}
     assert (team.first.path / "model").read_text() == "rate: 1\n"
+
+
+def test_a_pull_leaves_what_git_keeps_and_the_cache_has_not(team, tmp_path):
+    second = workshop.clone(team.first, tmp_path / "second")
+    (second.path / "m.yaml").write_text("edited: 1\n")
+    line = sharing.pull(second.path)
+    assert "m.yaml: not as dvc.lock has it, and left as it is" in line
+    assert (second.path / "m.yaml").read_text() == "edited: 1\n"
+    assert digests(second).items() >= {("model", digests(team.first)["model"])}
+
+
+def test_what_the_user_tracks_comes_from_the_remote_alone(team):
+    (team.first.path / "mine").mkdir()
+    (team.first.path / "mine/a").write_text("mine")
+    team.first.dvc("add", "mine")
+    sharing.push(team.first.path)
+    workshop.cut(here(team, kept(team, "mine/a")), 0)
+    (team.first.path / "mine/a").write_text("")
+    line = "; ".join(checking.check(team.first.path, quick=True))
+    assert "mine/a: damaged in DVC's cache; `make pull` brings it, if it was pushed; no stage can make it" in line
+    (team.first.path / "mine/a").unlink()
+    assert sharing.pull(team.first.path).startswith("1 file fetched")
+    assert (team.first.path / "mine/a").read_text() == "mine"
 
 
 def test_damage_on_both_sides_is_named_and_nothing_more_is_lost(team):
