@@ -123,7 +123,7 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize("kind", ["folder", "webdav", "ssh"])
+@pytest.mark.parametrize("kind", ["folder", "ssh"])
 def test_a_server_that_is_full(built, tmp_path, kind):
     with servers.KINDS[kind](tmp_path) as server, small_disk(tmp_path / ("mounted" if kind == "folder" else "kept")):
         first = workshop.copy(built, tmp_path / "first", tmp_path, server.secrets)
