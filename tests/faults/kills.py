@@ -17,7 +17,8 @@ import scene
 from conftest import Project
 
 REPRO = ["python", "-m", "dvc", "repro"]
-BUSY = ("another process", "still at work", "Unable to acquire lock", "is busy", "waiting for")  # said of a process that was left alive
+# Said of a process that was left alive.
+BUSY = ("another process", "still at work", "Unable to acquire lock", "is busy", "waiting for")
 
 
 class Campaign:
