@@ -118,6 +118,7 @@ MALFORMED = {
     "a huge size": {"headstart.json": lambda details: details | {"size": 10**12}},
     "a size that is none": {"headstart.json": lambda details: details | {"size": "8"}},
     "an unknown model": {"headstart.json": lambda details: details | {"delivered": "best"}},
+    "a list for a model": {"headstart.json": lambda details: details | {"delivered": []}},
     "a range that is none": {"headstart.json": lambda details: details | {"range": [0, 1]}},
     "a range without end": {"headstart.json": lambda details: details | {"range": {"low": 0, "high": None}}},
 }
