@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,8 +22,9 @@ from headstart.discovery.survey import Survey, most, survey
 from headstart.images import finding
 
 KEPT = Path(".headstart/start")  # copies of a params.yaml that had been changed by hand, and what was written last
-ANSWERS = ("labels", "pattern", "table", "image", "label")  # options that say where the labels are
+ANSWERS = ("labels", "pattern", "table", "image", "label", "probabilities")  # options that say where the labels are
 SHOWN = 3  # reasons why a layout is not taken
+RARE = 10  # times as many images as it has the most frequent class
 FEWEST = 3  # images of a class: one for each split
 
 
@@ -173,18 +174,30 @@ def _refuse_classes(layout: Layout, names: list[str] | None) -> None:
             "train, validation and test: add images, or take it out"
         )
     if names is not None and sorted(names) != sorted(counts):
-        hints = "".join(wording.did_you_mean(name, counts) for name in names if name not in counts)
+        hints = "".join(_hint(name, counts) for name in names if name not in counts)
         raise UserError(f"--classes: got {','.join(names)}; {hints}takes each of {', '.join(counts)} once")
 
 
 def _positive(layout: Layout, options: argparse.Namespace, current: str | None) -> str | None:
-    """The class that curves are of: as given, or as it was where these images have it too."""
+    """The class that curves are of: as given, or as it was where these images have it too, or a rare one."""
     counts = layout.counts
     if options.positive is not None and (options.positive not in counts or len(counts) > 2):
         takes = " or ".join(counts) if len(counts) == 2 else f"one of two classes, and there are {len(counts)}"
-        hint = wording.did_you_mean(options.positive, counts)
+        hint = _hint(options.positive, counts)
         raise UserError(f"--positive: got {options.positive}; {hint}takes {takes}")
-    return options.positive or (current if current in counts and len(counts) == 2 else None)
+    if options.positive is not None or len(counts) > 2 or current in counts:
+        return options.positive or (current if len(counts) == 2 else None)
+    rare, often = sorted(counts, key=counts.get)
+    if counts[often] < RARE * counts[rare]:
+        return None
+    say(f"Curves are of {rare}, the rare one (dataset.positive; --positive {often} is the other).")
+    return rare
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """As `wording.did_you_mean`; a name in another case comes first."""
+    same = next((other for other in known if other.casefold() == name.casefold()), None)
+    return f"did you mean {same}? " if same else wording.did_you_mean(name, known)
 
 
 def _show_classes(layout: Layout, path: str) -> None:
@@ -199,9 +212,14 @@ def _show_classes(layout: Layout, path: str) -> None:
     say(*layout.notes.splitlines())
     for name in (name for name in layout.columns if re.fullmatch(r"(sample_?)?weights?|confidence", str(name).lower())):
         say(f"If the column {name} says what each image counts for, set dataset.table.weight to it.")
+    for name in sniffing.split_columns(layout.columns):
+        values = _in_short(Counter(layout.columns[name].values()))
+        say(f"The column {name} ({values}) is not read: images of a fixed split lie in folders, train/ and test/.")
+    if sniffing.are_shares(list(counts)) and not layout.settings.get("table", {}).get("probabilities"):
+        say("If these numbers are probabilities of the second of two classes: --probabilities --classes A,B.")
     if None not in splits:
         say("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
-    if max(counts.values()) >= 10 * min(counts.values()):
+    if max(counts.values()) >= RARE * min(counts.values()):
         rare = min(counts, key=counts.get)
         say(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
     if layout.left_out:
@@ -263,6 +281,8 @@ def _in_short(counts: dict[str, int]) -> str:
     shown = ", ".join(f"{name} {counts[name]:,}" for name in names[:3])
     if len(names) <= 3:
         return shown
+    if len(set(counts.values())) == 1:
+        return f"{len(names)} classes ({shown}, …), of {wording.count(counts[names[0]], 'image')} each"
     least, mostly = min(counts, key=counts.get), max(counts, key=counts.get)
     return (
         f"{len(names)} classes ({shown}, …), from {counts[least]:,} images ({least}) to {counts[mostly]:,} ({mostly})"
@@ -315,6 +335,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", metavar="FILE", help="the table with the labels, inside the source")
     parser.add_argument("--image", metavar="COLUMN", help="its column of images: name, or number from 0")
     parser.add_argument("--label", metavar="COLUMN", help="its column of labels, or several of zeros and ones: A,B,C")
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        default=None,
+        help="the label is the probability of the second of two --classes, or, in several columns, of each",
+    )
     parser.add_argument(
         "--group", metavar="WHAT", help="what belongs together: a column, a pattern with (?P<group>…), a level, or none"
     )

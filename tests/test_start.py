@@ -258,6 +258,7 @@ def test_what_the_images_are_like(tmp_path, capsys):
         (twice("turn_left", "straight"), False),
         (twice("TurnRight", "Straight"), False),
         (twice("bright", "dark"), True),
+        (twice("number plate", "wheel"), True),
         (twice(*"0123456789", count=5), False),
         (twice("0", "1"), True),
     ],
@@ -569,6 +570,82 @@ def test_the_level_of_the_groups_decides_which_folders_are_the_classes(tmp_path,
     printed = capsys.readouterr().out
     assert re.findall(r"^  (\w+) +\d+$", printed, re.MULTILINE) == classes
     assert "Another way" not in printed
+
+
+def probable(path: Path, name: str = "prob") -> None:
+    shapes(path, twice("images"))
+    (path / "t.csv").write_text(f"file,{name}\n" + "".join(f"{n:03}.png,{n / 19:.3f}\n" for n in range(20)))
+
+
+@pytest.mark.parametrize(("name", "options"), [("prob", []), ("y", []), ("z", ["--label", "z"])])
+def test_a_column_of_probabilities_is_read_as_such(tmp_path, name, options):
+    probable(tmp_path / "mine", name)
+    dataset = run(tmp_path / "mine", "--classes", "no,yes", *options)["dataset"]
+    assert dataset["classes"] == ["no", "yes"]
+    assert (dataset["table"]["label"], dataset["table"]["probabilities"]) == (name, True)
+    with pytest.raises(UserError, match=f"{name} has the probability of the second of two classes: name both with"):
+        start.main([str(tmp_path / "mine"), *options])
+
+
+@pytest.mark.parametrize("options", [[], ["--label", "a,b,c"]])
+def test_columns_of_probabilities_are_a_class_each(tmp_path, options):
+    shapes(tmp_path / "mine", twice("images"))
+    rows = "".join(f"{n:03}.png,{['0.6,0.3,0.1', '0,0.5,0.5', '0.2,0.1,0.7'][n % 3]}\n" for n in range(20))
+    (tmp_path / "mine/t.csv").write_text("file,a,b,c\n" + rows)
+    table = run(tmp_path / "mine", *options)["dataset"]["table"]
+    assert (table["label"], table["probabilities"]) == (["a", "b", "c"], True)
+
+
+def test_few_values_from_0_to_1_are_classes_unless_they_are_said_to_be_probabilities(tmp_path, capsys):
+    shapes(tmp_path / "mine", twice("images"))
+    (tmp_path / "mine/t.csv").write_text("file,y\n" + "".join(f"{n:03}.png,{n % 3 / 2}\n" for n in range(20)))
+    assert run(tmp_path / "mine")["dataset"]["table"]["probabilities"] is False
+    assert "If these numbers are probabilities of the second of two classes: --probab" in capsys.readouterr().out
+    dataset = run(tmp_path / "mine", "--probabilities", "--classes", "no,yes")["dataset"]
+    assert dataset["table"]["probabilities"] is True
+
+
+def test_a_column_of_splits_is_said(tmp_path, capsys):
+    shapes(tmp_path / "mine", twice("images"))
+    rows = "".join(f"{n:03}.png,{'ab'[n % 2]},{'train' if n < 15 else 'test'}\n" for n in range(20))
+    (tmp_path / "mine/t.csv").write_text("file,label,split\n" + rows)
+    run(tmp_path / "mine")
+    assert "The column split (train 15, test 5) is not read" in capsys.readouterr().out
+
+
+def test_a_rare_class_is_the_one_that_curves_are_of(tmp_path, capsys):
+    shapes(tmp_path / "mine", [*twice("crack", count=4), *twice("sound", count=40)])
+    assert run(tmp_path / "mine")["dataset"]["positive"] == "crack"
+    assert "Curves are of crack, the rare one" in capsys.readouterr().out
+    assert run(tmp_path / "mine", "--positive", "sound")["dataset"]["positive"] == "sound"
+    assert run(tmp_path / "mine")["dataset"]["positive"] == "sound", "what was chosen stays"
+    with pytest.raises(UserError, match="got SOUND; did you mean sound[?]"):
+        start.main([str(tmp_path / "mine"), "--positive", "SOUND"])
+
+
+@pytest.mark.parametrize("name", ["{}/a{:02}_1920x1080.png", "{}/DSC{:02}_1.png"])
+def test_sizes_in_names_and_numbers_that_each_class_begins_are_no_subjects(tmp_path, name):
+    shapes(tmp_path / "mine", [name.format(kind, number) for kind in ("cats", "dogs") for number in range(10)])
+    assert run(tmp_path / "mine")["dataset"]["group"] is None
+
+
+def test_numbers_are_in_their_order_and_equal_counts_are_said_once(tmp_path, capsys):
+    shapes(tmp_path / "mine", twice(*map(str, range(14)), count=3))
+    run(tmp_path / "mine", "--dry-run")
+    assert "14 classes (0 3, 1 3, 2 3, …), of 3 images each" in capsys.readouterr().out
+
+
+def test_16_bits_with_a_sign_are_16_bits(tmp_path, capsys):
+    names = twice("cats", "dogs", count=4, ending=".tif")
+    shapes(tmp_path / "mine", names)
+    rng = np.random.default_rng(0)
+    for name in names:
+        values = rng.integers(-1000, 3000, (20, 20), dtype=np.int16)
+        Image.fromarray(values.view(np.uint16)).save(tmp_path / "mine" / name, tiffinfo={339: 2})  # with a sign
+        with Image.open(tmp_path / "mine" / name) as read:
+            assert read.mode == "I"
+    run(tmp_path / "mine", "--dry-run")
+    assert "16 bits per channel" in capsys.readouterr().out
 
 
 def test_the_command_starts_fast_and_without_tensorflow(tmp_path):

@@ -58,8 +58,9 @@ class Layout(NamedTuple):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images by class, the classes sorted."""
-        return dict(sorted(Counter(item.label for item in self.items).items()))
+        """Images by class, the classes in alphabetical order, numbers from the smallest on."""
+        counts = Counter(item.label for item in self.items)
+        return {name: counts[name] for name in classes.in_order(counts)}
 
     @property
     def label_by_path(self) -> dict[str, str]:
@@ -81,8 +82,9 @@ def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[La
     """Return the layouts that fit the source at `dataset["path"]`, the best first, and why others do not.
 
     dataset: the section of params.yaml as it is, with the `classes` that are known, or None. only: what is known
-    already: `labels`, `table` (a file in the source), `pattern`, `image` and `label` (the table's columns); and the
-    `level` of the subjects' folders, None where these are no level.
+    already: `labels`, `table` (a file in the source), `pattern`, `image` and `label` (the table's columns),
+    `probabilities` (whether its labels are such); and the `level` of the subjects' folders, None where these are no
+    level.
 
     Raises UserError where the source holds no images, or only an archive.
     """
@@ -94,7 +96,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
     images = sorted(finding.images(source))
     _refuse_empty(source.names(), images, dataset["path"])
     found, reasons = [], []
-    for proposal in _proposals(source, images, only, reasons):
+    for proposal in _proposals(source, images, dataset["classes"], only, reasons):
         settings, how, sure, table, guessed = proposal
         notes = io.StringIO()
         try:
@@ -164,11 +166,14 @@ class Proposal(NamedTuple):
     guessed: bool = False
 
 
-def _proposals(source: Source, images: list[str], only: dict[str, Any], reasons: list[Reason]) -> Iterator[Proposal]:
-    of_a_table = {"table", "image", "label"} & only.keys()
+def _proposals(
+    source: Source, images: list[str], names: list[str] | None, only: dict[str, Any], reasons: list[Reason]
+) -> Iterator[Proposal]:
+    """What to try; names: of the classes, where they are known."""
+    of_a_table = {"table", "image", "label", "probabilities"} & only.keys()
     kind = only.get("labels") or ("pattern" if "pattern" in only else "table" if of_a_table else None)
     if kind in ("table", None):
-        yield from _tables(source, images, only, reasons)
+        yield from _tables(source, images, names, only, reasons)
     if kind in ("folders", None):
         level = only.get("level")
         if level is None:
@@ -190,7 +195,9 @@ def _proposals(source: Source, images: list[str], only: dict[str, Any], reasons:
             yield Proposal({"labels": "pattern", "pattern": pattern}, how, given, guessed=not given)
 
 
-def _tables(source: Source, images: list[str], only: dict[str, Any], reasons: list[Reason]) -> Iterator[Proposal]:
+def _tables(
+    source: Source, images: list[str], classes: list[str] | None, only: dict[str, Any], reasons: list[Reason]
+) -> Iterator[Proposal]:
     names = source.names()
     tables = [name for name in names if name.lower().endswith(sniffing.TABLES)]
     if "table" in only and only["table"] not in tables:
@@ -198,13 +205,14 @@ def _tables(source: Source, images: list[str], only: dict[str, Any], reasons: li
         raise UserError(f"--table: {only['table']} is no table in the source; {hint}name a file inside it")
     for file in [only["table"]] if "table" in only else tables:
         given = {name: only[name] for name in ("image", "label") if name in only}
-        table = sniffing.sniff(source, file, images, given)
+        table = sniffing.sniff(source, file, images, given, "probabilities" in only, classes)
         if isinstance(table, sniffing.Refused):
             reasons.append(Reason(file, *table))
             continue
         optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
         section = optional | table.settings
         columns = f"image {section['image']}, label {_listed(section['label'])}"
+        columns += ", a probability" * section["probabilities"]
         how = f"the table {file} ({columns})"
         yield Proposal({"labels": "table", "table": section}, how, table.named or bool(only.keys() - {"level"}), table)
     if "table" not in only:

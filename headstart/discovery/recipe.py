@@ -18,7 +18,7 @@ RECIPE = Path("presets/photos.yaml")
 # which are read by their side.
 SIDED = (
     r"left|right|links|rechts|gauche|droite?|izquierd[ao]|derech[ao]|clockwise|counterclockwise|arrows?|signs?|"
-    r"digits?|letters?|characters?|alphabets?|scripts?|handwriting|handwritten|texts?|words?|numbers?|ocr|mnist|omniglot|"
+    r"digits?|letters?|characters?|alphabets?|scripts?|handwriting|handwritten|texts?|words?|numbers|ocr|mnist|omniglot|"
     r"xrays?|radiographs?|cxr|chest|lungs?|mammo\w*|ct|mri"
 )
 

@@ -5,12 +5,12 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from headstart.images.archive import Source
 from headstart.labels import matching
-from headstart.labels.annotations import is_missing
+from headstart.labels.annotations import CERTAIN, is_missing
 from headstart.labels.matching import without_ending
 from headstart.labels.rows import TEXT_ERRORS
 
@@ -18,6 +18,7 @@ TABLES = (".csv", ".tsv", ".tab", ".txt")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
+PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
 _ROWS = 500  # at most so many, evenly spread, decide what a column is
 
@@ -47,11 +48,20 @@ def key(name: str) -> str:
     return without_ending(last)
 
 
-def sniff(source: Source, file: str, images: Sequence[str], given: dict[str, str]) -> Sniffed | Refused:
+def sniff(
+    source: Source,
+    file: str,
+    images: Sequence[str],
+    given: dict[str, str],
+    probabilities: bool = False,
+    classes: Sequence[str] | None = None,
+) -> Sniffed | Refused:
     """Return what a table of the source is about; or why it tells no image its label.
 
     images: the images' paths. given: the columns that are known already, `image` and `label`, by name or number;
-    several of the label with commas between them.
+    several of the label with commas between them. probabilities: whether the label is known to be one, or several; else
+    that is taken where a column has many numbers from 0 to 1, or all rows of several add up to 1. classes: if they are
+    known.
     """
     keys = {key(name) for name in images}
     try:
@@ -77,12 +87,18 @@ def sniff(source: Source, file: str, images: Sequence[str], given: dict[str, str
     if image is None:
         return Refused(f"no column of it names images of the source{_nearest(body, images, names, file)}", meant)
     others = [number for number in range(len(names)) if number != image]
-    labels, named = _label_columns(body, spread, others, names)
+    labels, named = _label_columns(body, spread, others, names, probabilities)
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
         why = f"names images in the column {names[image]}, but no other column looks like a label"
+        if shares := _shares(body, others):
+            why += f" ({names[shares[0]]} has numbers from 0 to 1: --probabilities takes it for that of a class)"
         return Refused(why, meant=False)
+    probable = probabilities or _are_probabilities(body, labels)
+    if probable and len(labels) == 1 and len(classes or ()) != 2:
+        why = f"{names[labels[0]]} has the probability of the second of two classes: name both with --classes A,B"
+        return Refused(why, meant=named)
     settings = {
         "file": file,
         "delimiter": delimiter,
@@ -90,6 +106,7 @@ def sniff(source: Source, file: str, images: Sequence[str], given: dict[str, str
         "image": names[image],
         "label": names[labels[0]] if len(labels) == 1 else [names[number] for number in labels],
         "values": None,
+        "probabilities": probable,
     }
     rest = {names[number]: [row[number] for row in body] for number in others if number not in labels}
     return Sniffed(settings, named, [row[image] for row in body], rest)
@@ -168,9 +185,18 @@ def _nearest(rows: list[list[str]], images: Sequence[str], names: list[str | int
 
 
 def _label_columns(
-    rows: list[list[str]], spread: list[list[str]], others: Sequence[int], names: list[str | int]
+    rows: list[list[str]],
+    spread: list[list[str]],
+    others: Sequence[int],
+    names: list[str | int],
+    probabilities: bool = False,
 ) -> tuple[list[int], bool]:
-    """The column of the label, or several that hold one 1 per row; and whether a name says so."""
+    """The column of the label, or several that hold one 1 per row, or probabilities; and whether a name says so."""
+    shares = _shares(rows, others)
+    if _are_probabilities(rows, shares) and len(shares) > 1:
+        return shares, True
+    if probabilities and shares:
+        return shares[:1], True
     values = {number: {row[number] for row in rows if not is_missing(row[number])} for number in others}
     named = [
         number for number in others if re.fullmatch(LABELS, str(names[number]).lower()) and len(values[number]) > 1
@@ -184,12 +210,43 @@ def _label_columns(
         sums = Counter(sum(row[number] in ("1", "1.0") for number in binary) for row in spread)
         if sums[1] >= 0.9 * len(spread):
             return binary, True
+    if likely := [number for number in shares if re.fullmatch(PROBABILITIES, str(names[number]).lower())]:
+        return likely[:1], True
     for number in others:
         kinds = values[number]
         measured = len(kinds) > 20 and all(map(_is_number, kinds))
         if 2 <= len(kinds) <= max(20, len(rows) // 5) and not measured and str(names[number]).lower() not in _SPLITS:
             return [number], False
     return [], False
+
+
+def _shares(rows: list[list[str]], others: Sequence[int]) -> list[int]:
+    """The columns that have numbers from 0 to 1, some of them between."""
+    return [number for number in others if are_shares([row[number] for row in rows])]
+
+
+def are_shares(cells: list[str]) -> bool:
+    """Whether cells are numbers from 0 to 1, some of them between; those without a value aside."""
+    cells = [cell for cell in cells if not is_missing(cell)]
+    if not cells or not all(map(_is_number, cells)):
+        return False
+    numbers = set(map(float, cells))
+    return min(numbers) >= 0 and max(numbers) <= 1 and bool(numbers - {0, 1})
+
+
+def _are_probabilities(rows: list[list[str]], labels: Sequence[int]) -> bool:
+    """Whether columns of labels are probabilities: several add up to 1 in each row, one has many different numbers."""
+    if len(labels) > 1:
+        if not all(are_shares([row[number] for row in rows]) for number in labels):
+            return False
+        return all(abs(sum(float(row[number] or 0) for number in labels) - 1) <= CERTAIN for row in rows)
+    kinds = {row[number] for row in rows for number in labels}
+    return bool(_shares(rows, labels)) and len(kinds) > max(5, min(20, len(rows) // 4))
+
+
+def split_columns(columns: Iterable[str | int]) -> list[str | int]:
+    """The columns that say which split an image is in, by their names."""
+    return [name for name in columns if str(name).lower() in _SPLITS]
 
 
 _SPLITS = ("split", "subset", "fold", "set", "usage", "partition")

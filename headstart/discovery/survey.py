@@ -20,6 +20,7 @@ from headstart.labels import near_duplicates
 
 LOOKED_AT = 1000  # images that are decoded, at most
 BYTES = 400 * 2**20  # of the files that are decoded, and again of those that are compared, at most
+BITS_PER_SAMPLE = 258  # the tag of TIFF
 DEPTHS = {"1": "1 bit", "I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I": "32 bits", "F": "float"}
 
 
@@ -96,6 +97,8 @@ def _look(source: archive.Source, path: str) -> Look | LeftOut:
     else:
         with Image.open(io.BytesIO(data)) as image:
             depth = DEPTHS.get(image.mode, "8 bits")
+            if image.mode == "I" and getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0] != 32:
+                depth = "16 bits"  # Pillow decodes 16 bits with a sign, and those of PGM, to 32
     height, width = pixels.shape[:2]
     few = pixels[:: max(1, height // 64), :: max(1, width // 64)].astype(np.int16)
     # A grey photo that is stored in colour, as JPEG, differs by a little.

@@ -15,7 +15,7 @@ from headstart.labels.rows import Row
 _MARKS = {"0": False, "0.0": False, "false": False, "": False, "1": True, "1.0": True, "true": True}
 # What programs write for no value, and pandas reads so.
 _MISSING = {"", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "N-A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
-_CERTAIN = 0.01  # how much the probabilities of an image may be off 1 in all, by rounding
+CERTAIN = 0.01  # how much the probabilities of an image may be off 1 in all, by rounding
 
 
 class Annotation(NamedTuple):
@@ -141,7 +141,7 @@ class Reader:
         if not self._several:
             first, second = map(clean, self._classes)
             return {first: 1 - shares[0], second: shares[0]}
-        if abs(sum(shares) - 1) > _CERTAIN:
+        if abs(sum(shares) - 1) > CERTAIN:
             raise UserError(
                 f"{row.place}: the probabilities add up to {sum(shares):g}; take 1: list all classes in "
                 "dataset.table.label, or divide each row by its sum"

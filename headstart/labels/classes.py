@@ -48,9 +48,7 @@ def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
     where two differ in case alone without being named there.
     """
     counts = Counter(labels)
-    names = sorted(counts)
-    if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names):
-        names.sort(key=float)
+    names = in_order(counts)
     if dataset.classes is None:
         _refuse_twins(counts)
     given = [clean(name) for name in dataset.classes or names]
@@ -63,6 +61,14 @@ def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
     if len(names) < 2:
         raise UserError(f"only one class in {dataset.path}, {names[0]}: two or more are needed; check dataset.labels")
     return given
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of classes in alphabetical order, or, where all of them are numbers, from the smallest on."""
+    names = sorted(names)
+    if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names):
+        names.sort(key=float)
+    return names
 
 
 def _refuse_twins(counts: dict[str, int]) -> None:
