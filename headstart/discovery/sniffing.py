@@ -64,14 +64,10 @@ def sniff(
     known.
     """
     keys = {key(name) for name in images}
-    try:
-        text = source.read(file).decode("utf-8-sig")
-        delimiter, rows = _rows(text)
-    except TEXT_ERRORS as error:
-        why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
-        return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), len(keys)))
-    if not rows:
-        return Refused("not a table of two or more columns", meant=False)
+    read = _read(source, file, len(keys))
+    if isinstance(read, Refused):
+        return read
+    delimiter, rows = read
     meant = _looks_meant(rows, len(keys))
     header = None if _is_entry(rows[0], keys) else rows[0]
     body = rows[1:] if header else rows
@@ -91,25 +87,26 @@ def sniff(
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
-        why = f"names images in the column {names[image]}, but no other column looks like a label"
-        if shares := _shares(body, others):
-            why += f" ({names[shares[0]]} has numbers from 0 to 1: --probabilities takes it for that of a class)"
-        return Refused(why, meant=False)
+        return Refused(_lacks_labels(body, others, names, names[image]), meant=False)
     probable = probabilities or _are_probabilities(body, labels)
     if probable and len(labels) == 1 and len(classes or ()) != 2:
         why = f"{names[labels[0]]} has the probability of the second of two classes: name both with --classes A,B"
         return Refused(why, meant=named)
-    settings = {
-        "file": file,
-        "delimiter": delimiter,
-        "header": header is not None,
-        "image": names[image],
-        "label": names[labels[0]] if len(labels) == 1 else [names[number] for number in labels],
-        "values": None,
-        "probabilities": probable,
-    }
+    label = [names[number] for number in labels]
+    settings = {"file": file, "delimiter": delimiter, "header": header is not None, "image": names[image]}
+    settings |= {"label": label[0] if len(label) == 1 else label, "values": None, "probabilities": probable}
     rest = {names[number]: [row[number] for row in body] for number in others if number not in labels}
     return Sniffed(settings, named, [row[image] for row in body], rest)
+
+
+def _read(source: Source, file: str, images: int) -> tuple[str, list[list[str]]] | Refused:
+    """The delimiter and the rows of a table; or why it is none, or cannot be read."""
+    try:
+        delimiter, rows = _rows(source.read(file).decode("utf-8-sig"))
+    except TEXT_ERRORS as error:
+        why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
+        return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), images))
+    return (delimiter, rows) if rows else Refused("not a table of two or more columns", meant=False)
 
 
 def _looks_meant(rows: list[list[str]], images: int) -> bool:
@@ -161,6 +158,13 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
         if known >= 0.5 and len(set(cells)) >= 0.5 * len(cells):
             scores.append((known, bool(re.fullmatch(IMAGES, str(name).lower())), -number))
     return -max(scores)[2] if scores else None
+
+
+def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str | int], image: str | int) -> str:
+    why = f"names images in the column {image}, but no other column looks like a label"
+    if shares := _shares(rows, others):
+        why += f" ({names[shares[0]]} has numbers from 0 to 1: --probabilities takes it for that of a class)"
+    return why
 
 
 def _column_of_numbers(rows: list[list[str]], images: Sequence[str], names: list[str | int]) -> int | None:
