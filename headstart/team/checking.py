@@ -33,7 +33,8 @@ def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
         known, aside = integrity.Known(repo), integrity.Aside(repo)
         messages = _free_lock(repo, known, aside)
         refuse_beside_a_run(repo)
-        messages += _records(repo, aside) if not quick else []
+        messages += _records(repo, aside) if not quick or known.restarted else []
+        run_cache.remove_empty(repo)
         messages += mend_cache(repo, _suspects(repo, known, quick), aside, known if quick else None)
         if not quick or known.restarted:
             # What the cache has not is made anew by the next run in any case.

@@ -34,6 +34,13 @@ def is_intact(record: Path) -> bool:
         return False
 
 
+def remove_empty(repo: Repo) -> None:
+    """Remove the folders that hold no record, as a kill and what was put aside leave them: DVC fails on one."""
+    for folder in sorted(Path(repo.stage_cache.cache_dir).glob("*/*")):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def outputs(record: Path) -> list[tuple[str, str]]:
     """Returns the object id and the path of each output of a run, of those that Git keeps (`cache: false`), too."""
     return [(out["md5"], out["path"]) for out in load_yaml(record).get("outs", []) if "md5" in out]

@@ -9,7 +9,7 @@ from dvc.repo import Repo
 from dvc.stage.cache import _get_cache_hash
 from dvc.utils.serialize import dump_yaml, load_yaml
 
-from headstart.team import run_cache, sharing
+from headstart.team import checking, run_cache, sharing
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +90,16 @@ def test_a_record_that_cannot_be_read_is_an_error(team, monkeypatch):
     monkeypatch.setattr(generic, "copy", workshop.broken)
     line = workshop.message(sharing.pull, team.first.path)
     assert line == f"{team.server.url}: [Errno 5] Input/output error: check the address, and that there is space left"
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_run_without_its_record_is_run_again(team, quick):
+    """`StageCache._load` fails on a folder without a record (`join() argument must be str`), as a kill leaves it."""
+    (record,) = (team.first.path / ".dvc/cache/runs").glob("*/*/*")
+    record.unlink()
+    (team.first.path / "dvc.lock").unlink()
+    done = team.first.repro(check=False)
+    assert done.returncode != 0 and "join() argument must be str" in done.stderr, "DVC has mended it: this can go"
+    checking.check(team.first.path, quick=quick)
+    assert not record.parent.exists()
+    assert "train" in team.first.ran(team.first.repro())
