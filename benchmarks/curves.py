@@ -84,7 +84,7 @@ class Curve:
 def _errors(numbers: Numbers, size: int) -> list[str]:
     """The mean test error of each model with its interval, as learning_curve's own table has it."""
     table = learning_curve.table({size: _points(numbers, size)})
-    cells = {str(column.header): next(iter(column.cells)) for column in table.columns}
+    cells = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
     return [cells.get(f"{name}, error", UNKNOWN) for name in PUBLISHED.values()]
 
 

@@ -19,7 +19,7 @@ from benchmarks.measuring import Measurement
 from benchmarks.records import Imported, Record
 from headstart import report
 from headstart.artifacts import dataset, results
-from headstart.base import files
+from headstart.base import files, wording
 
 Numbers = list[dict[str, Any]]
 UNKNOWN = "–"
@@ -153,7 +153,7 @@ def _line(cells: Iterable[str]) -> str:
 def _where(sources: list[Record] | list[Imported]) -> str:
     """The dates, machines and commits of records, in words."""
     dates = sorted({source.date for source in sources})
-    machines = sorted({f"{source.cores} cores ({source.processor})" for source in sources})
+    machines = sorted({f"{wording.count(source.cores, 'core')} ({source.processor})" for source in sources})
     commits = list(dict.fromkeys(source.commit for source in sources))
     days = dates[0] if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
     return f"{days} on {' and '.join(machines)} at commit {', '.join(commits)}"

@@ -232,7 +232,7 @@ def made_up(measurement: Measurement) -> dict:
     scores, right = {"images": 100, "mcnemar": {name: {} for name in results.COMPARISONS}}, {}
     for step, model in enumerate(training.PUBLISHED):
         count = 80 + 5 * step - 200 // size
-        scores[model] = dict.fromkeys(results.SCORES, 0.5) | {"accuracy": count / 100}
+        scores[model] = dict.fromkeys((*results.SCORES, "weighted_accuracy"), 0.5) | {"accuracy": count / 100}
         right[model] = f"{(1 << count) - 1:x}"
     curve = {"accuracy": [0.7, 0.8, 0.9, 0.8], "loss": [0.5, 0.4, 0.3, 0.4], "kept": 2}
     return {
@@ -264,7 +264,7 @@ def test_every_row_is_made_of_what_its_measurements_give(house):
         "| 1 min 6 s | 1 – 3 |",
         "| `article`: validation accuracy; fine-tuned for 10 of its 200 epochs | 0.9000 (0.900 – 0.900) | 0.9000 | – "
         "| 168 min | 1 – 5; 1 |",
-        "| `solar_cells`: labels smoothed by 0.1 against labels as they are, averaged over flips "
+        "| `solar_cells`: the expert's probabilities against the classes made of them, averaged over flips "
         "| +0.00 | 1 | 0 of 3 seeds |",
         "| the article's fine-tuning, 10 of its 200 epochs | 0.9000 at best (epoch 2), 0.8000 at last; its head 0.7000 "
         "| 0.300 at best, 0.400 at last | 1 | `fine_tune.epochs=10` |",
@@ -314,8 +314,8 @@ def test_the_command_lists_and_names_what_it_takes(house, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["results", "--list", "--only", "comparisons"])
     assert command.main("results", "", command.RESULTS) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "comparisons (docs/results.md)" and lines[-1] == "in all: 21 min"
-    assert lines[1].split() == ["solar_cells/seed-1", "missing", "2.5", "min"]
+    assert lines[0] == "comparisons (docs/results.md)" and lines[-1] == "in all: 48 min"
+    assert lines[1].split() == ["solar_cells/seed-1", "missing", "7.0", "min"]
     monkeypatch.setattr("sys.argv", ["results", "--only", "comparison"])
     with pytest.raises(
         UserError, match="--only: got comparison; did you mean comparisons[?] takes one of headline, test"

@@ -113,7 +113,9 @@ def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch, capsys
         learning_curve.queue([50], [1])
     (tmp_path / "metrics").mkdir()
     counts = {"train": {"cat": 40, "dog": 49}}
-    (tmp_path / "metrics/dataset.json").write_text(json.dumps({"counts": counts}))
+    (tmp_path / "metrics/dataset.json").write_text(
+        json.dumps({"classes": ["cat", "dog"], "counts": counts, "found": 89, "left_out": []})
+    )
     monkeypatch.setattr(learning_curve.experiments, "queue", lambda *_: pytest.fail("something was queued"))
     for name in ("extract-1", "fine_tune-1"):
         (checkpoint.CHECKPOINTS / name).mkdir(parents=True)

@@ -103,6 +103,7 @@ PACKAGES = {
     "classifier": "fine_tune evaluate",
     "evaluation": "evaluate",
     "team": "",
+    "discovery": "",
 }
 
 
@@ -141,10 +142,11 @@ def test_after_a_run_nothing_has_changed(changed):
 
 @pytest.mark.parametrize(("name", "value", "stages"), PARAMETERS, ids=[row[0] for row in PARAMETERS])
 def test_a_parameter_changes_exactly_the_stages_that_take_it(settled, changed, name, value, stages):
-    also = {"split.folds": 3} if name == "fold" else {}  # a fold is one of the folds
+    # A fold is one of the folds, and another precision is known to another engine.
+    also = {"fold": {"split.folds": 3}, "extract.precision": {"extract.engine": "openvino"}}.get(name, {})
     settled.set(also | {name: value})
     params.load()
-    assert changed() == set(stages.split()) | ({"split"} if also else set())
+    assert changed() == set(stages.split()) | ({"split"} if name == "fold" else set())
 
 
 @pytest.mark.parametrize(("package", "stages"), PACKAGES.items(), ids=PACKAGES)

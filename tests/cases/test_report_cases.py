@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, put_array
 from PIL import Image
 from rich.cells import cell_len
 from ruamel.yaml import YAML
@@ -56,8 +56,7 @@ def evaluated(shared, tmp_path, monkeypatch, capsys):
         split.main()
         table = manifest.read()
         means = [decoding.decode(Path("images", path).read_bytes()).mean(axis=(0, 1)) / 255 for path in table.paths]
-        features.BOTTLENECK.mkdir(parents=True, exist_ok=True)
-        np.save(features.BOTTLENECK / "plain.npy", np.array(means, "float16")[:, None, None])
+        put_array(features.BOTTLENECK / "plain.npy", np.array(means, "float16")[:, None, None])
         kernel = kernel(table, np.array(means))
         inputs = keras.Input((1, 1, 3))
         models.save(by_colour(inputs, inputs, table.classes, kernel), models.HEAD)
