@@ -16,7 +16,7 @@ from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding, facts
 from headstart.images.facts import Facts
-from headstart.labels import belonging, contact_sheet, counts, groups, layouts
+from headstart.labels import belonging, contact_sheet, counts, groups, layouts, near_duplicates
 from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.folds import deal_folds
 from headstart.labels.layouts import Item, find_images
@@ -44,8 +44,8 @@ def main() -> None:
     left_out += [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
     noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
     hashes = {path: image.sha256 for path, image in noted.items()}
-    thumbnails = {path: image.thumbnail for path, image in noted.items()}
-    together = belonging.find(items, hashes, thumbnails, named, settings.dataset.near_duplicates)
+    alike = partial(near_duplicates.among, {path: image.thumbnail for path, image in noted.items()})
+    together = belonging.find(items, hashes, alike, named, settings.dataset.near_duplicates)
     left_out += together.left_out
     labels = {item.path: item.label for item in items}
     refuse_unusable(labels, hashes, left_out)

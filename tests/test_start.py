@@ -224,6 +224,22 @@ def test_what_was_not_committed_is_kept(tmp_path, capsys):
     assert "a copy" not in capsys.readouterr().out, "what start itself wrote needs none"
 
 
+def test_a_near_copy_of_an_image_that_is_in_two_classes_is_no_obstacle(tmp_path, capsys):
+    """Exact copies in two classes are left out, so a near-duplicate of them belongs to nothing."""
+    rng = np.random.default_rng(3)
+    for path in [tmp_path / f"mine/{name}/{number}.png" for name in ("cats", "dogs") for number in range(10)]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blobs = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        blobs.resize((128, 128), Image.Resampling.BICUBIC).save(path)
+    shutil.copy(tmp_path / "mine/cats/0.png", tmp_path / "mine/dogs/same.png")
+    with Image.open(tmp_path / "mine/cats/0.png") as image:
+        image.save(tmp_path / "mine/cats/again.jpg", quality=80)
+    assert run(tmp_path / "mine")["dataset"]["labels"] == "folders"
+    printed = capsys.readouterr().out
+    assert "2 of 22 images look like copies of others" in printed
+    assert "2 files left out: copies in two classes" in printed
+
+
 def test_a_dry_run_writes_nothing(tmp_path, capsys):
     shapes(tmp_path / "mine", twice("cats", "dogs"))
     before = params.PARAMS.read_bytes()

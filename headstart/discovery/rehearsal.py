@@ -11,9 +11,8 @@ from headstart.base.params import Dataset, Split
 from headstart.discovery.labelling import Layout
 from headstart.discovery.survey import Survey
 from headstart.images.archive import open_source
-from headstart.labels import groups
+from headstart.labels import belonging, groups
 from headstart.labels.classes import lost, order_classes, refuse_unusable
-from headstart.labels.duplicates import group_duplicates
 from headstart.labels.folds import deal_folds
 from headstart.labels.splitting import deal
 
@@ -34,14 +33,17 @@ def rehearse(layout: Layout, seen: Survey, dataset: dict[str, Any], split: dict[
     first = {path: group[0] for group in seen.copies for path in group}
     broken = {entry.path for entry in seen.broken}
     files = {path: first.get(path, path) for path in labels if path not in broken}
+
+    def pairs_among(paths: list[str]) -> list[tuple[str, str]]:
+        kept = set(paths)
+        return [pair for pair in seen.alike if kept.issuperset(pair)]
+
     with contextlib.redirect_stdout(io.StringIO()):  # `split` will say it
         classes = order_classes(labels.values(), section)
         with open_source(section.path) as source:
             named = groups.find_groups(source, layout.items, section)
-        equal, contradictory = group_duplicates([item for item in layout.items if item.path in files], files)
-        alike = seen.alike if section.near_duplicates == "group" else ()
-        together, parted = groups.keep_published(*groups.join(equal, named, alike))
-        left_out = [*seen.broken, *contradictory, *parted]
+        together = belonging.find(layout.items, files, pairs_among, named, section.near_duplicates)
+        left_out = [*seen.broken, *together.left_out]
         refuse_unusable(labels, files, left_out)
-        deal(together, classes, {item.split for item in layout.items}, sizes, lost(labels, left_out))
-        deal_folds(together, sizes)
+        deal(together.groups, classes, {item.split for item in layout.items}, sizes, lost(labels, left_out))
+        deal_folds(together.groups, sizes)

@@ -1,13 +1,11 @@
 """What belongs together among the images of a source: equal pixels, near-duplicates, the groups of `dataset.group`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from headstart.artifacts.dataset import LeftOut
-from headstart.labels import groups, near_duplicates
+from headstart.labels import groups
 from headstart.labels.duplicates import copies_in_training, group_duplicates
 from headstart.labels.layouts import Item
 
@@ -48,19 +46,19 @@ class Belonging:
 def find(
     items: list[Item],
     hashes: dict[str, str],
-    thumbnails: Mapping[str, np.ndarray],
+    pairs_among: Callable[[list[str]], list[tuple[str, str]]],
     named: Iterable[tuple[str, str]],
     near: str,
 ) -> Belonging:
     """Return what belongs together.
 
-    items: all images; those that cannot be decoded have no hash and are left aside. hashes: of their pixels;
-    thumbnails: `decoding.thumbnail` of them; both by path. named: pairs of a path and the name of a group
+    items: all images; those that cannot be decoded have no hash and are left aside. hashes: of their pixels, by path.
+    pairs_among: returns the pairs of near-duplicates among these paths. named: pairs of a path and the name of a group
     (`groups.find_groups`). near: `dataset.near_duplicates`.
     """
     items = [item for item in items if item.path in hashes]
     equal, contradictory = group_duplicates(items, hashes)
-    alike = near_duplicates.find({group[0].path: thumbnails[group[0].path] for group in equal})
+    alike = pairs_among([group[0].path for group in equal])
     named = list(named)
     joined, names = groups.join(equal, named, alike if near == "group" else ())
     kept, parted = groups.keep_published(joined, names)

@@ -5,7 +5,7 @@ each other (`alignment`) and confirmed where the small grey versions agree in wh
 source share, such as the bars of a solar cell or a white background, is taken off first, or all would be alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import imagehash
@@ -40,6 +40,11 @@ def find(thumbnails: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """
     paths = list(thumbnails)
     return [(paths[first], paths[second]) for first, second in _find(list(thumbnails.values()))]
+
+
+def among(thumbnails: Mapping[str, np.ndarray], paths: Iterable[str]) -> list[tuple[str, str]]:
+    """The same of some of the images."""
+    return find({path: thumbnails[path] for path in paths})
 
 
 def _find(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
