@@ -12,11 +12,10 @@ import operator
 import os
 from pathlib import Path
 
-from headstart.base import account, errors, files, params, yaml12
+from headstart.base import account, checkpoint, errors, files, params, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
-LOCK = Path("dvc.lock")
 NETWORK = ("backbone.name", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
 
 
@@ -41,7 +40,7 @@ def refuse_network(settings: params.Params) -> None:
 
     Where nothing has run there is nothing to lose, and where they are the same, nothing to find out.
     """
-    lock = yaml12.read(LOCK) if LOCK.exists() else {}
+    lock = yaml12.read(checkpoint.LOCK) if checkpoint.LOCK.exists() else {}
     try:
         last = lock["stages"]["extract"]["params"][str(params.PARAMS)]
     except (KeyError, TypeError):

@@ -4,11 +4,11 @@ It may be of parameters that have changed since. What it wrote late would lie wh
 by the stages after it, and DVC would keep it as theirs.
 """
 
-import fcntl
 import os
 from pathlib import Path
 from typing import IO
 
+from headstart.base import files
 from headstart.base.errors import UserError
 
 DVC_STAGE = "DVC_STAGE"  # the variable that DVC sets for what it runs
@@ -25,7 +25,7 @@ def begin(stage: str) -> None:
         return
     FILE.parent.mkdir(parents=True, exist_ok=True)
     file = FILE.open("a+", encoding="utf-8")
-    if not _lock(file):
+    if not files.lock(file.fileno()):
         process, name = _holder(file)
         raise UserError(
             f"{name} is still at work in this folder, of an earlier run: wait for it, or stop it ({process}), and run "
@@ -41,17 +41,9 @@ def at_work(project: Path) -> str | None:
     """Returns the name of the stage that is at work in a project; None where there is none that DVC started."""
     try:
         with (project / FILE).open(encoding="utf-8") as file:
-            return None if _lock(file) else _holder(file)[1]
+            return None if files.lock(file.fileno()) else _holder(file)[1]
     except FileNotFoundError:
         return None
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(file: IO[str]) -> tuple[str, str]:

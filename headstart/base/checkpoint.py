@@ -4,7 +4,6 @@ A checkpoint is keyed by a hash of everything that its stage depends on: one of 
 that another version of what computes has begun.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -83,9 +82,7 @@ def _lock(path: Path) -> bool:
     """Whether the folder is this process's alone, from now on or already."""
     if path.resolve() not in _locks:
         descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not files.lock(descriptor):
             os.close(descriptor)
             return False
         _locks[path.resolve()] = descriptor

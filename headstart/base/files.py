@@ -76,6 +76,15 @@ def sync_all(path: Path) -> None:
         sync(folder)
 
 
+def lock(descriptor: int) -> bool:
+    """Whether an open file or folder is this process's alone, from now on until it is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def sha256(path: Path) -> str:
     """Returns the sha256 of a file, as 64 hexadecimal digits; of one that stays as it is, it is computed once."""
     status = path.stat()

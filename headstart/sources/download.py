@@ -1,6 +1,5 @@
 """One file from wherever it is (the web, PyPI, S3, the disk), whole and checked against a pinned sha256."""
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.progress import bytes_bar
 from headstart.base.terminal import say
@@ -49,18 +49,12 @@ def is_local(source: str) -> bool:
     return "://" not in source and not source.startswith("pypi:")
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the sha256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check(source: str, path: Path, expected: str | None, parameter: str) -> str:
     """Return the sha256 of the file at `path`, fetched from `source`; where None is expected, print it.
 
     Raises UserError for another than the expected sha256, after deleting the file.
     """
-    digest = sha256_of(path)
+    digest = files.sha256(path)
     if expected is None:
         say(f"sha256 of {source} is {digest}: set {parameter} to pin it")
     elif digest != expected:

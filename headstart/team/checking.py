@@ -51,9 +51,11 @@ def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
 def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integrity.Known | None = None) -> list[str]:
     """Put the damaged ones of these objects aside, and copy those back that the workspace has. Returns messages."""
     cache, messages = repo.cache.local, []
+    damaged = integrity.damaged_objects(cache, oids, known and known.states)
+    if not damaged:
+        return []
     paths = objects.paths(repo)
     expected = workspace.expected(repo)
-    damaged = integrity.damaged_objects(cache, oids, known and known.states)
     for oid in damaged:
         place = aside.take(cache.oid_to_path(oid), f"cache/{oid[:2]}/{oid[2:]}")
         copy = workspace.intact_copy(repo, expected, oid)
