@@ -78,26 +78,24 @@ def _soft_labels(numbers: Numbers) -> list[str]:
     return _difference(*np.split(right, 2))
 
 
-def _strangers(numbers: Numbers) -> list[str]:
+def _over_seeds(numbers: Numbers, score: str, model: str | None = None) -> list[float]:
+    """A test score of each run; model: default: the one that the run delivers."""
     tests = [training.test(run) for run in numbers]
-    pairs = [[test.scores[model] for test in tests for model in [name or test.delivered]] for name in ("head", None)]
-    accuracy = [spread([scores["accuracy"] for scores in model]) for model in pairs]
-    loss = [f"{np.mean([scores['loss'] for scores in model]):.3f}" for model in pairs]
+    return [test.scores[model or test.delivered][score] for test in tests]
+
+
+def _strangers(numbers: Numbers) -> list[str]:
+    accuracy = [spread(_over_seeds(numbers, "accuracy", model)) for model in ("head", None)]
+    loss = [f"{np.mean(_over_seeds(numbers, 'loss', model)):.3f}" for model in ("head", None)]
     return [*accuracy, *loss, minutes(numbers[0])]
 
 
 def _paper(numbers: Numbers) -> list[str]:
-    tests = [training.test(run) for run in numbers]
-    return [
-        spread([test.scores[model or test.delivered]["weighted_accuracy"] for test in tests])
-        for model in ("head", None)
-    ]
+    return [spread(_over_seeds(numbers, "weighted_accuracy", model)) for model in ("head", None)]
 
 
 def _noise(numbers: Numbers) -> list[str]:
-    accuracies = numbers[0].get("accuracy") or [
-        test.scores[test.delivered]["accuracy"] for test in map(training.test, numbers)
-    ]
+    accuracies = numbers[0].get("accuracy") or _over_seeds(numbers, "accuracy")
     return [spread(accuracies), f"{100 * np.std(accuracies, ddof=1):.2f}"]
 
 

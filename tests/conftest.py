@@ -106,6 +106,22 @@ SMALL = {
 }
 
 
+# For runs that are killed in their middle: more than one mark of extract, some epochs, and all that draws at random.
+INTERRUPTIBLE = {
+    "extract.batch_size": 1,
+    "fine_tune.views": 3,
+    "fine_tune.cut": "conv_pw_11_relu",
+    "fine_tune.epochs": 4,
+    "fine_tune.mixup": 0.2,
+    "fine_tune.average_flips": True,
+    "augment.rotation": 10.0,
+    "head.epochs": 4,
+    "head.views": True,
+    "head.hidden": [8],
+    "head.dropout": 0.5,
+}
+
+
 @functools.cache
 def warm_python(hash_seed: str = "random") -> Path:
     """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""

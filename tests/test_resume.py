@@ -9,24 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import INTERRUPTIBLE, Project
 
-SETTINGS = {
-    "extract.batch_size": 1,
-    "fine_tune.views": 3,
-    "fine_tune.cut": "conv_pw_11_relu",
-    "fine_tune.epochs": 4,
+SETTINGS = INTERRUPTIBLE | {
     "fine_tune.optimizer": "adamw",
     "fine_tune.schedule": "cosine",
     "fine_tune.warmup": 1,
     "fine_tune.label_smoothing": 0.1,
-    "fine_tune.mixup": 0.2,
-    "fine_tune.average_flips": True,
-    "augment.rotation": 10.0,
-    "head.epochs": 4,
-    "head.views": True,
-    "head.hidden": [8],
-    "head.dropout": 0.5,
 }
 # What a stage writes, and how far it has come.
 STAGES = {

@@ -11,30 +11,16 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]  # as a command; pytest has both already
 
 import conftest  # noqa: E402
-from conftest import Project  # noqa: E402
+from conftest import INTERRUPTIBLE, Project  # noqa: E402
 
 STAGES = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
-# More than one mark of extract, some epochs, and everything that draws at random.
-SETTINGS = {
-    "extract.batch_size": 1,
-    "fine_tune.views": 3,
-    "fine_tune.cut": "conv_pw_11_relu",
-    "fine_tune.epochs": 4,
-    "fine_tune.mixup": 0.2,
-    "fine_tune.average_flips": True,
-    "augment.rotation": 10.0,
-    "head.epochs": 4,
-    "head.views": True,
-    "head.hidden": [8],
-    "head.dropout": 0.5,
-}
 
 
 def build(path: Path) -> Project:
     """A project at `path`, nothing of which has run."""
     conftest._set_up(path)
     project = Project(path)
-    project.set(SETTINGS)
+    project.set(INTERRUPTIBLE)
     project.commit("More to do")
     return project
 

@@ -145,18 +145,9 @@ def restart(project, tmp_path, monkeypatch) -> Callable[[], None]:
     return lambda: boot.write_text("second\n")
 
 
-def quietly(path: Path) -> None:
-    """Write zeros over a file, and leave its time and size as they were: nobody could see it without reading it."""
-    status = path.stat()
-    path.chmod(0o600)
-    path.write_bytes(bytes(status.st_size))
-    path.chmod(status.st_mode & 0o777)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 def test_after_a_start_of_the_machine_all_is_hashed_again(project, restart):
     assert lines(project, quick=True) == ""
-    quietly(cached(project, "model"))
+    workshop.zero(cached(project, "model"))
     assert lines(project, quick=True) == ""
     restart()
     assert "model" in lines(project, quick=True)
@@ -168,8 +159,8 @@ def test_after_a_start_of_the_machine_the_workspace_and_what_earlier_runs_wrote_
     (project.path / "params.yaml").write_text("rate: 2\n")
     project.repro()
     assert lines(project, quick=True) == ""
-    quietly(earlier)
-    quietly(project.path / "model")
+    workshop.zero(earlier)
+    workshop.zero(project.path / "model")
     restart()
     line = lines(project, quick=True)
     assert f"{earlier.parent.name}{earlier.name} of an earlier run: damaged" in line
@@ -183,7 +174,7 @@ def test_after_a_start_of_the_machine_the_workspace_and_what_earlier_runs_wrote_
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"boot": 1, "intact": [3]}', "\0\0\0"])
 def test_a_damaged_list_of_what_is_known_is_not_believed(project, content):
     assert lines(project, quick=True) == ""
-    quietly(cached(project, "model"))
+    workshop.zero(cached(project, "model"))
     (project.path / ".dvc/tmp/checked.json").write_text(content)
     assert "model" in lines(project, quick=True)
     assert json.loads((project.path / ".dvc/tmp/checked.json").read_text())["intact"]

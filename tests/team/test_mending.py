@@ -1,6 +1,5 @@
 """A push sends nothing that is damaged here, and a pull mends what is, in the cache and in the workspace."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -30,15 +29,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def zero(path: Path) -> None:
-    """Write zeros over a file; its time, size and mode stay, so that nobody can see it without reading it."""
-    status = path.stat()
-    path.chmod(0o600)
-    path.write_bytes(bytes(status.st_size))
-    path.chmod(status.st_mode & 0o777)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 @pytest.mark.parametrize("name", ["model", "raw/big"])
 @pytest.mark.parametrize("size", [0, 3, 9000])
 def test_a_damaged_file_is_not_sent_over_the_one_at_the_remote(team, name, size):
@@ -52,7 +42,7 @@ def test_a_damaged_file_is_not_sent_over_the_one_at_the_remote(team, name, size)
 
 def test_a_file_that_the_remote_has_too_is_not_sent_where_it_is_damaged(team):
     before = contents(team.server.folder)
-    zero(here(team, kept(team, "model")))
+    workshop.zero(here(team, kept(team, "model")))
     assert sharing.push(team.first.path) == f"everything is on {team.server.url} already"
     assert contents(team.server.folder) == before
 
@@ -64,7 +54,7 @@ def another_run(project: Project) -> None:
 
 def test_what_names_a_damaged_file_is_not_sent_and_the_rest_is(team):
     another_run(team.first)
-    zero(here(team, kept(team, "plots/more/p.yaml")))  # of the same content as the model
+    workshop.zero(here(team, kept(team, "plots/more/p.yaml")))  # of the same content as the model
     line = message(sharing.push, team.first.path)
     assert "model" in line and "the rest is pushed" in line
     assert kept(team, "m.yaml").exists()
@@ -90,9 +80,9 @@ def test_a_pull_mends_the_cache_and_the_workspace(team):
     before = digests(team.first)
     for name in ("model", "plots/more/p.yaml", "features/all", "raw/big"):
         place = here(team, kept(team, name)) if name in ("model", "features/all") else None
-        zero(team.first.path / name)
+        workshop.zero(team.first.path / name)
         if place:
-            zero(place)
+            workshop.zero(place)
     line = sharing.pull(team.first.path)
     assert line.startswith(f"2 files fetched from {team.server.url}; ")
     for name in ("model", "features/all", "raw/big"):
@@ -173,7 +163,7 @@ def test_what_the_user_tracks_comes_from_the_remote_alone(team):
 
 def test_damage_on_both_sides_is_named_and_nothing_more_is_lost(team):
     for place in (kept(team, "model"), here(team, kept(team, "model"))):
-        zero(place)
+        workshop.zero(place)
     for name in ("model", "plots/more/p.yaml"):
         (team.first.path / name).write_text("")
     others = {name: (team.first.path / name).read_bytes() for name in ("raw/big", "features/all", "m.yaml")}
