@@ -11,6 +11,7 @@ PURPOSES = {
     "cross-validation": 4,  # the images that the head's penalty is chosen on, where there are many; number: the class
     "mixup": 6,  # how much of each image goes into a mixed one; number: the epoch, from 0
     "head views": 7,  # which of the fixed views an epoch of the head's training takes; number: the epoch, from 0
+    "inspection": 8,  # the images that splits are compared by, where a class has many; number: see inspection.shift
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

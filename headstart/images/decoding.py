@@ -22,6 +22,7 @@ RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 LARGEST = 89_478_485
 THUMBNAIL = 64  # pixels
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
+_SIZE = "size"  # in a Pillow image's info: (width, height) in the file
 _REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of more
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
@@ -72,6 +73,23 @@ def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray
     """
     with _opened(data, size) as image:
         return np.array(_flat(image, value_range).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def preview(data: bytes, side: int, value_range: Range | None = None) -> tuple[tuple[int, int], np.ndarray]:
+    """Return an image file's (width, height), upright, and its grey levels at a longer side of `side` pixels.
+
+    The grey levels are uint8 (h, w), the aspect ratio kept, decoded as by `decode`, but of a JPEG in less detail.
+    Raises `Broken`. Safe to call from several threads.
+    """
+    with _opened(data, side) as image:
+        width, height = image.info[_SIZE]
+        if (width > height) != (image.width > image.height):  # it lay on its side in the file
+            width, height = height, width
+        scale = side / max(image.size)
+        wanted = [max(1, round(length * scale)) for length in image.size]
+        return (width, height), np.array(
+            _flat(image, value_range).convert("L").resize(wanted, Image.Resampling.BILINEAR)
+        )
 
 
 def examine(data: bytes, windows: bool = True) -> Facts:
@@ -134,6 +152,7 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
         tiles = [] if is_deep(image) else getattr(image, "tile", [])
         image.info[_REDUCED] = any(";16" in str(tile.args) for tile in tiles)
+        image.info[_SIZE] = image.size
         whole = image.width * image.height
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.

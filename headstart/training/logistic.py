@@ -80,12 +80,36 @@ def solve(
     for standardised in (False, True) if dealt else ():
         scaled = _scaled(features[chosen], standardised)[0]
         path = _path(scaled, shares[chosen], weights[chosen], dealt, standardised)
-        losses |= {(standardised, strength): loss for strength, loss in path.items()}
+        losses |= {(standardised, strength): loss for strength, (loss, _) in path.items()}
     standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
     scaled, mean, deviation = _scaled(features, standardised)
     model = _fitted(_model(strength, tolerance=1e-4), scaled, shares, weights)
     kernel = model.coef_.T / deviation[:, None]
     return Solution(kernel, model.intercept_ - mean @ kernel, strength, standardised, losses.get(choice))
+
+
+def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
+    """Returns what a regression that did not see an image, nor its group, says of it: float64 (n, k); None as `folds`.
+
+    features: (n, c), pooled. labels, groups: as `folds` takes them. The strength is the one with the lowest loss, for
+    features that are scaled by one number.
+    """
+    features = features.astype("float64")[:, None]
+    shares, weights = np.eye(labels.max() + 1)[labels], np.ones(len(labels))
+    chosen = _sample(labels, seed)
+    dealt = folds(labels[chosen], groups[chosen], seed)
+    if not dealt:
+        return None
+    scaled = _scaled(features, standardised=False)[0]
+    path = _path(scaled[chosen], shares[chosen], weights[chosen], dealt, standardised=False)
+    strength = min(path, key=lambda strength: path[strength][0])
+    if len(chosen) == len(labels):
+        return path[strength][1]
+    outside = np.zeros(shares.shape)
+    for inner, outer in progress.track(folds(labels, groups, seed), "looking at the labels", unit="fold"):
+        model = _fitted(_model(strength, tolerance=1e-3), scaled[inner], shares[inner], weights[inner])
+        outside[outer] = model.predict_proba(scaled[outer, 0])
+    return outside
 
 
 def of_rows(pooled: np.ndarray, table: Manifest, rows: np.ndarray, class_weights: str, seed: int) -> Solution:
@@ -136,9 +160,9 @@ def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.nd
     return (features - mean) / deviation, mean, deviation
 
 
-def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, float]:
-    """The cross-validated loss of each strength, from the strongest penalty on, until it rises."""
-    classes, losses = np.arange(shares.shape[1]), {}
+def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, tuple[float, np.ndarray]]:
+    """The cross-validated loss of each strength, from the strongest penalty on, until it rises; and probabilities."""
+    classes, found = np.arange(shares.shape[1]), {}
     images, labels, parts = _parted(shares, weights)
     models = [_model(STRENGTHS[0], tolerance=1e-3) for _ in folds]  # the loss is flat around its minimum
     name = "choosing the penalty" + (", standardised" if standardised else "")
@@ -147,10 +171,11 @@ def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, flo
         for model, (inner, outer) in zip(models, folds, strict=True):
             _fitted(model.set_params(C=strength), scaled[inner], shares[inner], weights[inner])
             outside[outer] = model.predict_proba(scaled[outer, 0])
-        losses[strength] = float(log_loss(labels, outside[images], labels=classes, sample_weight=parts))
-        if losses[strength] > min(losses.values()):
+        loss = float(log_loss(labels, outside[images], labels=classes, sample_weight=parts))
+        found[strength] = loss, outside
+        if loss > min(loss for loss, _ in found.values()):
             break
-    return losses
+    return found
 
 
 def _model(strength: float, tolerance: float) -> LogisticRegression:

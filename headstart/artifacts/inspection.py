@@ -1,0 +1,44 @@
+"""`metrics/inspection.json`: what is odd about the images, their labels and their splits.
+
+suspects     images of training and validation whose labels are likely to be wrong, the likeliest first: [{path, label,
+             looks_like, probability (of what it looks like), own_probability (of its label)}]
+outliers     images unlike all others, the farthest first: [{path, times: of the usual distance to the nearest ones}]
+alike        pairs across splits that are nearly the same image, which the split did not know of, the nearest first:
+             [{paths: [path, path], splits: [split, split]}]
+looks        {blank, dark, bright, blurred, odd_size, odd_shape: [path, ...]}
+elsewhere    where the source fixed the splits: {class: area under the ROC curve of a classifier that tells test images
+             from training images of this class}; {} where they are Headstart's own
+warnings     what is worth a look before the result is believed, one line each
+counts       of each of the above: {suspects, outliers, alike, ...: number}, of which `dvc metrics diff` tells
+
+Lists, since DVC would print a number for each image otherwise; at most `MOST` images each, of which `counts` are all.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart.base import files
+from headstart.base.errors import UserError
+
+INSPECTION = Path("metrics/inspection.json")
+MOST = 500
+
+
+def write(found: dict[str, Any], project: Path = Path()) -> None:
+    """Write what is listed above, whole or not at all. project: its folder; default: the current one."""
+    files.write_text(project / INSPECTION, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(project: Path = Path()) -> dict[str, Any]:
+    """Return what the file of `project` holds. Raises UserError where it is missing or is not what `write` writes."""
+    path = project / INSPECTION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or "warnings" not in found:
+            raise ValueError("it has no warnings")
+    except FileNotFoundError:
+        raise UserError(f"no {path} here: run `dvc repro inspect` to write it") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): run `dvc repro --force inspect`") from None
+    return found

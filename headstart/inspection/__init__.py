@@ -1,0 +1,1 @@
+"""What is odd about the images and their labels, by their features. Run by `inspect` alone."""

@@ -1,0 +1,90 @@
+"""What an inspection found, as metrics/inspection.json has it, and in words."""
+
+from typing import Any
+
+from headstart.artifacts.inspection import INSPECTION, MOST
+from headstart.artifacts.manifest import Manifest
+from headstart.base import wording
+from headstart.inspection import shift
+from headstart.inspection.mislabelled import Suspect
+
+LOOKS = {
+    "blank": "show nothing",
+    "dark": "are dark",
+    "bright": "are overexposed",
+    "blurred": "are blurred",
+    "odd_size": "are of an odd size",
+    "odd_shape": "are of an odd shape",
+}
+
+
+def of(
+    table: Manifest,
+    suspects: list[Suspect],
+    outliers: list[tuple[int, float]],
+    alike: list[tuple[int, int, float]],
+    looks: dict[str, list[int]],
+    areas: dict[str, float],
+) -> dict[str, Any]:
+    """Return what `artifacts.inspection` lists; positions are rows of the manifest."""
+    paths, classes, splits = table.paths, table.classes, table.splits
+    across = [
+        (first, second)
+        for first, second, _ in alike
+        if splits[first] != splits[second] and table.groups[first] != table.groups[second]
+    ]
+    lists = {"suspects": suspects, "outliers": outliers, "alike": across, **looks}
+    counts = {name: len(entries) for name, entries in lists.items()}
+    found = {
+        "suspects": [
+            {
+                "path": paths[suspect.row],
+                "label": classes[table.labels[suspect.row]],
+                "looks_like": classes[suspect.looks_like],
+                "probability": round(suspect.probability, 4),
+                "own_probability": round(suspect.own_probability, 4),
+            }
+            for suspect in suspects[:MOST]
+        ],
+        "outliers": [{"path": paths[row], "times": round(times, 2)} for row, times in outliers[:MOST]],
+        "alike": [
+            {"paths": [paths[row] for row in pair], "splits": [str(splits[row]) for row in pair]}
+            for pair in across[:MOST]
+        ],
+        "looks": {name: [paths[row] for row in rows[:MOST]] for name, rows in looks.items()},
+        "elsewhere": {name: round(area, 4) for name, area in areas.items()},
+    }
+    return {**found, "warnings": _warnings(found, counts), "counts": counts}
+
+
+def _warnings(found: dict[str, Any], counts: dict[str, int]) -> list[str]:
+    warnings = []
+    for name, area in sorted(found["elsewhere"].items(), key=lambda entry: -entry[1]):
+        if area >= shift.WARN:
+            warnings.append(
+                f"the test images of class {name} come from elsewhere than its training images: a classifier tells "
+                f"them apart (area {area:.2f}), so validation says little about them"
+            )
+    if counts["alike"]:
+        pair = " and ".join(found["alike"][0]["paths"])
+        pairs = wording.count(counts["alike"], "pair")
+        warnings.append(f"{pairs} of nearly the same image lie in two splits, such as {pair}: the scores are too high")
+    return warnings
+
+
+def lines(found: dict[str, Any]) -> str:
+    """Return what is said at the end of the stage: each kind in a line, with an example, and the warnings."""
+    counts, said = found["counts"], []
+    if counts["suspects"]:
+        first = found["suspects"][0]
+        images = wording.count(counts["suspects"], "label")
+        why = f"{first['label']}; looks like {first['looks_like']}"
+        said.append(f"{images} may be wrong, such as that of {first['path']} ({why})")
+    if counts["outliers"]:
+        images = wording.count(counts["outliers"], "image")
+        said.append(f"{images} unlike all others, such as {found['outliers'][0]['path']}")
+    for name, what in LOOKS.items():
+        if counts[name]:
+            said.append(f"{wording.count(counts[name], 'image')} {what}, such as {found['looks'][name][0]}")
+    said = said or ["nothing odd about the images and their labels"]
+    return "\n".join([*said, *(f"WARNING: {line}" for line in found["warnings"]), f"The whole lists: {INSPECTION}"])

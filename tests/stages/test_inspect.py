@@ -1,0 +1,149 @@
+"""The stage inspect, on features that tell two classes apart, and on images that are drawn."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.artifacts import dataset, features, inspection, manifest, value_range
+from headstart.artifacts.manifest import Manifest
+from headstart.base.errors import UserError
+from stages import inspect
+
+EACH = 60  # images of a class
+
+
+@pytest.fixture
+def prepared(project, monkeypatch):
+    """120 images of two classes, some labels flipped, as the working directory."""
+    monkeypatch.chdir(project.path)
+    rng = np.random.default_rng(1)
+    kinds = np.arange(2 * EACH) % 2
+    splits = np.array((["train"] * 6 + ["validation"] * 2 + ["test"] * 2) * (EACH // 5))
+    names = [f"{kind}/{number:03}.png" for number, kind in enumerate(kinds)]
+    for name in names:
+        path = Path("data/my_images", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(60, 190, (40, 50, 3), dtype=np.uint8)).save(path)
+    vectors = rng.normal(0, 0.3, (len(kinds), 2, 2, 16)) + 1.0
+    vectors[..., :4] += 2 * kinds[:, None, None, None]
+    write(names, kinds, splits, vectors)
+    return project
+
+
+def write(names, labels, splits, vectors, published=(), groups=None):
+    table = Manifest(["a", "b"], names, labels, splits, names, groups)
+    manifest.write(table)
+    value_range.write(None)
+    facts = {"near_duplicates": [], "suspicious": []}
+    dataset.write(dataset.summarize(table, len(names), 0, [], [], published, **facts))
+    features.BOTTLENECK.mkdir(parents=True, exist_ok=True)
+    np.save(features.BOTTLENECK / "plain.npy", vectors.astype("float16"))
+
+
+def state():
+    table = manifest.read()
+    return table.paths, table.labels.copy(), table.splits.copy(), np.array(features.read_bottleneck(), "float32")
+
+
+def found() -> dict:
+    inspect.main()
+    return inspection.read()
+
+
+def test_where_all_is_well_nothing_is_found(prepared, capsys):
+    seen = found()
+    assert seen["warnings"] == [] and set(seen["counts"].values()) == {0}
+    assert "nothing odd about the images and their labels" in capsys.readouterr().out
+
+
+def test_flipped_labels_are_suspects_and_those_of_test_images_are_not_looked_at(prepared, capsys):
+    names, labels, splits, vectors = state()
+    flipped = [*np.flatnonzero(splits == "train")[:4], *np.flatnonzero(splits == "validation")[:2]]
+    hidden = np.flatnonzero(splits == "test")[:3]
+    for row in [*flipped, *hidden]:
+        labels[row] = 1 - labels[row]
+    write(names, labels, splits, vectors)
+    suspects = found()["suspects"]
+    assert sorted(suspect["path"] for suspect in suspects) == sorted(names[row] for row in flipped)
+    for suspect in suspects:
+        assert {suspect["label"], suspect["looks_like"]} == {"a", "b"}
+        assert suspect["own_probability"] < 0.5 < suspect["probability"]
+    own = [suspect["own_probability"] for suspect in suspects]
+    assert own == sorted(own)
+    assert "6 labels may be wrong, such as that of" in capsys.readouterr().out
+
+
+def test_an_image_unlike_all_others_is_an_outlier(prepared):
+    names, labels, splits, vectors = state()
+    vectors[7] = -vectors[7][..., ::-1]
+    write(names, labels, splits, vectors)
+    (outlier,) = found()["outliers"]
+    assert outlier["path"] == names[7] and outlier["times"] > 3
+
+
+def test_nearly_the_same_image_in_two_splits_is_a_warning_but_not_where_the_split_knew(prepared):
+    names, labels, splits, vectors = state()
+    first, second = np.flatnonzero(splits == "train")[3], np.flatnonzero(splits == "test")[3]
+    vectors[second] = vectors[first] * 1.01
+    write(names, labels, splits, vectors)
+    seen = found()
+    assert seen["alike"] == [{"paths": sorted([names[first], names[second]]), "splits": ["train", "test"]}]
+    assert seen["warnings"][0].startswith("1 pair of nearly the same image lie")
+    groups = np.array(names)
+    groups[[first, second]] = "one"
+    write(names, labels, splits, vectors, groups=groups)
+    assert found()["alike"] == []
+
+
+def test_test_images_from_elsewhere_are_a_warning_where_the_source_fixed_the_splits(prepared, capsys):
+    names, labels, splits, vectors = state()
+    of_b = (labels == 1) & (splits == "test")
+    vectors[of_b, ..., 8:] += 1.0
+    splits = np.where(splits == "validation", "test", splits)  # 24 test images a class, 36 for training
+    vectors[(labels == 1) & (splits == "test"), ..., 8:] += 1.0
+    write(names, labels, splits, vectors)
+    assert found()["elsewhere"] == {}
+    write(names, labels, splits, vectors, published=("test", "train"))
+    seen = found()
+    assert seen["elsewhere"]["a"] < 0.75 and seen["elsewhere"]["b"] > 0.9
+    assert [warning for warning in seen["warnings"] if "class b come from elsewhere" in warning]
+    assert "WARNING: the test images of class b come from elsewhere" in capsys.readouterr().out
+
+
+def test_dark_bright_blank_blurred_and_odd_images_are_named(prepared):
+    rng = np.random.default_rng(2)
+    noise = rng.integers(0, 40, (40, 50, 3), dtype=np.uint8)
+    ramp = np.broadcast_to(np.linspace(60, 190, 50).astype("uint8")[None, :, None], (40, 50, 3))
+    wide = rng.integers(60, 190, (10, 200, 3), dtype=np.uint8)
+    odd = {"dark": noise, "bright": 255 - noise // 2, "blank": np.full((40, 50, 3), 128, np.uint8)}
+    odd |= {"blurred": np.array(ramp), "odd_shape": wide}
+    names = state()[0]
+    for name, pixels in zip(names, odd.values(), strict=False):
+        Image.fromarray(pixels).save(Path("data/my_images", name))
+    looks = found()["looks"]
+    for name, kind in zip(names, odd, strict=False):
+        assert looks[kind] == [name], kind
+
+
+def test_twice_the_same_bytes(prepared):
+    found()
+    before = inspection.INSPECTION.read_bytes()
+    found()
+    assert inspection.INSPECTION.read_bytes() == before
+    assert json.loads(before)["counts"]
+
+
+def test_a_handful_of_images_passes(prepared):
+    names, labels, splits, vectors = state()
+    few = np.array([0, 1, 6, 8])
+    write([names[row] for row in few], labels[few], splits[few], vectors[few])
+    found()
+
+
+def test_without_features_it_says_what_to_run(prepared):
+    (features.BOTTLENECK / "plain.npy").unlink()
+    with pytest.raises(UserError, match="dvc repro extract"):
+        inspect.main()
