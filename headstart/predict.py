@@ -1,6 +1,7 @@
 """Classify images with a trained classifier: python -m headstart.predict photo.jpg folder/ photos.zip
 
-One line per image: path, class, probability. An image that cannot be read is reported on its line, and the rest goes
+One line per image: path, class, probability; `cat or dog` where it is not sure, and a mark where an image is unlike the
+training images. An image that cannot be read is reported on its line, and the rest goes
 on; the exit status is then 1. Predictions go to standard output, everything else to standard error.
 """
 
@@ -19,8 +20,10 @@ import numpy as np
 from rich.cells import cell_len
 
 from headstart.base import cells, errors, progress, wording
+from headstart.base.runtime import keras
 from headstart.base.terminal import has_no_shape, printable, say
-from headstart.classifier import decision, file, inference
+from headstart.classifier import decision, file, inference, joining, unlike
+from headstart.classifier.file import Details
 from headstart.classifier.inference import UNREADABLE, Read
 from headstart.images import archive, decoding, finding
 from headstart.images.ranges import Range
@@ -42,19 +45,26 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
     return images
 
 
-def entry(path: str, outcome: np.ndarray | Exception, classes: list[str]) -> dict:
-    """What is reported of an image: path, class, probability and probabilities (class: probability); or path, error.
+def entry(path: str, outcome: tuple[np.ndarray, np.ndarray] | Exception, details: Details) -> dict:
+    """What is reported of an image: path, class, probability, possible, unlike and probabilities; or path, error.
 
-    outcome: what `inference.probabilities` yields for it, float (1, k) or why it could not be read.
+    outcome: the probabilities, (k,) float, and the features, (c,), of the image, or why it could not be read.
+    possible: the classes that remain possible, the likeliest first: more than one where the classifier is not sure.
+    unlike: whether it is unlike the training images; None where the classifier cannot tell. probabilities: of all
+    classes by their names.
     """
     if isinstance(outcome, Exception):
         return {"path": path, "error": " ".join((getattr(outcome, "strerror", None) or str(outcome)).split())}
-    (best,) = decision.predicted(outcome)
-    values = [round(float(value), 6) for value in outcome[0]]
+    given, classes = outcome[0][None], details.classes
+    (best,), (open_,) = details.rule.predicted(given), details.rule.possible(given)
+    order = sorted(np.flatnonzero(open_), key=lambda index: (index != best, -given[0, index]))
+    values = [round(float(value), 6) for value in given[0]]
     return {
         "path": path,
         "class": classes[best],
         "probability": values[best],
+        "possible": [classes[index] for index in order],
+        "unlike": None if details.known is None else bool(unlike.is_unlike(outcome[1][None], details.known)[0]),
         "probabilities": dict(zip(classes, values, strict=True)),
     }
 
@@ -62,13 +72,16 @@ def entry(path: str, outcome: np.ndarray | Exception, classes: list[str]) -> dic
 def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_width: int) -> None:
     """One aligned line per image, as soon as it is there: path, class, probability; or path, `error: reason`.
 
-    path_width, class_width: in columns of the terminal, of which a Chinese or Korean letter takes two.
+    Where several classes remain possible, they stand in the place of the class (`cat or dog`), and the probability is
+    that of the first. What is unlike the training images is marked. path_width, class_width: in columns of the
+    terminal, of which a Chinese or Korean letter takes two.
     """
     for entry in entries:
         if "error" in entry:
             words = f"error: {entry['error']}"
         else:
-            words = f"{_padded(entry['class'], class_width)}  {entry['probability']:.4f}"
+            words = f"{_padded(_named(entry['possible']), class_width)}  {entry['probability']:.4f}"
+            words += "  unlike the training images" if entry["unlike"] else ""
         say(f"{_padded(entry['path'], path_width)}  {words}", file=stream)
 
 
@@ -84,11 +97,18 @@ def write_json(entries: Iterable[dict], stream: TextIO) -> None:
 
 
 def write_csv(entries: Iterable[dict], stream: TextIO) -> None:
-    """CSV with the columns path, class, probability, error; what does not apply is empty, and no cell is a formula."""
-    columns = ["path", "class", "probability", "error"]
+    """CSV with the columns path, class, probability, possible, unlike, error.
+
+    What does not apply is empty, and no cell is a formula. possible: a JSON list, where it is more than the class;
+    unlike: 1 or 0.
+    """
+    columns = ["path", "class", "probability", "possible", "unlike", "error"]
     stream.write(cells.line(columns))
     for entry in entries:
-        stream.write(cells.line(map(entry.get, columns)))
+        names, far = entry.get("possible", []), entry.get("unlike")
+        several = json.dumps(names, ensure_ascii=False) if len(names) > 1 else None
+        cell = entry | {"possible": several, "unlike": None if far is None else int(far)}
+        stream.write(cells.line(map(cell.get, columns)))
         stream.flush()
 
 
@@ -96,14 +116,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns 0, or 1 where an image could not be read."""
     options = _options(arguments)
     model, details = file.load(options.model)
-    classes, failed = details["classes"], 0
+    failed = 0
     # A name that is not valid text in its file system is still printed; a progress bar would catch sys.stdout.
     stream = sys.stdout
     stream.reconfigure(errors="backslashreplace")
     with ExitStack() as stack:
         images, depths = find(options.paths, stack), []
         reads = (partial(_counted, read, depths) for _, read in images)
-        outcomes = inference.probabilities(model, details["size"], reads, details["range"])
+        outcomes = answers(model, details, reads)
         if not stream.isatty():
             outcomes = progress.track(outcomes, "predict", len(images))
 
@@ -111,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
             nonlocal failed
             for (path, _), outcome in zip(images, outcomes, strict=True):
                 failed += isinstance(outcome, Exception)
-                yield entry(path, outcome, classes)
+                yield entry(path, outcome, details)
 
         try:
             if options.json:
@@ -119,15 +139,35 @@ def main(arguments: list[str] | None = None) -> int:
             elif options.csv:
                 write_csv(entries(), stream)
             else:
-                write_lines(entries(), stream, max(_width(path) for path, _ in images), max(map(_width, classes)))
+                widths = [*map(_width, details.classes)]
+                if len(widths) == 2 and details.rule.at_least is not None:
+                    widths.append(_width(_named(details.classes)))
+                write_lines(entries(), stream, max(_width(path) for path, _ in images), max(widths))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if line := unlike(Counter(depths), details["range"]):
+    if line := of_another_depth(Counter(depths), details.value_range):
         say(line, file=sys.stderr)
     return 1 if failed else 0
 
 
-def unlike(depths: Mapping[int | None, int], value_range: Range | None) -> str | None:
+def answers(
+    model: keras.Model, details: Details, reads: Iterable[Read]
+) -> Iterator[tuple[np.ndarray, np.ndarray] | Exception]:
+    """The probabilities, (k,), and the features, (c,), of images, as `entry` takes them. reads: as `inference.outputs`.
+
+    Of a classifier that keeps no training images the features are empty.
+    """
+    if details.known is not None:
+        model = joining.with_features(model, details.axes, details.rule.temperature)
+    for outcome in inference.outputs(model, details.size, reads, details.value_range):
+        if isinstance(outcome, Exception):
+            yield outcome
+        else:
+            given, *features = outcome
+            yield decision.probabilities(given[None])[0], features[0] if features else np.zeros(0)
+
+
+def of_another_depth(depths: Mapping[int | None, int], value_range: Range | None) -> str | None:
     """A line on images of another depth than those that the classifier was trained on, and what was made of them.
 
     depths: how many images there are by their bits, as `decoding.depth` tells them. value_range: the classifier's.
@@ -160,11 +200,18 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, or a folder or a zip of images")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON list, with the probabilities of all classes")
-    form.add_argument("--csv", action="store_true", help="CSV: path,class,probability,error")
+    form.add_argument("--csv", action="store_true", help="CSV: path,class,probability,possible,unlike,error")
     parser.add_argument(
         "--model", type=Path, default=file.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
     )
     return parser.parse_args(arguments)
+
+
+def _named(possible: list[str]) -> str:
+    """`cat`, `cat or dog`, `cat, dog or fox`; of more than three, the likeliest and how many others."""
+    if len(possible) > 3:
+        return f"{possible[0]}, {possible[1]} or {len(possible) - 2} others"
+    return " or ".join(filter(None, [", ".join(possible[:-1]), possible[-1]]))
 
 
 def _padded(text: str, width: int) -> str:

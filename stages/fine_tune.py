@@ -6,12 +6,12 @@ watch.start(__name__, lower="fine_tune.batch_size or image.size")  # before what
 
 from functools import partial
 
-from headstart.artifacts import manifest, models, results, value_range
+from headstart.artifacts import manifest, models, predictions, value_range
 from headstart.backbones import cut, registry, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
-from headstart.classifier import candidates, file
+from headstart.classifier import candidates, decision, file
 from headstart.images import augment, ranges
 from headstart.images.archive import open_source
 from headstart.training import again, assembly, batches, choosing, loop
@@ -44,23 +44,31 @@ def main() -> None:
         say(f"fine_tune: kept epoch {kept}")
         if not kept:
             del networks["fine_tuned"]
-        choice = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
+        choice, rows = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
         if tuning.refit:
             deterministic(settings.seed)
-            rows = again.together(table, settings)
-            networks = {"head": (backbone(settings), again.head(settings, table, rows))}
+            together = again.together(table, settings)
+            networks = {"head": (backbone(settings), again.head(settings, table, together))}
             if choice.network != "head":
                 start, work = (backbone(settings), networks["head"][1]), "train on validation images too"
-                networks["fine_tuned"] = again.tuned(settings, table, rows, *start, kept, source, work)
+                networks["fine_tuned"] = again.tuned(settings, table, together, *start, kept, source, work)
         if choice.network == "halfway":
             networks["halfway"] = candidates.halfway(networks["head"], networks["fine_tuned"])
     loop.add_facts("fine_tune", choice.facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"
     say(f"fine_tune: delivers {choice.name} (validation {unit}: {costs})")
+    said = {choice.model: choice.probabilities}
+    predicted = {choice.model: decision.predicted(choice.probabilities)}
+    paths = [table.paths[row] for row in rows]
+    answers = predictions.Predictions(table.classes, paths, table.labels[rows], predicted, said)
+    predictions.write(answers, file=predictions.VALIDATION)
     scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
-    classifier = candidates.build(networks[choice.network], choice, scale, augment.flipped_axes(settings.augment))
-    file.save(classifier, results.CLASSIFIER, table.classes, choice.model, source.value_range)
+    flips = augment.flipped_axes(settings.augment)
+    classifier = candidates.build(networks[choice.network], choice, scale, flips)
+    axes = tuple(flips) if choice.averages else ()
+    details = file.Details(table.classes, settings.image.size, choice.model, source.value_range, axes)
+    file.save(classifier, file.NETWORK, details)
     checkpoint.finish("fine_tune")
 
 

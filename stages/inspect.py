@@ -3,24 +3,29 @@
 Writes metrics/inspection.json. Nothing is chosen by it, and no later stage reads it but the report.
 """
 
+from headstart.base import watch
+
+watch.start(__name__)  # before what takes seconds to import
+
 from functools import partial
 
 import numpy as np
 
-from headstart.artifacts import dataset, features, inspection, manifest, value_range
-from headstart.base import errors, params
+from headstart.artifacts import corrections, dataset, features, inspection, manifest, value_range
+from headstart.artifacts.manifest import Manifest
+from headstart.base import checkpoint, errors, params
 from headstart.base.progress import track
+from headstart.base.terminal import say
 from headstart.base.threads import in_order
-from headstart.images import archive
-from headstart.images.ranges import Range
+from headstart.images import archive, ranges
 from headstart.inspection import looks, mislabelled, neighbours, shift, summary
 
 BLOCK = 256  # images
 
 
-def pooled() -> np.ndarray:
+def pooled(table: Manifest) -> np.ndarray:
     """The bottleneck features, averaged over their places: float32 (n, c)."""
-    written = features.read_bottleneck()
+    written = features.read_bottleneck(table=table)
     starts = track(range(0, len(written), BLOCK), "reading features", unit="batch")
     return np.concatenate([written[at : at + BLOCK].astype("float32").mean(axis=(1, 2)) for at in starts])
 
@@ -28,17 +33,21 @@ def pooled() -> np.ndarray:
 def main() -> None:
     settings = params.load_stage("inspect")
     table, published = manifest.read(), dataset.read()["published"]
-    values = value_range.read()
-    with archive.open_source(settings.dataset.path, values and Range(**values)) as source:
+    with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         seen = in_order(partial(looks.look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))
-    vectors = pooled()
+    vectors = pooled(table)
     near = neighbours.nearest(vectors)
-    suspects = mislabelled.find(vectors, table, settings.seed)
+    looked_at = corrections.looked_at()
+    fresh = np.array([sha256 not in looked_at for sha256 in table.sha256])
+    suspects = [suspect for suspect in mislabelled.find(vectors, table, settings.seed) if fresh[suspect.row]]
+    outliers = [outlier for outlier in neighbours.outliers(near) if fresh[outlier[0]]]
     areas = shift.areas(vectors, table, settings.seed) if published else {}
-    found = summary.of(table, suspects, neighbours.outliers(near), neighbours.alike(near), unusual, areas)
+    found = summary.of(table, suspects, outliers, neighbours.alike(near), unusual, areas)
     inspection.write(found)
-    print(summary.lines(found))
+    for line in summary.lines(found):
+        say(line)
+    checkpoint.finish("inspect")
 
 
 if __name__ == "__main__":

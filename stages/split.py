@@ -9,26 +9,24 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts import dataset, manifest, value_range
-from headstart.artifacts.dataset import LeftOut
 from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.progress import track
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding, facts
-from headstart.images.facts import Facts
-from headstart.labels import belonging, contact_sheet, counts, groups, layouts, near_duplicates
+from headstart.labels import belonging, contact_sheet, corrections, counts, groups, layouts, near_duplicates
 from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.folds import deal_folds
 from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
 
 
-def examine(source: archive.Source, windows: bool, item: Item) -> Facts | LeftOut:
+def examine(source: archive.Source, windows: bool, item: Item) -> facts.Facts | dataset.LeftOut:
     """What `decoding.examine` notes of an image, or why it cannot be decoded."""
     try:
         return decoding.examine(source.read(item.path), windows)
     except (archive.Unreadable, decoding.Broken) as error:
-        return LeftOut(item.path, str(error))
+        return dataset.LeftOut(item.path, str(error))
 
 
 def main() -> None:
@@ -41,8 +39,10 @@ def main() -> None:
         named = groups.find_groups(source, items, settings.dataset)
         look = partial(examine, source, settings.image.range is None)
         outcomes = list(track(in_order(look, items), "decoding", len(items)))
-    left_out += [outcome for outcome in outcomes if isinstance(outcome, LeftOut)]
-    noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
+    left_out += [outcome for outcome in outcomes if isinstance(outcome, dataset.LeftOut)]
+    noted = {
+        item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, facts.Facts)
+    }
     hashes = {path: image.sha256 for path, image in noted.items()}
     alike = partial(near_duplicates.among, {path: image.thumbnail for path, image in noted.items()})
     together = belonging.find(items, hashes, alike, named, settings.dataset.near_duplicates)
@@ -62,20 +62,25 @@ def main() -> None:
         folds=np.array([folds.get(item.path, 0) for item in used], np.int64) if folds else None,
         **layouts.numbers(used, classes),
     )
+    corrected = corrections.apply(dealt, settings.dataset.correct_test)
     summary = dataset.summarize(
-        dealt,
+        corrected.table,
         found=len(items),
         unused=sum(map(len, together.groups)) - len(splits),
-        left_out=left_out,
+        left_out=left_out + corrected.left_out,
         published={item.split for item in items} - {None},
+        corrections=corrected.counts,
         **together.facts(splits),
     )
+    dealt = corrected.table
     values = facts.find_range([noted[dealt.paths[row]] for row in dealt.rows("train")], settings.image.range)
     manifest.write(dealt)
     value_range.write(values and values._asdict())
     dataset.write(summary)
     counts.show(summary)
-    for line in facts.lines({path: noted[path] for path in dealt.paths}, values, settings.image.range):
+    for line in corrected.lines + facts.lines(
+        {path: noted[path] for path in dealt.paths}, values, settings.image.range
+    ):
         say(line)
     with archive.open_source(settings.dataset.path, values) as source:
         sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)

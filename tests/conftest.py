@@ -23,7 +23,7 @@ from ruamel.yaml.comments import CommentedSeq
 
 ROOT = Path(__file__).parent.parent
 PARTS = ["dvc.yaml", "params.yaml", "stages", "headstart", "presets", ".dvc/config", ".dvcignore", ".gitignore"]
-PARTS += ["data/.gitignore", "metrics/.gitignore"]
+PARTS += ["data/.gitignore", "data/corrections.csv", "metrics/.gitignore"]
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 60, 40)}
 
 # Every parameter, whatever preset params.yaml is at. Images of 32 x 32 pixels and a small network make a run take
@@ -51,6 +51,7 @@ SMALL = {
     "dataset.pattern": None,
     "dataset.group": None,
     "dataset.near_duplicates": "group",
+    "dataset.correct_test": False,
     "split.train": None,
     "split.validation": 0.25,
     "split.test": 0.25,
@@ -103,6 +104,11 @@ SMALL = {
     "fine_tune.label_smoothing": 0.0,
     "fine_tune.mixup": 0.0,
     "fine_tune.average_flips": False,
+    "decision.goal": "accuracy",
+    "decision.of": None,
+    "decision.at_least": 0.95,
+    "decision.costs": None,
+    "decision.coverage": 0.95,
 }
 
 

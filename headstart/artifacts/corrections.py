@@ -65,6 +65,11 @@ def _checked(number: int, row: list[str]) -> Correction:
     return correction
 
 
+def looked_at(project: Path = Path()) -> set[str]:
+    """Return the hashes of the images that somebody looked at and found right (the action keep)."""
+    return {correction.sha256 for correction in read(project) if correction.action == "keep"}
+
+
 def write(corrections: list[Correction], project: Path = Path()) -> None:
     """Write the corrections, whole or not at all; what is there is replaced, so pass on what `read` returned."""
     files.write_csv(project / CORRECTIONS, [COLUMNS, *corrections])

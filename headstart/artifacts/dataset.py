@@ -13,6 +13,7 @@ groups       how many groups the images in use are of (dataset.group); null wher
 test_copies  test images with a copy in training, exact or near; 0 where dataset.near_duplicates is group
 copies_taken_out  of the test images in the source's own folders, those of which a copy was taken out of training
 published    the splits that the source's own folders fix, such as [test, train]; [] where there are none
+corrections  what data/corrections.csv has changed: {labels, left_out: {split: number}}
 """
 
 import json

@@ -13,10 +13,10 @@ from headstart.base.runtime import keras
 HEAD = Path("models/head.keras")
 
 
-def save(model: keras.Model, path: Path, additions: dict[str, str] | None = None) -> None:
+def save(model: keras.Model, path: Path, additions: dict[str, bytes] | None = None) -> None:
     """Write `model` to `path` (.keras) without its optimizer, the same bytes for the same weights; whole or not at all.
 
-    additions: texts to put into the archive beside what Keras reads, by their names there.
+    additions: files to put into the archive beside what Keras reads, by their names there.
     """
     # Not beside `path`: a run that is killed here must leave nothing there.
     with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def save(model: keras.Model, path: Path, additions: dict[str, str] | None = None
     metadata = json.loads(entries["metadata.json"]) | {"date_saved": None}
     entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
     entries["config.json"] = json.dumps(_numbered(entries["config.json"])).encode()
-    entries |= {name: text.encode() for name, text in (additions or {}).items()}
+    entries |= additions or {}
     with files.whole(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(entries.items()):
             archive.writestr(zipfile.ZipInfo(name), content)

@@ -1,5 +1,8 @@
 """metrics/predictions.csv: what each model predicts for each test image.
 
+metrics/validation.csv likewise, of the images by which the classifier was chosen: those of validation, or of training
+too, each by a model of a fold without it.
+
 Columns: image, label, then for each model MODEL (the predicted class) and one MODEL:CLASS per class (its probability,
 6 decimals). No model's name has a colon, so the first one ends it, whatever the class is called; commas, quotes and
 line ends in a name are quoted as in any CSV; what looks like a formula is guarded (`headstart.base.cells`).
@@ -14,11 +17,12 @@ import numpy as np
 from headstart.base import cells, files
 
 PREDICTIONS = Path("metrics/predictions.csv")
+VALIDATION = Path("metrics/validation.csv")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The test images in the order of the manifest, and what each model predicts for them.
+    """Images, test images in the order of the manifest, and what each model predicts for them.
 
     `classes`: k names, in the order of their indices; `paths`: n, inside the source; `labels`: int64 (n,), indices into
     `classes`; by the models' names: `predicted`, int64 (n,), the predicted class, and `probabilities`, float32 (n, k).
@@ -31,8 +35,8 @@ class Predictions:
     probabilities: dict[str, np.ndarray]
 
 
-def write(predictions: Predictions, project: Path = Path()) -> None:
-    """Write metrics/predictions.csv in the folder `project`, whole or not at all."""
+def write(predictions: Predictions, project: Path = Path(), file: Path = PREDICTIONS) -> None:
+    """Write one of the two files in the folder `project`, whole or not at all."""
     classes = predictions.classes
     table = [_columns(predictions.probabilities, classes)]
     for row, (path, label) in enumerate(zip(predictions.paths, predictions.labels, strict=True)):
@@ -40,19 +44,19 @@ def write(predictions: Predictions, project: Path = Path()) -> None:
         for model, probabilities in predictions.probabilities.items():
             line += [classes[predictions.predicted[model][row]], *(f"{value:.6f}" for value in probabilities[row])]
         table.append(line)
-    files.write_csv(project / PREDICTIONS, table)
+    files.write_csv(project / file, table)
 
 
-def parse(text: str) -> Predictions:
-    """The predictions in `text`, the content of a metrics/predictions.csv.
+def parse(text: str, file: Path = PREDICTIONS) -> Predictions:
+    """The predictions in `text`, the content of one of the two files.
 
-    Raises ValueError where the stage evaluate, as it is now, would not have written it.
+    Raises ValueError where its stage, as it is now, would not have written it.
     """
     header, *rows = cells.read(text) or [[]]
     models = [column for column in header[2:] if ":" not in column]
     classes = [column.partition(":")[2] for column in header if column.startswith(f"{models[0]}:")] if models else []
     if not classes or header != _columns(models, classes):
-        raise ValueError(f"{PREDICTIONS} has the columns of an earlier version of Headstart, or was damaged")
+        raise ValueError(f"{file} has the columns of an earlier version of Headstart, or was damaged")
     index = {name: number for number, name in enumerate(classes)}
     try:
         lines = [dict(zip(header, row, strict=True)) for row in rows]
@@ -67,7 +71,7 @@ def parse(text: str) -> Predictions:
             },
         )
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{PREDICTIONS} is damaged ({error})") from None
+        raise ValueError(f"{file} is damaged ({error})") from None
 
 
 def _columns(models: Iterable[str], classes: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ otherwise print hundreds of lines of them.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ COMPARISONS = {
     "averaging": ("fine_tuned", "averaged"),
     "head_averaging": ("head", "head_averaged"),
 }
+# What is measured of how far the delivered model can be relied on:
+# calibration  {before, after: the temperature, as `evaluation.trust.calibration` returns it}
+# reliability  `evaluation.trust.bins`, after
+# decision     `evaluation.trust.decided`
+# possible     `evaluation.trust.coverage`; missing where one class is always named
+# unlike       {share: of the test images, that are unlike the training images}
+# fragility    `evaluation.fragility.measure`
+# corrected    how many test images data/corrections.csv changed; missing where none
+TRUST = ("calibration", "reliability", "decision", "possible", "unlike", "fragility", "corrected")
 # The scores that every model has; one that is not defined is None.
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "roc_auc", "average_precision")
 
@@ -45,12 +54,13 @@ class Results:
     `images`: how many test images; `scores`: of each model by its name, in the order of `MODELS`, as
     `evaluation.scores.score` returns them (in what DVC hands on of an experiment, without the lists, which are
     per_class and confusion_matrix); `mcnemar`: of each comparison in `COMPARISONS` whose models were scored, as
-    `evaluation.scores.mcnemar` returns it.
+    `evaluation.scores.mcnemar` returns it; `trust`: of the delivered model, by the names in `TRUST`.
     """
 
     images: int
     scores: dict[str, dict[str, Any]]
     mcnemar: dict[str, dict[str, Any]]
+    trust: dict[str, Any] = field(default_factory=dict)
 
     @property
     def delivered(self) -> str:
@@ -61,7 +71,7 @@ class Results:
 def write(results: Results, project: Path = Path()) -> None:
     """Write metrics/test.json in the folder `project`, whole or not at all."""
     scores = {model: _listed(score) for model, score in results.scores.items()}
-    content = {"images": results.images, **scores, "mcnemar": results.mcnemar}
+    content = {"images": results.images, **scores, "mcnemar": results.mcnemar, **results.trust}
     files.write_text(project / TEST, _json(content) + "\n")
 
 
@@ -95,7 +105,7 @@ def parse(content: Any) -> Results:
         raise ValueError(f"{TEST} is not what the stage evaluate writes ({error!r})") from None
     if missing:
         raise ValueError(f"{TEST} is not what the stage evaluate writes (it lacks {', '.join(missing)})")
-    return Results(images, scores, compared)
+    return Results(images, scores, compared, {name: content[name] for name in TRUST if name in content})
 
 
 def _listed(score: dict[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,10 @@ Weights = Annotated[
     dict[Name, Annotated[float, Field(ge=0)]],
     Field(description="VALUE: WEIGHT lines (uncertain: 0.5), weights from 0 on"),
 ]
+Costs = Annotated[
+    dict[Name, dict[Name, Annotated[float, Field(ge=0)]]],
+    Field(description="TRUE CLASS: {PREDICTED CLASS: COST} lines (melanoma: {mole: 20}), costs from 0 on"),
+]
 Share = (
     Annotated[int, Field(ge=1, description="a count of images per class (1, 2, …)")]
     | Annotated[float, Field(gt=0, lt=1, description="a fraction between 0 and 1")]
@@ -238,6 +242,10 @@ class Dataset(_Section):
     )
     near_duplicates: Literal["group", "ignore"] = Field(
         description="copies, encoded anew, resized, brightened or slightly cropped: kept together, or only listed"
+    )
+
+    correct_test: bool = Field(
+        description="whether data/corrections.csv changes test images too, which the report then says"
     )
 
     @field_validator("positive")
@@ -422,6 +430,38 @@ class Augment(_Section):
     flip_vertical: bool = Field(description="whether views are mirrored, top to bottom")
 
 
+class Decision(_Section):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"goal": {"const": "costs"}}},
+            "then": {"properties": {"costs": {"type": "object"}}},
+        }
+    )
+
+    goal: Literal["accuracy", "balanced_accuracy", "recall", "precision", "costs"] = Field(
+        description="accuracy: the likeliest class; balanced_accuracy: a rare class from a lower probability on; "
+        "recall or precision, of two classes: the threshold at which that of the class `of` is `at_least`; costs: what "
+        "costs least"
+    )
+    of: Name | None = Field(
+        description="the class whose recall or precision it is; null: dataset.positive, or the last of two"
+    )
+    at_least: float = Field(gt=0, lt=1, description="the recall or precision to reach on new images")
+    costs: Costs | None = Field(
+        description="TRUE CLASS: {PREDICTED CLASS: COST} lines, 1 for those not listed; read where goal is costs"
+    )
+    coverage: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(
+        description="how often the true class is among those that remain possible; null: one class is always named"
+    )
+
+    @field_validator("costs")
+    @classmethod
+    def _are_given(cls, value: dict | None, info: ValidationInfo) -> dict | None:
+        if value is None and info.data.get("goal") == "costs":
+            raise PydanticCustomError("explained", "TRUE CLASS: {{PREDICTED CLASS: COST}} where decision.goal is costs")
+        return value
+
+
 class Params(_Section):
     """Every parameter of the pipeline."""
 
@@ -452,6 +492,7 @@ class Params(_Section):
     head: Head = Field(description="the classifier that is trained on the features")
     augment: Augment = Field(description="of training images in fine-tuning; each is drawn evenly from its range")
     fine_tune: FineTune = Field(description="training of the head and the backbone's last layers together")
+    decision: Decision = Field(description="how the classifier makes a class of its probabilities")
 
 
 class View:

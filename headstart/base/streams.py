@@ -12,6 +12,9 @@ PURPOSES = {
     "mixup": 6,  # how much of each image goes into a mixed one; number: the epoch, from 0
     "head views": 7,  # which of the fixed views an epoch of the head's training takes; number: the epoch, from 0
     "inspection": 8,  # the images that splits are compared by, where a class has many; number: see inspection.shift
+    "known images": 9,  # those that a classifier keeps, where there are many; number: 0 training, 1 validation
+    "bootstrap": 10,  # which groups of test images are drawn for an interval; number: 0
+    "corruptions": 11,  # number: 0 which test images are corrupted, 1 their noise
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

@@ -12,7 +12,7 @@ from headstart.artifacts.results import AVERAGED
 from headstart.backbones import cut
 from headstart.backbones.folding import folded
 from headstart.base.runtime import keras
-from headstart.classifier import inference, joining, selection
+from headstart.classifier import decision, inference, joining, selection
 from headstart.images.archive import Source
 
 Network = tuple[keras.Model, keras.Model]  # backbone and head
@@ -22,14 +22,15 @@ NAMES = {network: (network, mean) for network, mean in AVERAGED.items()} | {"hal
 
 
 class Choice(NamedTuple):
-    """What is delivered: the `name` of a candidate, and the `temperature` that its logits are divided by.
+    """What is delivered: the `name` of a candidate.
 
-    `costs`: the mean cost of each candidate, as `selection.costs` has it.
+    `costs`: the mean cost of each candidate, as `selection.costs` has it. `probabilities`: float32 (n, k), what it says
+    of the images that the choice was made on.
     """
 
     name: str
-    temperature: float
     costs: dict[str, float]
+    probabilities: np.ndarray
 
     @property
     def network(self) -> str:
@@ -49,7 +50,7 @@ class Choice(NamedTuple):
     @property
     def facts(self) -> dict[str, Any]:
         """For the metrics."""
-        return {"delivered": self.name, "temperature": round(self.temperature, 6), "candidates": self.costs}
+        return {"delivered": self.name, "candidates": self.costs}
 
 
 def halfway(before: Network, after: Network) -> Network:
@@ -87,7 +88,7 @@ def answers(
         middle = halfway(networks["head"], networks["fine_tuned"])
         networks = networks | {"halfway": middle}
     network, size = _network(networks, at, scale, axes), networks["head"][0].input.shape[1]
-    given = inference.of_source(network, size, source, paths, what)
+    given = inference.probabilities_of_source(network, size, source, paths, what)
     return dict(zip(networks, np.split(given, len(networks), axis=1), strict=True))
 
 
@@ -102,26 +103,26 @@ def weigh(
 
     given: as `answers` returns them. labels: (n,) int. select_by, weights, targets: as `selection.costs` takes them.
 
-    What was fine-tuned is weighed, and delivered, at the temperature that suits the images; the head as it is, so that
-    it stays what models/head.keras says.
+    Each is weighed at the temperature that suits the images, at which it is delivered: training on mixed or smoothed
+    labels makes a model modest, and that is no fault of it.
     """
-    candidates, temperatures = {}, {}
+    candidates, answers = {}, {}
     for network, views in given.items():
-        for name, probabilities in zip(NAMES[network], (views[:, :1], views), strict=True):
+        for name, probabilities in zip(NAMES[network], (views[:, 0], views.mean(axis=1)), strict=True):
             if name == network or views.shape[1] > 1:
-                suited = 1.0 if network == "head" else selection.temperature(probabilities, labels, weights, targets)
-                tempered, temperatures[name] = selection.tempered(probabilities, suited), suited
+                suited = selection.temperature(probabilities, labels, weights, targets)
+                tempered, answers[name] = decision.tempered(probabilities, suited), probabilities
                 candidates[name] = selection.costs(tempered, labels, select_by, weights, targets)
     chosen = selection.choose(candidates)
     means = {name: round(float(cost.mean()), 6) for name, cost in candidates.items()}
-    return Choice(chosen, temperatures[chosen], means)
+    return Choice(chosen, means, answers[chosen])
 
 
 def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -> keras.Model:
-    """Returns the classifier of a choice, made of the `network` that it names."""
+    """Returns the classifier of a choice, made of the `network` that it names; before its temperature."""
     backbone, head = network
     # Of the trained network only answers are wanted, and folded it gives them in two thirds of the time.
-    whole = joining.join(folded(backbone), joining.tempered(head, choice.temperature), scale)
+    whole = joining.join(folded(backbone), head, scale)
     return joining.averaged(whole, axes if choice.averages else [])
 
 

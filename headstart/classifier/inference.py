@@ -1,4 +1,4 @@
-"""A classifier's probabilities for image files, which threads decode ahead of it."""
+"""What a classifier gives for image files, which threads decode ahead of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -18,28 +18,27 @@ BATCH = 32
 Read = Callable[[], bytes]
 
 
-def probabilities(
+def outputs(
     model: keras.Model, size: int, reads: Iterable[Read], value_range: Range | None = None
-) -> Iterator[np.ndarray | Exception]:
+) -> Iterator[tuple[np.ndarray, ...] | Exception]:
     """Run `model` on images, in batches that threads decode ahead of it.
 
     Args:
-        model: takes uint8 (n, size, size, 3); each of its m outputs is (n, 1) or (n, k).
+        model: takes uint8 (n, size, size, 3).
         size: side of the model's images in pixels.
         reads: for each image a function that returns the bytes of its file; it is called in another thread.
         value_range: as `decoding.decode` takes it.
 
     Yields:
-        For each image in turn its float32 (m, k) probabilities, one row per output of the model, or one of
-        `UNREADABLE` where it could not be read.
+        For each image in turn what each output of the model is for it, float32 without the axis of the images, or one
+        of `UNREADABLE` where it could not be read.
     """
     run = traced(model)  # Keras would trace the network again for the last batch, which is smaller
     images = in_order(partial(_pixels, size, value_range), reads, ahead=2 * BATCH)
     while batch := list(islice(images, BATCH)):
         readable = [image for image in batch if isinstance(image, np.ndarray)]
-        outputs = run(np.stack(readable)) if readable else []
-        answers = zip(*map(decision.probabilities, outputs), strict=True)
-        yield from (np.stack(next(answers)) if isinstance(image, np.ndarray) else image for image in batch)
+        given = zip(*map(np.asarray, run(np.stack(readable)) if readable else []), strict=True)
+        yield from (next(given) if isinstance(image, np.ndarray) else image for image in batch)
 
 
 def of_source(
@@ -48,19 +47,27 @@ def of_source(
     source: archive.Source,
     paths: Sequence[str],
     what: str,
-) -> np.ndarray:
-    """Returns the probabilities of images that were split, float32 (n, m, k), as `probabilities` yields them.
+) -> list[np.ndarray]:
+    """Returns what each output of a model is for images that were split, float32 (n, …), as `outputs` yields them.
 
     paths: of the n images, in `source`. what: names the work, whose progress is shown. Raises UserError where an image
     can no longer be read.
     """
-    outcomes = probabilities(model, size, (partial(source.read, path) for path in paths), source.value_range)
+    outcomes = outputs(model, size, (partial(source.read, path) for path in paths), source.value_range)
     rows = []
     for path, outcome in zip(paths, progress.track(outcomes, what, len(paths)), strict=True):
         if isinstance(outcome, Exception):
             raise changed(path, outcome)
         rows.append(outcome)
-    return np.stack(rows)
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def probabilities_of_source(*arguments) -> np.ndarray:
+    """Returns the probabilities of images that were split, float32 (n, m, k), one row per output of the model.
+
+    arguments: as `of_source` takes them; each of the model's m outputs is (n, 1) or (n, k).
+    """
+    return np.stack([decision.probabilities(given) for given in of_source(*arguments)], axis=1)
 
 
 def of_features(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:

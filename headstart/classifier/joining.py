@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 
 from headstart.artifacts.results import AVERAGED
 from headstart.base.runtime import keras
+from headstart.classifier.decision import SMALLEST
 
+FEATURES = "features"  # the layer that gives what the head takes
 MEAN = "mean"  # the layer that averages
+NETWORK = "network"  # the layer, of a classifier that is calibrated, that holds all of it before that
 
 
 def join(
@@ -16,21 +19,14 @@ def join(
     scale: from pixels (n, size, size, 3), 0 to 255, to what the backbone takes (`backbones.registry.scale`).
     """
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
-    return keras.Model(inputs, head(backbone(scale(inputs))), name="classifier")
+    features = keras.layers.Identity(name=FEATURES)(backbone(scale(inputs)))
+    return keras.Model(inputs, head(features), name="classifier")
 
 
 def copied(model: keras.Model) -> keras.Model:
     """Returns a model of the same layers and weights, whatever it was compiled for."""
     copy = keras.Model.from_config(model.get_config())
     copy.set_weights(model.get_weights())
-    return copy
-
-
-def tempered(head: keras.Model, temperature: float) -> keras.Model:
-    """Returns a copy of `head` whose last layer's logits are divided by `temperature` (`selection.temperature`)."""
-    copy = copied(head)
-    output = copy.layers[-1]
-    output.set_weights([weights / temperature for weights in output.get_weights()])
     return copy
 
 
@@ -56,15 +52,58 @@ def mirrored(images: keras.KerasTensor, axes: Sequence[int]) -> list[keras.Keras
     return views
 
 
-def parts(classifier: keras.Model, delivered: str) -> tuple[list[str], keras.Model]:
-    """Returns what a classifier's answer is made of: names, and a model with one output for each of them.
+def calibrated(network: keras.Model, temperature: float) -> keras.Model:
+    """Returns a classifier that gives what `network` does, at a temperature (`decision.tempered`)."""
+    inputs = keras.Input(network.input.shape[1:], dtype="uint8", name="image")
+    whole = keras.Model(network.input, network.output, name=NETWORK)
+    return keras.Model(inputs, _tempered(whole(inputs), temperature), name="classifier")
 
-    `fine_tuned` is the network's answer to the image as it is; `averaged`, where the classifier averages, the mean over
-    mirror images; or `head` and `head_averaged`, where `delivered` says that it is the head's. Both are computed at the
-    cost of the last one.
+
+def _tempered(given: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
+    logits = keras.ops.log(keras.ops.clip(given, SMALLEST, 1 - SMALLEST if given.shape[-1] == 1 else 1))
+    if given.shape[-1] == 1:
+        logits -= keras.ops.log(keras.ops.clip(1 - given, SMALLEST, 1))
+    cooled = keras.layers.Rescaling(1 / temperature, name="temperature")(logits)
+    return keras.layers.Activation("sigmoid" if given.shape[-1] == 1 else "softmax", name="calibrated")(cooled)
+
+
+def parts(classifier: keras.Model, delivered: str, axes: Sequence[int]) -> tuple[list[str], keras.Model]:
+    """Returns what a classifier's answer is made of: names, and a model with an output for each of them, then features.
+
+    `fine_tuned` is the network's answer to the image as it is; `averaged`, where the classifier averages over `axes`,
+    the mean over mirror images; or `head` and `head_averaged`, where `delivered` says that it is the head's. They are
+    those before the temperature. The features, (n, c) float32, are what the head takes for the image as it is, averaged
+    over their places. All are computed at the cost of the last answer.
     """
     names = next([model, mean] for model, mean in AVERAGED.items() if delivered in (model, mean))
-    if MEAN not in [layer.name for layer in classifier.layers]:
-        return names[:1], classifier
-    plain, *_ = classifier.get_layer(MEAN).input
-    return names, keras.Model(classifier.input, [plain, classifier.output])
+    images, given, features = _looks(classifier, axes)
+    if len(given) == 1:
+        return names[:1], keras.Model(images, [*given, features])
+    return names, keras.Model(images, [given[0], keras.layers.Average()(given), features])
+
+
+def with_features(classifier: keras.Model, axes: Sequence[int], temperature: float | None) -> keras.Model:
+    """Returns a model that gives an image's probabilities, as `classifier` does, and its features, as in `parts`.
+
+    axes: those that the classifier averages over; temperature: its own; None: it has none.
+    """
+    images, given, features = _looks(classifier, axes)
+    mean = keras.layers.Average()(given) if len(given) > 1 else given[0]
+    return keras.Model(images, [mean if temperature is None else _tempered(mean, temperature), features])
+
+
+def _looks(classifier: keras.Model, axes: Sequence[int]) -> tuple[keras.KerasTensor, list, keras.KerasTensor]:
+    """Images, what the network gives for each of their mirror images before the temperature, and the features."""
+    network = classifier.get_layer(NETWORK) if _has(classifier, NETWORK) else classifier
+    looks = network.get_layer("classifier") if _has(network, MEAN) else network
+    features = looks.get_layer(FEATURES).output
+    if len(features.shape) > 2:
+        features = keras.layers.GlobalAveragePooling2D()(features)
+    both = keras.Model(looks.input, [looks.output, features])
+    images = keras.Input(classifier.input.shape[1:], dtype="uint8", name="image")
+    answers = [both(view) for view in mirrored(images, axes)]
+    return images, [given for given, _ in answers], answers[0][1]
+
+
+def _has(model: keras.Model, name: str) -> bool:
+    return name in [layer.name for layer in model.layers]

@@ -9,15 +9,6 @@ from headstart.classifier.decision import SMALLEST
 TEMPERATURES = (0.5, 4.0)
 
 
-def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Returns the mean over the views of an image of the probabilities at a temperature, float64 (n, k).
-
-    probabilities: (n, views, k). temperature: divides the logits; above 1 the probabilities become more even.
-    """
-    powers = np.clip(probabilities.astype("float64"), SMALLEST, 1) ** (1 / temperature)
-    return (powers / powers.sum(axis=2, keepdims=True)).mean(axis=1)
-
-
 def temperature(
     probabilities: np.ndarray,
     labels: np.ndarray,
@@ -31,14 +22,14 @@ def temperature(
     images without an error do not make the model certain, two more are counted that may be of any class (after Platt,
     Probabilistic Outputs for Support Vector Machines, 1999).
 
-    probabilities: (n, views, k). labels: (n,) int. weights, targets: as `costs` takes them.
+    probabilities: (n, k). labels: (n,) int. weights, targets: as `costs` takes them.
     """
-    count, classes = len(labels), probabilities.shape[2]
+    count, classes = probabilities.shape
     targets = np.eye(classes)[labels] if targets is None else targets
     targets = (count * targets + 2 / classes) / (count + 2) * _relative(weights, count)[:, None]
 
     def loss(exponent: float) -> float:
-        return -(targets * np.log(np.clip(tempered(probabilities, np.exp(exponent)), SMALLEST, 1))).sum()
+        return -(targets * np.log(np.clip(decision.tempered(probabilities, np.exp(exponent)), SMALLEST, 1))).sum()
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 

@@ -72,7 +72,7 @@ def _warnings(found: dict[str, Any], counts: dict[str, int]) -> list[str]:
     return warnings
 
 
-def lines(found: dict[str, Any]) -> str:
+def lines(found: dict[str, Any]) -> list[str]:
     """Return what is said at the end of the stage: each kind in a line, with an example, and the warnings."""
     counts, said = found["counts"], []
     if counts["suspects"]:
@@ -87,4 +87,4 @@ def lines(found: dict[str, Any]) -> str:
         if counts[name]:
             said.append(f"{wording.count(counts[name], 'image')} {what}, such as {found['looks'][name][0]}")
     said = said or ["nothing odd about the images and their labels"]
-    return "\n".join([*said, *(f"WARNING: {line}" for line in found["warnings"]), f"The whole lists: {INSPECTION}"])
+    return [*said, *(f"WARNING: {line}" for line in found["warnings"]), f"The whole lists: {INSPECTION}"]

@@ -6,63 +6,91 @@ and what a correction brings is not mixed up with another draw.
 
 import dataclasses
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
+from headstart.artifacts import corrections
 from headstart.artifacts.corrections import CORRECTIONS, Correction
 from headstart.artifacts.dataset import LeftOut
-from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.manifest import SPLITS, Manifest
 from headstart.base import wording
 from headstart.base.errors import UserError
 
 
-def apply(table: Manifest, corrections: list[Correction], of_test: bool) -> tuple[Manifest, list[LeftOut], list[str]]:
-    """Return the manifest with the corrections, the images that they leave out, and what to say about them.
+class Corrected(NamedTuple):
+    """What `apply` makes of a manifest: the new one, the images that are left out, and what to say.
+
+    `counts`: {labels, left_out: {split: number}}, for metrics/dataset.json.
+    """
+
+    table: Manifest
+    left_out: list[LeftOut]
+    lines: list[str]
+    counts: dict[str, dict[str, int]]
+
+
+def apply(table: Manifest, of_test: bool) -> Corrected:
+    """Return the manifest with the corrections of data/corrections.csv.
 
     of_test: whether test images are corrected too (`dataset.correct_test`). An exact copy of an image is corrected with
     it. A correction whose image is not in use, or shows something else by now, is passed over and said.
 
-    Raises UserError for a class that does not exist, for two corrections that contradict each other, and where a class
-    would have no training image left.
+    Raises UserError where the file is no such table, for a class that does not exist, for two corrections that
+    contradict each other, and where a class would have no image left in a split.
     """
-    decided = _by_pixels(table, corrections)
-    labels, kept, passed = table.labels.copy(), np.ones(len(table.paths), bool), Counter()
-    in_use = dict(zip(table.paths, table.sha256, strict=True))
-    for correction in corrections:
-        if correction.path not in in_use:
-            passed["of images that are not in use"] += 1
-        elif in_use[correction.path] != correction.sha256:
-            passed["of images that show something else by now"] += 1
-    done = Counter()
+    written = corrections.read()
+    decided, passed = _by_pixels(table, written), _passed(table, written)
+    labels, kept = table.labels.copy(), np.ones(len(table.paths), bool)
+    counts = {"labels": dict.fromkeys(SPLITS, 0), "left_out": dict.fromkeys(SPLITS, 0)}
     for row, sha256 in enumerate(table.sha256):
-        if (correction := decided.get(sha256)) is None or correction.action == "keep":
+        correction, split = decided.get(sha256), table.splits[row]
+        if correction is None or correction.action == "keep":
             continue
-        if table.splits[row] == "test" and not of_test:
-            passed["of test images, which stay as they are: dataset.correct_test"] += 1
-        elif correction.action == "label":
-            done["labels"] += bool(labels[row] != table.classes.index(correction.label))
-            labels[row] = table.classes.index(correction.label)
-        else:
+        if split == "test" and not of_test:
+            passed["of test images, which are corrected with dataset.correct_test: true alone"] += 1
+            continue
+        what = "labels" if correction.action == "label" else "left_out"
+        if what == "left_out":
             kept[row] = False
-            done["left out"] += 1
-            done["test"] += bool(table.splits[row] == "test")
-    probabilities = table.probabilities
-    if probabilities is not None:
-        changed = labels != table.labels
-        probabilities = np.where(changed[:, None], np.eye(len(table.classes), dtype="float32")[labels], probabilities)
-    corrected = _chosen(dataclasses.replace(table, labels=labels, probabilities=probabilities), kept)
+        elif table.classes[labels[row]] == correction.label:
+            continue
+        else:
+            labels[row] = table.classes.index(correction.label)
+        if split in SPLITS:
+            counts[what][split] += 1
+    corrected = _chosen(dataclasses.replace(table, labels=labels, probabilities=_certain(table, labels)), kept)
     _refuse_empty(table, corrected)
     left_out = [
         LeftOut(table.paths[row], f"left out by {CORRECTIONS}" + _reason(decided[table.sha256[row]]))
         for row in np.flatnonzero(~kept)
     ]
-    return corrected, left_out, _lines(done, passed)
+    return Corrected(corrected, left_out, _lines(counts, passed), counts)
 
 
-def _by_pixels(table: Manifest, corrections: list[Correction]) -> dict[str, Correction]:
+def _passed(table: Manifest, written: list[Correction]) -> Counter:
+    """How many corrections are passed over, by the reason."""
+    passed, in_use = Counter(), dict(zip(table.paths, table.sha256, strict=True))
+    for correction in written:
+        if correction.path not in in_use:
+            passed["of images that are not in use"] += 1
+        elif in_use[correction.path] != correction.sha256:
+            passed["of images that show something else by now"] += 1
+    return passed
+
+
+def _certain(table: Manifest, labels: np.ndarray) -> np.ndarray | None:
+    """The probabilities of the classes, where an image whose label was changed is of its new class for certain."""
+    if table.probabilities is None:
+        return None
+    certain = np.eye(len(table.classes), dtype="float32")[labels]
+    return np.where((labels != table.labels)[:, None], certain, table.probabilities)
+
+
+def _by_pixels(table: Manifest, written: list[Correction]) -> dict[str, Correction]:
     known = set(zip(table.paths, table.sha256, strict=True))
     decided: dict[str, Correction] = {}
-    for correction in corrections:
+    for correction in written:
         if (correction.path, correction.sha256) not in known:
             continue
         if correction.action == "label" and correction.label not in table.classes:
@@ -94,7 +122,7 @@ def _chosen(table: Manifest, kept: np.ndarray) -> Manifest:
 
 def _refuse_empty(before: Manifest, after: Manifest) -> None:
     for label, name in enumerate(before.classes):
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             had, has = (((table.labels == label) & (table.splits == split)).any() for table in (before, after))
             if had and not has:
                 raise UserError(
@@ -107,13 +135,11 @@ def _reason(correction: Correction) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _lines(done: Counter, passed: Counter) -> list[str]:
-    lines = []
-    if done["labels"] or done["left out"]:
-        what = [
-            wording.count(done["labels"], "label") + " changed",
-            wording.count(done["left out"], "image") + " left out",
-        ]
-        lines.append(f"{CORRECTIONS}: {', '.join(what)}")
+def _lines(counts: dict[str, dict[str, int]], passed: Counter) -> list[str]:
+    lines, changed, left_out = [], sum(counts["labels"].values()), sum(counts["left_out"].values())
+    if changed or left_out:
+        what = f"{wording.count(changed, 'label')} changed, {wording.count(left_out, 'image')} left out"
+        tests = counts["labels"]["test"] + counts["left_out"]["test"]
+        lines.append(f"{CORRECTIONS}: {what}" + (f", {tests:,} of them of the test split" if tests else ""))
     lines += [f"{CORRECTIONS}: {wording.count(number, 'correction')} {why}" for why, number in sorted(passed.items())]
     return lines

@@ -26,8 +26,10 @@ def choose(
     networks: dict[str, Network],
     epochs: int,
     build: Callable[[], keras.Model],
-) -> Choice:
+) -> tuple[Choice, np.ndarray]:
     """Returns what is delivered, by the validation images; by cross-validation where `fine_tune.choose_on` says so.
+
+    And the rows of the images that the choice was made on, int64 (n,), whose probabilities it has.
 
     networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
     returns the backbone as it was before.
@@ -47,9 +49,9 @@ def choose(
         return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets)
 
     few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < FEW)
-    folds = again.folds(table, settings) if few and epochs else []
+    folds = again.folds(table, settings) if few else []
     if not folds:
-        return weigh(answers(networks, rows), rows)
+        return weigh(answers(networks, rows), rows), rows
     say(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
@@ -58,11 +60,13 @@ def choose(
         if done is None:
             deterministic(settings.seed)  # whether the folds before it were done in this process or not
             head = again.head(settings, table, inside)
-            work = f"fold {number} of {len(folds)}"
-            tuned = again.tuned(settings, table, inside, build(), head, epochs, source, work)
-            given = answers({"head": (networks["head"][0], head), "fine_tuned": tuned}, outside)
+            trained, work = {"head": (networks["head"][0], head)}, f"fold {number} of {len(folds)}"
+            if epochs:
+                trained["fine_tuned"] = again.tuned(settings, table, inside, build(), head, epochs, source, work)
+            given = answers(trained, outside)
             saved.write_arrays(part, {}, given)
             done = {}, given
         parts.append(done[1])
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return weigh(together, np.concatenate([outside for _, outside in folds]))
+    rows = np.concatenate([outside for _, outside in folds])
+    return weigh(together, rows), rows

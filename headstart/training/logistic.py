@@ -88,6 +88,8 @@ def solve(
     return Solution(kernel, model.intercept_ - mean @ kernel, strength, standardised, losses.get(choice))
 
 
+# As in `solve`.
+@threadpool_limits.wrap(limits=1)
 def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
     """Returns what a regression that did not see an image, nor its group, says of it: float64 (n, k); None as `folds`.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import put_array
 from PIL import Image
 
 from headstart.artifacts import dataset, features, inspection, manifest, value_range
@@ -40,7 +41,7 @@ def write(names, labels, splits, vectors, published=(), groups=None):
     facts = {"near_duplicates": [], "suspicious": []}
     dataset.write(dataset.summarize(table, len(names), 0, [], [], published, **facts))
     features.BOTTLENECK.mkdir(parents=True, exist_ok=True)
-    np.save(features.BOTTLENECK / "plain.npy", vectors.astype("float16"))
+    put_array(features.BOTTLENECK / "plain.npy", vectors.astype("float16"))
 
 
 def state():

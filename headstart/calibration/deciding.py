@@ -1,0 +1,110 @@
+"""What it costs to take one class for another, so that a goal is reached: the rule by which a class is chosen."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve
+
+from headstart.base import params, wording
+from headstart.base.errors import UserError
+
+
+class Deciding(NamedTuple):
+    """`costs`: (k, k) float64, as `decision.predicted` takes them; None: the likeliest class.
+
+    `of`: the class that the goal is about, `threshold`: the probability of it from which on it is taken; None where
+    there is no such class. `reached`: the recall or precision on the validation images.
+    """
+
+    costs: np.ndarray | None = None
+    of: str | None = None
+    threshold: float | None = None
+    reached: float | None = None
+
+
+def find(
+    settings: params.Decision,
+    positive: str | None,
+    classes: Sequence[str],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+) -> Deciding:
+    """Returns the rule that reaches `settings.goal`.
+
+    positive: `dataset.positive`. probabilities: (n, k), calibrated, of images that the classifier was not trained on,
+    and labels, (n,) int. Raises UserError where the goal does not go with the classes.
+    """
+    match settings.goal:
+        case "accuracy":
+            return Deciding()
+        case "balanced_accuracy":
+            # Of calibrated probabilities this is the best there is: no threshold need be searched on few images.
+            shares = np.bincount(labels, minlength=len(classes)) / len(labels)
+            costs = np.repeat(1 / np.maximum(shares, 1 / (len(labels) + 1))[:, None], len(classes), axis=1)
+            return _named(costs * (1 - np.eye(len(classes))), classes)
+        case "costs":
+            return _named(_listed(settings.costs, classes), classes)
+        case goal:
+            return _at_threshold(goal, settings, positive, classes, probabilities, labels)
+
+
+def _named(costs: np.ndarray, classes: Sequence[str]) -> Deciding:
+    if len(classes) > 2:
+        return Deciding(costs)
+    return Deciding(costs, classes[1], float(costs[0, 1] / (costs[0, 1] + costs[1, 0])))
+
+
+def _listed(costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:
+    matrix = 1 - np.eye(len(classes))
+    for true, row in costs.items():
+        for predicted, cost in row.items():
+            for name in (true, predicted):
+                _refuse_unknown("decision.costs", name, classes)
+            if true == predicted:
+                raise UserError(f"decision.costs: got a cost for taking {true} for {true}; takes pairs of two classes")
+            matrix[classes.index(true), classes.index(predicted)] = cost
+    for index, name in enumerate(classes):
+        if not matrix[index].any() and len(classes) == 2:
+            other = classes[1 - index]
+            raise UserError(f"decision.costs: got 0 for taking {name} for {other}: then nothing is ever {name}")
+    return matrix
+
+
+def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> Deciding:
+    if len(classes) > 2:
+        raise UserError(
+            f"decision.goal: got {goal}, but there are {len(classes)} classes; takes it of two alone: for more, "
+            "decision.goal: costs says what each confusion costs"
+        )
+    of = settings.of or positive or classes[1]
+    _refuse_unknown("decision.of", of, classes)
+    index = classes.index(of)
+    truth, values = labels == index, probabilities[:, index].astype("float64")
+    if not truth.any() or truth.all():
+        raise UserError(f"decision.goal: got {goal} of {of}, but the validation images are all of one class: add some")
+    if goal == "recall":
+        # Of a new image of the class, as of these: as many of them lie below as leave the recall in expectation.
+        below = math.floor((truth.sum() + 1) * (1 - settings.at_least) + 1e-9)
+        threshold = float(np.sort(values[truth])[max(below - 1, 0)])
+    else:
+        threshold = _of_precision(truth, values, settings.at_least)
+    taken = values >= threshold
+    reached = truth[taken].mean() if goal == "precision" else taken[truth].mean()
+    costs = np.zeros((2, 2))
+    costs[index, 1 - index], costs[1 - index, index] = 1 - threshold, threshold
+    return Deciding(costs, of, threshold, float(reached))
+
+
+def _of_precision(truth: np.ndarray, values: np.ndarray, at_least: float) -> float:
+    """The lowest threshold that reaches it; where none does, the one of the highest precision."""
+    precision, _, thresholds = precision_recall_curve(truth, values)
+    enough = np.flatnonzero(precision[:-1] >= at_least)
+    return float(thresholds[enough[0] if len(enough) else precision[:-1].argmax()])
+
+
+def _refuse_unknown(parameter: str, name: str, classes: Sequence[str]) -> None:
+    if name not in classes:
+        hint = wording.did_you_mean(name, classes)
+        raise UserError(f"{parameter}: got {name}; {hint}takes {', '.join(classes[:20])}")

@@ -1,0 +1,36 @@
+"""Which training images a classifier keeps, to tell images that are unlike all of them, and from which distance on."""
+
+import numpy as np
+
+from headstart.artifacts.manifest import Manifest
+from headstart.base.streams import rng
+from headstart.classifier import unlike
+from headstart.classifier.unlike import Known
+
+KEPT = 1000  # training images: 2 to 4 MB of features
+COMPARED = 500  # validation images, at most
+STAY = 0.99  # the share of images like those of validation that are within the limit
+
+
+def rows(table: Manifest, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of training images to keep, and of validation images to compare: ascending, int64."""
+    parts = zip(("train", "validation"), (KEPT, COMPARED), strict=True)
+    return tuple(_drawn(table.rows(split), most, seed, number) for number, (split, most) in enumerate(parts))
+
+
+def known(kept: np.ndarray, compared: np.ndarray) -> Known:
+    """Returns what the classifier keeps. kept, compared: features of the images in `rows`, (m, c) and (n, c) float32.
+
+    The limit is the distance within which 99 of 100 validation images are; of fewer than a hundred, all of them, and
+    as much again as they lie apart.
+    """
+    features = unlike.unit(kept).astype("float16")
+    away = np.sort(unlike.distances(compared, features))
+    limit = float(np.quantile(away, STAY, method="higher"))
+    if len(away) < 100:
+        limit += limit - float(np.median(away))
+    return Known(features, limit)
+
+
+def _drawn(rows: np.ndarray, most: int, seed: int, number: int) -> np.ndarray:
+    return rows if len(rows) <= most else np.sort(rng(seed, "known images", number).permutation(rows)[:most])

@@ -1,0 +1,174 @@
+"""What `evaluate` reports: the scores of each model, and how far the delivered one can be relied on.
+
+Is it as sure as it is right, what does its rule reach, what does it leave open?
+
+Intervals are of 95 %: Wilson's for shares of images that are independent of each other; else by a bootstrap over groups,
+of which each is drawn as a whole, since images that belong together are no independent evidence (Efron and Tibshirani,
+An Introduction to the Bootstrap, 1993). Every number is rounded to 6 decimals.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from headstart.artifacts import results
+from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.predictions import Predictions
+from headstart.base.streams import rng
+from headstart.classifier import unlike
+from headstart.classifier.file import Details, Rule
+from headstart.evaluation import scores
+from headstart.evaluation.curves import Curves, number
+
+DRAWS = 500
+BINS = 10  # of the reliability diagram, each with as many images
+
+
+def measure(
+    answers: Predictions, ranking: dict[str, Curves], table: Manifest, rows: np.ndarray, seed: int
+) -> tuple[dict[str, dict], dict[str, dict]]:
+    """The scores of each model (`scores.score`), and McNemar's test with the one before it (`scores.mcnemar`).
+
+    answers, ranking: of the test images, `rows` of the manifest. Where images belong together, the interval of the
+    accuracy is by the bootstrap over groups, not Wilson's.
+    """
+    labels, predicted, values, classes = answers.labels, answers.predicted, answers.probabilities, answers.classes
+    weighting, groups = (table.of(rows, "weights"), table.of(rows, "probabilities")), table.groups[rows]
+    found = {name: scores.score(labels, values[name], classes, ranking[name], *weighting) for name in predicted}
+    if len(np.unique(groups)) < len(groups):
+        for name, guesses in predicted.items():
+            found[name] |= share("accuracy", guesses == labels, groups, seed)
+    pairs = {name: pair for name, pair in results.COMPARISONS.items() if predicted.keys() >= set(pair)}
+    compared = {
+        name: scores.mcnemar(labels, {model: predicted[model] for model in pair}) for name, pair in pairs.items()
+    }
+    return found, compared
+
+
+def of_delivered(
+    answers: Predictions, before: np.ndarray, features: np.ndarray, details: Details, groups: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """What `results.TRUST` lists of the delivered model, but for what other modules measure.
+
+    before: its probabilities before the temperature, (n, k); features: of the test images, (n, c).
+    """
+    labels, after, rule = answers.labels, answers.probabilities[list(answers.probabilities)[-1]], details.rule
+    found = {
+        "calibration": {
+            "before": calibration(labels, before, groups, seed),
+            "after": calibration(labels, after, groups, seed),
+        },
+        "reliability": bins(labels, after),
+        "decision": decided(labels, after, rule, answers.classes, groups, seed),
+    }
+    if rule.at_least is not None:
+        found["possible"] = {"wanted": rule.coverage, **coverage(labels, rule.possible(after), groups, seed)}
+    if details.known is not None:
+        far = unlike.is_unlike(features, details.known)
+        found["unlike"] = share("share", far, groups, seed)
+    return found
+
+
+def bins(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]]:
+    """The reliability diagram: of images that are equally sure, how sure (confidence) and how often right (accuracy).
+
+    labels: (n,) int. probabilities: (n, k) float. Returns at most `BINS`, from the least sure on, each with its images.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(labels)))
+    return [
+        {
+            "images": len(part),
+            "confidence": number(confidence[part].mean()),
+            "accuracy": number(right[part].mean()),
+        }
+        for part in parts
+    ]
+
+
+def calibration(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+    """Expected calibration error and Brier score with their intervals: ece, ece_low, ece_high, brier, …
+
+    The calibration error is the mean over `bins` of the distance between confidence and accuracy, by their images
+    (Nixon et al., Measuring Calibration in Deep Learning, 2019); the Brier score the mean squared error over the
+    classes, from 0 to 2.
+    """
+    errors = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
+    return {
+        **interval("ece", lambda rows: _ece(labels[rows], probabilities[rows]), groups, seed),
+        **interval("brier", lambda rows: errors[rows].mean(), groups, seed),
+    }
+
+
+def decided(
+    labels: np.ndarray, probabilities: np.ndarray, rule: Rule, classes: list[str], groups: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """What the rule of a classifier reaches: goal, accuracy, and of the class that it is about recall and precision.
+
+    Each with its interval; what is not defined, as precision where the class is never predicted, is None.
+    """
+    guesses = rule.predicted(probabilities)
+    found = {"goal": rule.goal, **share("accuracy", guesses == labels, groups, seed)}
+    if rule.goal == "balanced_accuracy":
+        found |= interval("balanced_accuracy", lambda rows: _balanced(labels[rows], guesses[rows]), groups, seed)
+    if rule.of is not None:
+        index = classes.index(rule.of)
+        truth, taken = labels == index, guesses == index
+        found |= {"of": rule.of, "threshold": rule.threshold}
+        found |= share("recall", taken[truth], groups[truth], seed)
+        found |= share("precision", truth[taken], groups[taken], seed)
+    return found
+
+
+def coverage(labels: np.ndarray, possible: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+    """How often the true class is among those that remain possible, with its interval; and how often one remains alone.
+
+    possible: bool (n, k).
+    """
+    kept = possible[np.arange(len(labels)), labels]
+    return {
+        **share("coverage", kept, groups, seed),
+        "one_class": number((possible.sum(axis=1) == 1).mean()),
+    }
+
+
+def share(name: str, counts: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float | None]:
+    """NAME, NAME_low and NAME_high: the share of the images that count, bool (n,), and its interval.
+
+    All None where there is no image. groups: as `interval` takes them; where none of the images counts, or all do, the
+    bootstrap cannot tell, and Wilson's interval is that of as many images as there are groups.
+    """
+    independent = len(np.unique(groups))
+    if independent == len(groups) or counts.all() or not counts.any():
+        if not independent:
+            return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+        wilson = binomtest(round(counts.mean() * independent), independent).proportion_ci(0.95, "wilson")
+        values = (counts.mean(), wilson.low, wilson.high)
+        return dict(zip((name, f"{name}_low", f"{name}_high"), map(number, values), strict=True))
+    return interval(name, lambda rows: counts[rows].mean(), groups, seed)
+
+
+def interval(name: str, of: Callable[[np.ndarray], float], groups: np.ndarray, seed: int) -> dict[str, float | None]:
+    """NAME, NAME_low and NAME_high: what `of` gives for all images, given by their rows, and its interval.
+
+    groups: (n,), equal for images that belong together.
+    """
+    value = of(np.arange(len(groups)))
+    _, names = np.unique(groups, return_inverse=True)
+    members = np.split(np.argsort(names, kind="stable"), np.cumsum(np.bincount(names))[:-1])
+    draws = rng(seed, "bootstrap", 0).integers(len(members), size=(DRAWS, len(members)))
+    values = [of(np.concatenate([members[group] for group in draw])) for draw in draws]
+    values = [drawn for drawn in values if not np.isnan(drawn)]
+    low, high = np.quantile(values, (0.025, 0.975)) if values else (np.nan, np.nan)
+    return {name: number(value), f"{name}_low": number(low), f"{name}_high": number(high)}
+
+
+def _ece(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    apart = [part["images"] * abs(part["confidence"] - part["accuracy"]) for part in bins(labels, probabilities)]
+    return sum(apart) / len(labels)
+
+
+def _balanced(labels: np.ndarray, guesses: np.ndarray) -> float:
+    return float(np.mean([(guesses == label)[labels == label].mean() for label in np.unique(labels)]))

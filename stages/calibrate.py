@@ -1,0 +1,84 @@
+"""Say how sure the classifier is, and from where on it decides: set on images that it was not trained on.
+
+Trains nothing: another `decision` takes seconds. Writes models/classifier.keras and metrics/calibration.json.
+"""
+
+from headstart.base import watch
+
+watch.start(__name__, lower="image.size")  # before what takes seconds to import
+
+import numpy as np
+
+from headstart.artifacts import calibration, manifest, predictions
+from headstart.base import checkpoint, errors, params
+from headstart.base.errors import UserError
+from headstart.base.runtime import deterministic
+from headstart.base.terminal import say
+from headstart.calibration import coverage, deciding, familiar
+from headstart.classifier import decision, file, inference, joining, selection
+from headstart.classifier.file import Rule
+from headstart.images import archive
+
+
+def validation(classes: list[str]) -> predictions.Predictions:
+    """What fine_tune says of images that it did not train on."""
+    try:
+        answers = predictions.parse(predictions.VALIDATION.read_text(encoding="utf-8"), predictions.VALIDATION)
+    except FileNotFoundError:
+        raise UserError(f"no {predictions.VALIDATION} here: run `dvc repro fine_tune`") from None
+    except ValueError as error:
+        raise UserError(f"{error}: run `dvc repro --force --single-item fine_tune`") from None
+    if answers.classes != classes:
+        raise UserError(
+            f"{predictions.VALIDATION} is of other classes: run `dvc repro --force --single-item fine_tune`"
+        )
+    return answers
+
+
+def main() -> None:
+    settings = params.load_stage("calibrate")
+    deterministic(settings.seed)
+    table = manifest.read(fold=settings.fold)
+    classes, answers = table.classes, validation(table.classes)
+    network, details = file.load_own(classes, file.NETWORK)
+    (given,) = answers.probabilities.values()
+    places = {path: row for row, path in enumerate(table.paths)}
+    rows = np.array([places[path] for path in answers.paths])
+    weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
+    temperature = selection.temperature(given, answers.labels, weights, targets)
+    sure = decision.tempered(given, temperature)
+    goal = settings.decision
+    rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels)
+    at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
+
+    kept, compared = familiar.rows(table, settings.seed)
+    paths = [table.paths[row] for row in (*kept, *compared)]
+    model = joining.with_features(network, details.axes[:0], None)
+    with archive.open_source(settings.dataset.path, details.value_range) as source:
+        _, features = inference.of_source(model, details.size, source, paths, "know the training images")
+    known = familiar.known(features[: len(kept)], features[len(kept) :])
+
+    costs = None if rule.costs is None else rule.costs.tolist()
+    written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
+    classifier = joining.calibrated(network, temperature)
+    file.save(classifier, file.CLASSIFIER, details._replace(rule=written, known=known))
+    calibration.write(
+        {
+            "images": len(rows),
+            "temperature": round(temperature, 6),
+            "threshold": rule.threshold,
+            "reached": rule.reached,
+            "at_least": at_least,
+            "unlike": {"images": len(kept), "limit": round(known.limit, 6)},
+        }
+    )
+    say(f"calibrate: temperature {temperature:.2f}, by {len(rows):,} images that were not trained on")
+    if rule.threshold is not None:
+        say(f"calibrate: {rule.of} from a probability of {rule.threshold:.3f} on (decision.goal: {goal.goal})")
+    if rule.reached is not None and rule.reached < goal.at_least:
+        say(f"calibrate: WARNING: on these images a {goal.goal} of {rule.reached:.3f} is all that is reached")
+    checkpoint.finish("calibrate")
+
+
+if __name__ == "__main__":
+    errors.run(main)
