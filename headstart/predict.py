@@ -80,7 +80,7 @@ def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_
         if "error" in entry:
             words = f"error: {entry['error']}"
         else:
-            words = f"{_padded(_named(entry['possible']), class_width)}  {entry['probability']:.4f}"
+            words = f"{_padded(named(entry['possible']), class_width)}  {entry['probability']:.4f}"
             words += "  unlike the training images" if entry["unlike"] else ""
         say(f"{_padded(entry['path'], path_width)}  {words}", file=stream)
 
@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 widths = [*map(_width, details.classes)]
                 if len(widths) == 2 and details.rule.at_least is not None:
-                    widths.append(_width(_named(details.classes)))
+                    widths.append(_width(named(details.classes)))
                 write_lines(entries(), stream, max(_width(path) for path, _ in images), max(widths))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -165,6 +165,13 @@ def answers(
         else:
             given, *features = outcome
             yield decision.probabilities(given[None])[0], features[0] if features else np.zeros(0)
+
+
+def named(possible: list[str]) -> str:
+    """`cat`, `cat or dog`, `cat, dog or fox`; of more than three, the likeliest and how many others."""
+    if len(possible) > 3:
+        return f"{possible[0]}, {possible[1]} or {len(possible) - 2} others"
+    return " or ".join(filter(None, [", ".join(possible[:-1]), possible[-1]]))
 
 
 def of_another_depth(depths: Mapping[int | None, int], value_range: Range | None) -> str | None:
@@ -205,13 +212,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--model", type=Path, default=file.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
     )
     return parser.parse_args(arguments)
-
-
-def _named(possible: list[str]) -> str:
-    """`cat`, `cat or dog`, `cat, dog or fox`; of more than three, the likeliest and how many others."""
-    if len(possible) > 3:
-        return f"{possible[0]}, {possible[1]} or {len(possible) - 2} others"
-    return " or ".join(filter(None, [", ".join(possible[:-1]), possible[-1]]))
 
 
 def _padded(text: str, width: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.backbones import registry
 from headstart.base import params
 from headstart.base.runtime import keras
-from headstart.classifier import joining
+from headstart.classifier import file, joining
 from headstart.training import head
 
 CLASSES = ["kätzchen", "dogs"]
@@ -25,6 +25,10 @@ def head_params(**values):
 
 def pictures(size, count=6):
     return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def details(delivered="averaged", classes=CLASSES, size=8, **others):
+    return file.Details(list(classes), size, delivered, **others)
 
 
 def small(name="ResNet50"):

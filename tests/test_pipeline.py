@@ -13,19 +13,19 @@ from PIL import Image
 
 from headstart.base import params, yaml12
 
-ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
+ALL = ["fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate"]
 
 # Every parameter, another value than the tests' project has, and the stages that take it.
 PARAMETERS = [
-    ("seed", 2, "train_head fine_tune evaluate"),
+    ("seed", 2, "inspect train_head fine_tune calibrate evaluate"),
     ("train_images", 4, "train_head fine_tune"),
-    ("fold", 2, "train_head fine_tune evaluate"),
+    ("fold", 2, "train_head fine_tune calibrate evaluate"),
     ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),
     ("dataset.pattern", "(?P<label>[0-9])", "split"),
     ("dataset.classes", ["red", "blue"], "split"),
-    ("dataset.positive", "blue", "evaluate"),
+    ("dataset.positive", "blue", "calibrate evaluate"),
     ("dataset.table.file", "b.csv", "split"),
     ("dataset.table.delimiter", "whitespace", "split"),
     ("dataset.table.header", True, "split"),
@@ -36,6 +36,7 @@ PARAMETERS = [
     ("dataset.table.probabilities", True, "split"),
     ("dataset.group", {"pattern": "(?P<group>[0-9])"}, "split"),
     ("dataset.near_duplicates", "ignore", "split"),
+    ("dataset.correct_test", True, "split"),
     ("split.train", 4, "split"),
     ("split.validation", 2, "split"),
     ("split.test", 2, "split"),
@@ -88,19 +89,26 @@ PARAMETERS = [
     ("fine_tune.label_smoothing", 0.1, "fine_tune"),
     ("fine_tune.mixup", 0.2, "fine_tune"),
     ("fine_tune.average_flips", True, "fine_tune"),
-    ("dataset.path", "data/other_images", "fetch split extract fine_tune evaluate"),
+    ("decision.goal", "balanced_accuracy", "calibrate"),
+    ("decision.of", "blue", "calibrate"),
+    ("decision.at_least", 0.9, "calibrate"),
+    ("decision.costs", {"red": {"blue": 5}}, "calibrate"),
+    ("decision.coverage", 0.9, "calibrate"),
+    ("dataset.path", "data/other_images", "fetch split extract inspect fine_tune calibrate evaluate"),
 ]
 
 # Every package of headstart/, and the stages that run it; what lies beside them, the commands, changes no stage.
 PACKAGES = {
-    "base": "fetch split extract train_head fine_tune evaluate",
-    "artifacts": "split extract train_head fine_tune evaluate",
+    "base": "fetch split extract inspect train_head fine_tune calibrate evaluate",
+    "artifacts": "split extract inspect train_head fine_tune calibrate evaluate",
     "sources": "fetch",
-    "images": "split extract fine_tune evaluate",
+    "images": "split extract inspect fine_tune calibrate evaluate",
     "labels": "split",
     "backbones": "extract fine_tune",
-    "training": "train_head fine_tune",
-    "classifier": "fine_tune evaluate",
+    "training": "inspect train_head fine_tune",
+    "inspection": "inspect",
+    "classifier": "fine_tune calibrate evaluate",
+    "calibration": "calibrate",
     "evaluation": "evaluate",
     "team": "",
     "discovery": "",

@@ -18,7 +18,7 @@ from headstart.artifacts import results
 from headstart.base import cells
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
-from headstart.classifier import file, joining
+from headstart.classifier import file, joining, unlike
 from headstart.images.ranges import Range
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def classifier(path, classes=("blue", "red"), axes=()):
         layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
     model = keras.Model(inputs, layer(means))
     layer.set_weights([kernel, np.zeros(kernel.shape[1])])
-    file.save(joining.averaged(model, axes), path, list(classes), "averaged")
+    file.save(joining.averaged(model, axes), path, file.Details(list(classes), SIZE, "averaged", axes=axes))
     return path
 
 
@@ -74,8 +74,8 @@ def test_one_line_per_image_with_path_class_and_probability(here, capsys):
 
 def test_columns_are_straight_in_any_script():
     entries = [
-        {"path": "划痕/1.png", "class": "划痕", "probability": 0.5},
-        {"path": "b\udcff/22.png", "class": "crack", "probability": 0.75},
+        {"path": "划痕/1.png", "possible": ["划痕"], "probability": 0.5, "unlike": None},
+        {"path": "b\udcff/22.png", "possible": ["crack"], "probability": 0.75, "unlike": False},
         {"path": "خدش.png", "error": "not an image"},
     ]
     stream = io.StringIO()
@@ -146,6 +146,8 @@ def test_json_is_a_list_with_all_probabilities(here, capsys):
         "path": "käfer.png",
         "class": "blue",
         "probability": pytest.approx(0.982014, abs=1e-6),
+        "possible": ["blue"],
+        "unlike": None,
         "probabilities": {"blue": pytest.approx(0.982014, abs=1e-6), "red": pytest.approx(0.017986, abs=1e-6)},
     }
     assert sorted(second) == ["error", "path"]
@@ -154,7 +156,7 @@ def test_json_is_a_list_with_all_probabilities(here, capsys):
 def test_csv_has_a_header_and_quotes_what_must_be(here, capsys):
     photo(Path("a,b.png"), "red")
     status, text = output(capsys, "a,b.png", "gone.png", "--csv")
-    assert text.splitlines()[0] == "path,class,probability,error"
+    assert text.splitlines()[0] == "path,class,probability,possible,unlike,error"
     good, bad = csv.DictReader(io.StringIO(text))
     assert (status, good["path"], good["class"], good["error"]) == (1, "a,b.png", "red", "")
     assert (bad["path"], bad["class"]) == ("gone.png", "")
@@ -225,7 +227,8 @@ def test_three_classes(here, capsys):
 
 
 def test_exactly_one_half_is_class_one():
-    assert predict.entry("x", np.array([[0.5, 0.5]], "float32"), ["a", "b"])["class"] == "b"
+    answer = np.array([0.5, 0.5], "float32"), np.zeros(0)
+    assert predict.entry("x", answer, file.Details(["a", "b"], SIZE, "head"))["class"] == "b"
 
 
 def test_a_classifier_that_averages_over_flips_gives_its_average(here, capsys):
@@ -262,9 +265,9 @@ def deep(path, values):
 
 
 def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
-    model, _ = file.load(results.CLASSIFIER)
+    model, details = file.load(results.CLASSIFIER)
     value_range = Range(1000, 2000)
-    file.save(model, Path("deep.keras"), ["blue", "red"], "averaged", value_range)
+    file.save(model, Path("deep.keras"), details._replace(value_range=value_range))
     files = [deep("a.png", 1500), photo(Path("b.png"), "red")]
     assert predict.main([*files, "--json", "--model", "deep.keras"]) == 0
     output = capsys.readouterr()
@@ -273,10 +276,10 @@ def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
         "1 image of 8 bits: 0 to 255 was taken as black to white; of deeper ones the classifier takes 1000 to"
         in output.err
     )
-    assert predict.unlike(Counter({16: 3}), value_range) is None
+    assert predict.of_another_depth(Counter({16: 3}), value_range) is None
     assert predict.main([*files, "--csv"]) == 0
     assert "1 grey image of more than 8 bits, and the classifier was trained on 8" in capsys.readouterr().err
-    assert predict.unlike(Counter({8: 3}), None) is None
+    assert predict.of_another_depth(Counter({8: 3}), None) is None
 
 
 def test_files_without_an_ending_in_a_folder(here, capsys):
@@ -288,3 +291,40 @@ def test_files_without_an_ending_in_a_folder(here, capsys):
     output = capsys.readouterr()
     assert [line.split()[:2] for line in output.out.splitlines()] == [["photos/n1", "red"]]
     assert "photos: left out 2 that are no images" in output.err
+
+
+def trained(here, coverage=0.95, at_least=0.1):
+    """The classifier of `here`, calibrated at temperature 2, that keeps the features of two red and two blue images."""
+    network, details = file.load(results.CLASSIFIER)
+    known = unlike.Known(unlike.unit(np.array([[1, 0, 0.02], [1, 0, 0.0], [0, 0, 1], [0.02, 0, 1]])), 0.05)
+    known = known._replace(features=known.features.repeat(5, axis=0).astype("float16"))
+    rule = file.Rule(2.0, coverage=coverage, at_least=at_least)
+    file.save(joining.calibrated(network, 2.0), results.CLASSIFIER, details._replace(rule=rule, known=known))
+
+
+def test_what_is_not_sure_names_all_classes_that_remain_and_what_is_unlike_is_marked(here, capsys):
+    trained(here)
+    files = [photo(Path("red.png"), "red"), photo(Path("both.png"), (140, 0, 120)), photo(Path("green.png"), "green")]
+    status, text = output(capsys, *files)
+    assert status == 0
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
+        "red.png red 0.8808",
+        "both.png red or blue 0.5389 unlike the training images",
+        "green.png red or blue 0.5000 unlike the training images",
+    ]
+    assert len({line.index("0.") for line in text.splitlines()}) == 1
+    _, text = output(capsys, *files, "--json")
+    first, second, _ = json.loads(text)
+    assert (first["possible"], first["unlike"]) == (["red"], False)
+    assert (second["possible"], second["unlike"]) == (["red", "blue"], True)
+    _, text = output(capsys, *files, "--csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["possible"] for row in rows] == ["", '["red", "blue"]', '["red", "blue"]']
+    assert [row["unlike"] for row in rows] == ["0", "1", "1"]
+
+
+def test_of_many_possible_classes_the_likeliest_are_named():
+    assert predict.named(["a"]) == "a"
+    assert predict.named(["a", "b"]) == "a or b"
+    assert predict.named(["a", "b", "c"]) == "a, b or c"
+    assert predict.named(["a", "b", "c", "d"]) == "a, b or 2 others"

@@ -21,7 +21,7 @@ SETTINGS = INTERRUPTIBLE | {
 STAGES = {
     "extract": (["data/features"], "done.json"),
     "train_head": (["models/head.keras", "metrics/head"], "epochs.npz"),
-    "fine_tune": (["models/classifier.keras", "metrics/fine_tune"], "epochs.npz"),
+    "fine_tune": (["models/network.keras", "metrics/validation.csv", "metrics/fine_tune"], "epochs.npz"),
 }
 IMAGES = 32 + 2 * 16  # plain, and two more views of those for training
 

@@ -90,6 +90,7 @@ def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> D
         threshold = float(np.sort(values[truth])[max(below - 1, 0)])
     else:
         threshold = _of_precision(truth, values, settings.at_least)
+    threshold = max(threshold - 1e-7, 0.0)  # rounding must not leave the image at the threshold out
     taken = values >= threshold
     reached = truth[taken].mean() if goal == "precision" else taken[truth].mean()
     costs = np.zeros((2, 2))

@@ -2,8 +2,8 @@
 
 Is it as sure as it is right, what does its rule reach, what does it leave open?
 
-Intervals are of 95 %: Wilson's for shares of images that are independent of each other; else by a bootstrap over groups,
-of which each is drawn as a whole, since images that belong together are no independent evidence (Efron and Tibshirani,
+Intervals are of 95 %: Wilson's for shares of images that are independent of each other; else by a bootstrap over groups
+(each is drawn as a whole), since images that belong together are no independent evidence (Efron and Tibshirani,
 An Introduction to the Bootstrap, 1993). Every number is rounded to 6 decimals.
 """
 

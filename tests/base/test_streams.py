@@ -27,6 +27,10 @@ def test_a_purpose_keeps_its_stream_for_good():
         "subset of groups": int(np.random.default_rng([1, 2, 5]).integers(2**31)),
         "head views": int(np.random.default_rng([1, 2, 7]).integers(2**31)),
         "mixup": int(np.random.default_rng([1, 2, 6]).integers(2**31)),
+        "inspection": int(np.random.default_rng([1, 2, 8]).integers(2**31)),
+        "known images": int(np.random.default_rng([1, 2, 9]).integers(2**31)),
+        "bootstrap": int(np.random.default_rng([1, 2, 10]).integers(2**31)),
+        "corruptions": int(np.random.default_rng([1, 2, 11]).integers(2**31)),
     }
 
 

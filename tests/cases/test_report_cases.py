@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classifiers import details
 from conftest import ROOT, put_array
 from PIL import Image
 from rich.cells import cell_len
@@ -31,7 +32,8 @@ def by_colour(inputs, pixels, classes, kernel):
     """A classifier that goes by the mean of the pixels, from 0 to 1; of two classes, class 1 where all are 0."""
     units = 1 if len(classes) == 2 else len(classes)
     layer = keras.layers.Dense(units, "sigmoid" if units == 1 else "softmax")
-    model = keras.Model(inputs, layer(keras.layers.GlobalAveragePooling2D()(pixels)))
+    features = keras.layers.Identity(name=joining.FEATURES)(pixels)
+    model = keras.Model(inputs, layer(keras.layers.GlobalAveragePooling2D()(features)))
     layer.set_weights([kernel, np.full(units, 4.0 if units == 1 else 0.0)])
     return model
 
@@ -62,7 +64,7 @@ def evaluated(shared, tmp_path, monkeypatch, capsys):
         models.save(by_colour(inputs, inputs, table.classes, kernel), models.HEAD)
         inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
         model = by_colour(inputs, keras.layers.Rescaling(1 / 255)(inputs), table.classes, kernel)
-        file.save(joining.averaged(model, ()), results.CLASSIFIER, table.classes, "averaged")
+        file.save(model, results.CLASSIFIER, details("averaged", table.classes, SIZE))
         evaluate.main()
         report.main()
         return capsys.readouterr()

@@ -35,17 +35,21 @@ def test_halfway_is_the_mean_of_all_weights_and_leaves_both_as_they_are():
     ],
 )
 def test_what_is_halfway_counts_as_fine_tuned(name, network, model):
-    choice = candidates.Choice(name, 1.0, {})
+    choice = candidates.Choice(name, {}, np.zeros((0, 2)))
     assert (choice.network, choice.model, choice.averages) == (network, model, name.endswith("averaged"))
 
 
-def test_the_head_keeps_its_temperature_and_what_was_tuned_gets_its_own():
+def test_each_is_weighed_at_the_temperature_that_suits_it():
     rng = np.random.default_rng(1)
     labels = rng.integers(2, size=400)
     right = np.where(labels[:, None] == [0, 1], 0.55, 0.45)[:, None]
+    better = np.where(labels[:, None] == [0, 1], 0.999, 0.001)[:, None]
     flipped = np.concatenate([right, right], axis=1)
     choice = candidates.weigh({"head": flipped}, labels, "loss")
-    assert (choice.name, choice.temperature) == ("head", 1.0) and set(choice.costs) == {"head", "head_averaged"}
-    choice = candidates.weigh({"head": right, "fine_tuned": right}, labels, "loss")
-    assert choice.name == "fine_tuned" and choice.temperature < 0.6
-    assert choice.costs["fine_tuned"] < choice.costs["head"]
+    assert choice.name == "head" and set(choice.costs) == {"head", "head_averaged"}
+    np.testing.assert_array_equal(choice.probabilities, right[:, 0])
+    # As modest as it is, the head is never wrong either.
+    assert candidates.weigh({"head": right, "fine_tuned": right}, labels, "loss").name == "head"
+    choice = candidates.weigh({"head": right, "fine_tuned": better}, labels, "loss")
+    assert choice.name == "fine_tuned" and choice.costs["fine_tuned"] < choice.costs["head"]
+    np.testing.assert_array_equal(choice.probabilities, better[:, 0])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
-from headstart.classifier import selection
+from headstart.classifier import decision, selection
 
 
 def test_the_mean_cost_is_what_its_name_says():
@@ -23,25 +23,19 @@ def test_a_model_too_modest_or_too_sure_is_put_right_by_its_temperature(power):
     probabilities = rng.dirichlet([1, 1, 1], 20_000)
     labels = (probabilities.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
     distorted = probabilities**power
-    distorted = (distorted / distorted.sum(axis=1, keepdims=True))[:, None]
+    distorted /= distorted.sum(axis=1, keepdims=True)
     temperature = selection.temperature(distorted, labels)
     assert temperature == pytest.approx(min(max(power, 0.5), 4), rel=0.05)
     if power >= 0.5:
-        np.testing.assert_allclose(selection.tempered(distorted, power), probabilities, atol=1e-3)
+        np.testing.assert_allclose(decision.tempered(distorted, power), probabilities, atol=1e-3)
 
 
 def test_few_images_without_an_error_do_not_make_a_model_certain():
     rng = np.random.default_rng(4)
     sure = np.clip(rng.beta(20, 1, 40), 0.6, 0.99)
     labels = np.arange(40) % 2
-    probabilities = np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])[:, None]
-    assert selection.tempered(probabilities, selection.temperature(probabilities, labels)).max() < 0.9995
-
-
-def test_views_are_averaged_after_the_temperature():
-    views = np.array([[[0.8, 0.2], [0.4, 0.6]]])
-    np.testing.assert_allclose(selection.tempered(views, 1.0), [[0.6, 0.4]])
-    np.testing.assert_allclose(selection.tempered(views, 0.5), [[(16 / 17 + 4 / 13) / 2, (1 / 17 + 9 / 13) / 2]])
+    probabilities = np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])
+    assert decision.tempered(probabilities, selection.temperature(probabilities, labels)).max() < 0.9995
 
 
 def test_a_certain_mistake_costs_a_number():

@@ -25,7 +25,8 @@ DAMAGES = {
 OUTS = {
     "extract": ["data/features"],
     "train_head": ["models/head.keras", "metrics/head"],
-    "fine_tune": ["models/classifier.keras", "metrics/fine_tune"],
+    "fine_tune": ["models/network.keras", "metrics/validation.csv", "metrics/fine_tune"],
+    "calibrate": ["models/classifier.keras"],
 }
 
 

@@ -168,7 +168,7 @@ def classifier() -> bytes:
     means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(means))
     path = FOLDER / "good.keras"
-    file.save(joining.averaged(model, ()), path, ["a", "b"], "averaged")
+    file.save(joining.averaged(model, ()), path, file.Details(["a", "b"], 16, "averaged"))
     return path.read_bytes()
 
 

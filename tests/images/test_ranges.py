@@ -72,7 +72,7 @@ def test_the_range_goes_from_the_training_images_to_all_stages_and_with_the_clas
     assert 920 < fields["low"] < 980 and 1220 < fields["high"] < 1280
 
     _, details = file.load(project.path / "models/classifier.keras")
-    assert details["range"] == Range(**fields)
+    assert details.value_range == Range(**fields)
     test = json.loads((project.path / "metrics/test.json").read_text())
     assert test["head"]["accuracy"] == 1
     scored = predictions.parse((project.path / predictions.PREDICTIONS).read_text())

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, put_array
 from PIL import Image
 
-from headstart.artifacts import features, manifest, models, predictions, results
+from headstart.artifacts import dataset, features, manifest, models, predictions, results
 from headstart.base import checkpoint, params
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
@@ -25,8 +25,9 @@ COLUMNS = (2,)
 def dense(inputs, outputs, kernel):
     """A model that ends in a dense layer with these weights, as wide as the number of classes asks for."""
     units = kernel.shape[1]
-    layer = keras.layers.Dense(units, "sigmoid" if units == 1 else "softmax")
-    model = keras.Model(inputs, layer(keras.layers.GlobalAveragePooling2D()(outputs)))
+    layer, features = keras.layers.Dense(units, "sigmoid" if units == 1 else "softmax"), joining.FEATURES
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Identity(name=features)(outputs))
+    model = keras.Model(inputs, layer(pooled), name="classifier")
     layer.set_weights([kernel, np.zeros(units)])
     return model
 
@@ -69,7 +70,15 @@ def project(classes, colours, mistake, axes=()):
     models.save(dense(inputs, inputs, kernel), models.HEAD)
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     left = keras.layers.Cropping2D(((0, 0), (0, SIZE // 2)))(keras.layers.Rescaling(1 / 255)(inputs))
-    file.save(joining.averaged(dense(inputs, left, kernel), axes), results.CLASSIFIER, list(classes), "averaged")
+    save(joining.averaged(dense(inputs, left, kernel), axes), axes, classes)
+    counts = {"classes": list(classes), "counts": {}, "found": len(paths), "left_out": []}
+    dataset.write(counts)
+
+
+def save(network, axes, classes=("blue", "red"), temperature=1.0, **others):
+    rule = file.Rule(temperature, **others)
+    details = file.Details(list(classes), SIZE, "averaged", axes=tuple(axes), rule=rule)
+    file.save(joining.calibrated(network, temperature), results.CLASSIFIER, details)
 
 
 def two(axes=()):
@@ -96,7 +105,8 @@ def test_two_classes():
     two()
     evaluate.main()
     result = json.loads(results.TEST.read_text())
-    assert sorted(result) == ["fine_tuned", "head", "images", "mcnemar"]
+    trust = ["calibration", "decision", "fragility", "reliability"]
+    assert sorted(result) == sorted([*trust, "fine_tuned", "head", "images", "mcnemar"])
     assert result["images"] == 12
     assert result["fine_tuned"]["confusion_matrix"] == [[5, 1], [0, 6]]
     assert result["head"]["accuracy"] == result["fine_tuned"]["accuracy"] == pytest.approx(11 / 12, abs=1e-6)
@@ -126,8 +136,8 @@ def test_an_average_over_flips_is_a_model_of_its_own():
     evaluate.main()
     plain = predicted()
     before = json.loads(results.TEST.read_text())
-    inputs = file.load(results.CLASSIFIER)[0]
-    file.save(joining.averaged(inputs, COLUMNS), results.CLASSIFIER, ["blue", "red"], "averaged")
+    network = file.load(results.CLASSIFIER)[0].get_layer(joining.NETWORK)
+    save(joining.averaged(keras.Model(network.input, network.output, name="classifier"), COLUMNS), COLUMNS)
     evaluate.main()
     result = json.loads(results.TEST.read_text())
     assert {name: result[name] for name in ("head", "fine_tuned")} == {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import put_array
 
-from headstart.artifacts import features, manifest, models, results
+from headstart.artifacts import features, manifest, models
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
 from headstart.base.runtime import keras, tf
@@ -131,8 +131,8 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     prepared(fine_tune__views=views, fine_tune__optimizer="adam", fine_tune__learning_rate=1e-4, fine_tune__epochs=4)
     fine_tune.main()
     metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
-    classifier, details = file.load(results.CLASSIFIER)
-    assert details["classes"] == ["blue", "red"] and details["size"] == 32
+    classifier, details = file.load(file.NETWORK)
+    assert details.classes == ["blue", "red"] and details.size == 32
     table = manifest.read()
     rows = table.rows("validation")
     pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
@@ -168,16 +168,18 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     )
     fine_tune.main()
     metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
-    classifier, details = file.load(results.CLASSIFIER)
+    classifier, details = file.load(file.NETWORK)
     table = manifest.read()
     rows = table.rows("validation")
     pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
     delivered = metrics["delivered"].replace("halfway_averaged", "averaged").replace("halfway", "fine_tuned")
-    assert details["delivered"] == delivered
+    assert details.delivered == delivered
     names = ["head", "head_averaged", "fine_tuned", "averaged", "halfway", "halfway_averaged"]
     assert list(metrics["candidates"]) == (names if metrics["kept_epoch"] else names[:2])
     answers = classifier.predict(pixels, verbose=0)
-    cost = selection.costs(decision.probabilities(answers), table.labels[rows], select_by).mean()
+    given = decision.probabilities(answers)
+    tempered = decision.tempered(given, selection.temperature(given, table.labels[rows]))
+    cost = selection.costs(tempered, table.labels[rows], select_by).mean()
     assert metrics["candidates"][metrics["delivered"]] == pytest.approx(cost, abs=1e-4)
     flipped = classifier.predict(pixels[:, ::-1, ::-1], verbose=0)
     assert (np.abs(answers - flipped).max() < 1e-5) == metrics["delivered"].endswith("averaged")
@@ -217,7 +219,7 @@ def test_refit_trains_on_validation_images_too(prepared):
     for refit in (False, True):
         project.set({"fine_tune.refit": refit})
         fine_tune.main()
-        weights.append(file.load(results.CLASSIFIER)[0].get_weights())
+        weights.append(file.load(file.NETWORK)[0].get_weights())
     assert any(not np.array_equal(*pair) for pair in zip(*weights, strict=True))
 
 
@@ -227,7 +229,7 @@ def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     assert "fine_tune: delivers head (validation loss: head 0." in capsys.readouterr().out
     table = manifest.read()
     head = keras.saving.load_model(models.HEAD, compile=False)
-    classifier, _ = file.load(results.CLASSIFIER)
+    classifier, _ = file.load(file.NETWORK)
     pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
     expected = head.predict(features.read_bottleneck().astype("float32"), verbose=0)
     np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)
