@@ -20,30 +20,29 @@ from headstart.classifier.file import Rule
 from headstart.images import archive
 
 
-def validation(classes: list[str]) -> predictions.Predictions:
-    """What fine_tune says of images that it did not train on."""
+def validation(table: manifest.Manifest) -> tuple[predictions.Predictions, np.ndarray]:
+    """What fine_tune says of images that it did not train on, and their rows in the manifest."""
     try:
         answers = predictions.parse(predictions.VALIDATION.read_text(encoding="utf-8"), predictions.VALIDATION)
+        if answers.classes != table.classes:
+            raise ValueError(f"{predictions.VALIDATION} is of other classes")
+        rows = {path: row for row, path in enumerate(table.paths)}
+        if not answers.paths or not rows.keys() >= set(answers.paths):
+            raise ValueError(f"{predictions.VALIDATION} is of other images")
     except FileNotFoundError:
         raise UserError(f"no {predictions.VALIDATION} here: run `dvc repro fine_tune`") from None
     except ValueError as error:
         raise UserError(f"{error}: run `dvc repro --force --single-item fine_tune`") from None
-    if answers.classes != classes:
-        raise UserError(
-            f"{predictions.VALIDATION} is of other classes: run `dvc repro --force --single-item fine_tune`"
-        )
-    return answers
+    return answers, np.array([rows[path] for path in answers.paths])
 
 
 def main() -> None:
     settings = params.load_stage("calibrate")
     deterministic(settings.seed)
     table = manifest.read(fold=settings.fold)
-    classes, answers = table.classes, validation(table.classes)
+    classes, (answers, rows) = table.classes, validation(table)
     network, details = file.load_own(classes, file.NETWORK)
     (given,) = answers.probabilities.values()
-    places = {path: row for row, path in enumerate(table.paths)}
-    rows = np.array([places[path] for path in answers.paths])
     weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
     temperature = selection.temperature(given, answers.labels, weights, targets)
     sure = decision.tempered(given, temperature)

@@ -14,6 +14,7 @@ from headstart.base.progress import track
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding, facts
+from headstart.images.facts import Facts
 from headstart.labels import belonging, contact_sheet, corrections, counts, groups, layouts, near_duplicates
 from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.folds import deal_folds
@@ -21,7 +22,7 @@ from headstart.labels.layouts import Item, find_images
 from headstart.labels.splitting import deal
 
 
-def examine(source: archive.Source, windows: bool, item: Item) -> facts.Facts | dataset.LeftOut:
+def examine(source: archive.Source, windows: bool, item: Item) -> Facts | dataset.LeftOut:
     """What `decoding.examine` notes of an image, or why it cannot be decoded."""
     try:
         return decoding.examine(source.read(item.path), windows)
@@ -40,9 +41,7 @@ def main() -> None:
         look = partial(examine, source, settings.image.range is None)
         outcomes = list(track(in_order(look, items), "decoding", len(items)))
     left_out += [outcome for outcome in outcomes if isinstance(outcome, dataset.LeftOut)]
-    noted = {
-        item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, facts.Facts)
-    }
+    noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
     hashes = {path: image.sha256 for path, image in noted.items()}
     alike = partial(near_duplicates.among, {path: image.thumbnail for path, image in noted.items()})
     together = belonging.find(items, hashes, alike, named, settings.dataset.near_duplicates)
@@ -78,9 +77,8 @@ def main() -> None:
     value_range.write(values and values._asdict())
     dataset.write(summary)
     counts.show(summary)
-    for line in corrected.lines + facts.lines(
-        {path: noted[path] for path in dealt.paths}, values, settings.image.range
-    ):
+    known = {path: noted[path] for path in dealt.paths}
+    for line in [*corrected.lines, *facts.lines(known, values, settings.image.range)]:
         say(line)
     with archive.open_source(settings.dataset.path, values) as source:
         sets, read = summary["near_duplicates"], lambda path: decoding.decode(source.read(path), values)

@@ -28,12 +28,13 @@ SIZE = 16
 def classifier(path, classes=("blue", "red"), axes=()):
     """Saves a model that tells the classes by their colour: red for class 1; or red, green, blue for three."""
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
-    means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    features = keras.layers.Identity(name=joining.FEATURES)(keras.layers.Rescaling(1 / 255)(inputs))
+    means = keras.layers.GlobalAveragePooling2D()(features)
     if len(classes) == 2:
         layer, kernel = keras.layers.Dense(1, "sigmoid"), np.array([[4], [0], [-4]])
     else:
         layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
-    model = keras.Model(inputs, layer(means))
+    model = keras.Model(inputs, layer(means), name="classifier")
     layer.set_weights([kernel, np.zeros(kernel.shape[1])])
     file.save(joining.averaged(model, axes), path, file.Details(list(classes), SIZE, "averaged", axes=axes))
     return path
@@ -293,7 +294,7 @@ def test_files_without_an_ending_in_a_folder(here, capsys):
     assert "photos: left out 2 that are no images" in output.err
 
 
-def trained(here, coverage=0.95, at_least=0.1):
+def trained(here, coverage=0.95, at_least=0.2):
     """The classifier of `here`, calibrated at temperature 2, that keeps the features of two red and two blue images."""
     network, details = file.load(results.CLASSIFIER)
     known = unlike.Known(unlike.unit(np.array([[1, 0, 0.02], [1, 0, 0.0], [0, 0, 1], [0.02, 0, 1]])), 0.05)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from headstart.classifier.file import Rule
+from headstart.evaluation import trust
+
+
+def drawn(count, seed=1, power=1.0):
+    """Probabilities of two classes, as sure as they are right where power is 1, and too sure above."""
+    rng = np.random.default_rng(seed)
+    values = rng.beta(0.5, 0.5, count)
+    labels = (rng.random(count) < values).astype(int)
+    probabilities = np.stack([1 - values, values], axis=1) ** power
+    return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def groups_of(count):
+    return np.arange(count).astype(str)
+
+
+def test_the_calibration_error_is_small_where_it_is_as_sure_as_right_and_not_where_it_is_too_sure():
+    labels, probabilities = drawn(5000)
+    good = trust.calibration(labels, probabilities, groups_of(5000), 1)
+    bad = trust.calibration(*drawn(5000, power=3.0), groups_of(5000), 1)
+    assert good["ece"] < 0.015 and bad["ece"] > 0.05 and bad["ece_low"] > good["ece_high"]
+    assert good["brier"] == pytest.approx(2 * np.mean((probabilities[:, 1] - labels) ** 2), abs=1e-5)
+    assert good["brier_low"] < good["brier"] < good["brier_high"] < bad["brier_low"]
+
+
+def test_the_diagram_has_as_many_images_in_each_bin():
+    labels, probabilities = drawn(103)
+    bins = trust.bins(labels, probabilities)
+    assert len(bins) == trust.BINS and sum(part["images"] for part in bins) == 103
+    assert max(part["images"] for part in bins) - min(part["images"] for part in bins) <= 1
+    confidences = [part["confidence"] for part in bins]
+    assert confidences == sorted(confidences)
+    assert len(trust.bins(labels[:3], probabilities[:3])) == 3
+
+
+def test_a_share_of_independent_images_has_wilsons_interval():
+    counts = np.arange(100) < 90
+    found = trust.share("recall", counts, groups_of(100), 1)
+    assert found == {"recall": 0.9, "recall_low": 0.825634, "recall_high": 0.944771}
+
+
+def test_images_that_belong_together_are_less_evidence():
+    counts = np.arange(400) < 360
+    alone = trust.share("accuracy", counts, groups_of(400), 1)
+    together = trust.share("accuracy", counts, np.repeat(groups_of(20), 20), 1)
+    assert together["accuracy"] == alone["accuracy"]
+    assert together["accuracy_high"] - together["accuracy_low"] > 3 * (alone["accuracy_high"] - alone["accuracy_low"])
+    assert together == trust.share("accuracy", counts, np.repeat(groups_of(20), 20), 1)
+
+
+def test_where_all_count_the_groups_say_how_sure_that_is():
+    found = trust.share("accuracy", np.ones(100, bool), np.repeat(groups_of(10), 10), 1)
+    assert (found["accuracy"], found["accuracy_high"]) == (1.0, 1.0) and 0.7 < found["accuracy_low"] < 0.73
+    assert trust.share("recall", np.ones(0, bool), groups_of(0), 1) == dict.fromkeys(
+        ("recall", "recall_low", "recall_high")
+    )
+
+
+def test_what_a_rule_reaches():
+    labels, probabilities = drawn(1000)
+    rule = Rule(goal="recall", of="bad", threshold=0.2, costs=[[0.0, 0.2], [0.8, 0.0]])
+    found = trust.decided(labels, probabilities, rule, ["good", "bad"], groups_of(1000), 1)
+    taken = probabilities[:, 1] >= 0.2
+    assert (found["goal"], found["of"], found["threshold"]) == ("recall", "bad", 0.2)
+    assert found["recall"] == pytest.approx(taken[labels == 1].mean(), abs=1e-6)
+    assert found["precision"] == pytest.approx(labels[taken].mean(), abs=1e-6)
+    assert found["recall_low"] < found["recall"] < found["recall_high"]
+    never = Rule(goal="precision", of="bad", threshold=1.0, costs=[[0.0, 1.0], [0.0, 0.0]])
+    assert trust.decided(labels, probabilities, never, ["good", "bad"], groups_of(1000), 1)["precision"] is None
+
+
+def test_how_often_the_true_class_remains():
+    possible = np.array([[True, False], [True, True], [False, True], [True, False]])
+    found = trust.coverage(np.array([0, 1, 1, 1]), possible, groups_of(4), 1)
+    assert (found["coverage"], found["one_class"]) == (0.75, 0.75)

@@ -1,0 +1,88 @@
+"""The stage calibrate, on what a run of the drawn project has left."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.artifacts import calibration, manifest, predictions
+from headstart.artifacts.results import CLASSIFIER
+from headstart.base.errors import UserError
+from headstart.classifier import decision, file, joining, unlike
+from headstart.images import decoding
+from stages import calibrate
+
+
+@pytest.fixture
+def run(reproduced, monkeypatch):
+    """A project in which everything has run, as the working directory."""
+    monkeypatch.chdir(reproduced.path)
+    return reproduced
+
+
+def images(paths):
+    return np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
+
+
+def test_the_classifier_is_the_network_at_a_temperature_that_knows_its_training_images(run):
+    network, before = file.load(file.NETWORK)
+    classifier, details = file.load(CLASSIFIER)
+    table, written = manifest.read(), json.loads(calibration.CALIBRATION.read_text())
+    assert before.rule.temperature is None and before.known is None
+    assert details.rule.temperature == pytest.approx(written["temperature"], abs=1e-6)
+    pixels = images(table.paths)
+    given = decision.probabilities(network.predict(pixels, verbose=0))
+    sure = decision.probabilities(classifier.predict(pixels, verbose=0))
+    np.testing.assert_allclose(sure, decision.tempered(given, details.rule.temperature), atol=1e-5)
+    both = joining.with_features(classifier, details.axes, details.rule.temperature)
+    _, features = both.predict(pixels, verbose=0)
+    train = features[table.rows("train")]
+    np.testing.assert_allclose(details.known.features, unlike.unit(train), atol=2e-3)
+    assert not unlike.is_unlike(features[table.rows("validation")], details.known).any()
+    assert written["unlike"]["images"] == len(train)
+
+
+def test_what_it_goes_by_are_images_that_were_not_trained_on(run):
+    answers = predictions.parse(predictions.VALIDATION.read_text(), predictions.VALIDATION)
+    table = manifest.read()
+    assert answers.paths == [table.paths[row] for row in table.rows("validation")]
+    written = json.loads(calibration.CALIBRATION.read_text())
+    assert written["images"] == len(answers.paths) and written["at_least"] == 0.0, "8 images leave all open"
+
+
+def test_another_decision_trains_nothing_and_reaches_the_classifier(run):
+    run.set({"decision.goal": "recall", "decision.of": "red", "decision.at_least": 0.9, "decision.coverage": None})
+    done = run.repro()
+    assert run.ran(done) == ["calibrate", "evaluate"]
+    _, details = file.load(CLASSIFIER)
+    assert (details.rule.goal, details.rule.of, details.rule.at_least) == ("recall", "red", None)
+    assert (
+        f"calibrate: red from a probability of {details.rule.threshold:.3f} on (decision.goal: recall)" in done.stdout
+    )
+    measured = json.loads(Path("metrics/test.json").read_text())
+    assert measured["decision"]["threshold"] == details.rule.threshold
+    assert {"recall", "recall_low", "precision_high"} <= measured["decision"].keys() and "possible" not in measured
+
+
+def test_twice_the_same_bytes(run):
+    before = CLASSIFIER.read_bytes(), calibration.CALIBRATION.read_bytes()
+    run.stage("calibrate", check=True)
+    assert (CLASSIFIER.read_bytes(), calibration.CALIBRATION.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"no metrics/validation\.csv here: run `dvc repro fine_tune`"),
+        ("", r"metrics/validation\.csv has the columns of an earlier version"),
+        ("image,label,head,head:a,head:b\nx,a,a,1,0\n", "is of other classes"),
+        ("image,label,head,head:blue,head:red\nx,blue,blue,1,0\n", r"metrics/validation\.csv is of other images"),
+    ],
+)
+def test_a_damaged_table_is_one_line(run, content, message):
+    predictions.VALIDATION.unlink()
+    if content is not None:
+        predictions.VALIDATION.write_text(content)
+    with pytest.raises(UserError, match=message):
+        calibrate.main()
