@@ -11,6 +11,7 @@ from headstart.artifacts import dataset, results
 from headstart.base import params, yaml12
 from headstart.base.errors import UserError
 from headstart.evaluation import curves, scores
+from headstart.page import notes
 
 SCORE = {"accuracy": 0.9024, "accuracy_low": 0.8772, "accuracy_high": 0.9229, "roc_auc": 0.9561, "loss": 0.2512}
 SCORE |= {"average_precision": 0.9}
@@ -76,7 +77,7 @@ def test_a_score_that_is_not_defined(shown):
     ],
 )
 def test_mcnemar_in_words(changes, words):
-    assert words in report.sentence("fine_tuning", PAIR | changes)
+    assert words in notes.sentence("fine_tuning", PAIR | changes)
 
 
 def test_without_a_run_one_line_says_what_to_do(tmp_path, monkeypatch):
@@ -135,7 +136,7 @@ def test_where_a_class_is_rare_the_scores_that_say_so_lead_and_each_class_has_it
 def test_from_three_times_on_a_class_is_rare():
     for largest, leads in ((8, False), (9, True)):
         measured = scored([0] * largest + [1] * 3, [[0.9, 0.1]] * largest + [[0.1, 0.9]] * 3, ["a", "b"])
-        assert report.rare(measured) is ("balanced" in printed(measured)) is leads
+        assert notes.rare(measured) is ("balanced" in printed(measured)) is leads
         assert "never predicted" not in printed(measured) and "no more than" not in printed(measured)
 
 
@@ -177,7 +178,7 @@ def test_it_fits_any_terminal_however_many_classes_there_are(k, rare, width):
     ],
 )
 def test_that_the_test_images_are_new_is_said_only_as_far_as_it_is_known(summary, words):
-    assert report.heading(153, summary) == words
+    assert notes.heading(153, summary) == words
     assert printed(RARE, 120, summary).splitlines()[0].strip() == words
 
 
@@ -195,16 +196,16 @@ def test_what_helps_a_rare_class_is_said_unless_it_is_set():
     values = yaml12.read(ROOT / "params.yaml")
     values["dataset"]["classes"] = None
     summary = {"classes": ["bad", "good"], "counts": {"train": {"bad": 6, "good": 300}}}
-    weights, positive = report.help_for_rare(summary, params.check(values))
+    weights, positive = notes.help_for_rare(summary, params.check(values))
     assert weights == (
         "To let every class weigh the same, try head.class_weights and fine_tune.class_weights: balanced, and "
         "fine_tune.select_by: balanced_accuracy."
     )
     assert positive.startswith("With dataset.positive: bad the curves")
     values["dataset"]["positive"], values["head"]["class_weights"] = "bad", "balanced"
-    assert report.help_for_rare(summary, params.check(values)) == []
+    assert notes.help_for_rare(summary, params.check(values)) == []
     values["head"]["class_weights"] = "none"
-    assert report.help_for_rare(summary | {"counts": {"train": {"bad": 31, "good": 300}}}, params.check(values)) == []
+    assert notes.help_for_rare(summary | {"counts": {"train": {"bad": 31, "good": 300}}}, params.check(values)) == []
 
 
 def test_the_scores_are_shown_without_what_split_wrote(shown, tmp_path):

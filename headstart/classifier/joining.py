@@ -92,10 +92,15 @@ def with_features(classifier: keras.Model, axes: Sequence[int], temperature: flo
     return keras.Model(images, [mean if temperature is None else _tempered(mean, temperature), features])
 
 
+def one_look(classifier: keras.Model) -> keras.Model:
+    """Returns the network of a classifier as `join` made it: of one look at an image, before the temperature."""
+    network = classifier.get_layer(NETWORK) if _has(classifier, NETWORK) else classifier
+    return network.get_layer("classifier") if _has(network, MEAN) else network
+
+
 def _looks(classifier: keras.Model, axes: Sequence[int]) -> tuple[keras.KerasTensor, list, keras.KerasTensor]:
     """Images, what the network gives for each of their mirror images before the temperature, and the features."""
-    network = classifier.get_layer(NETWORK) if _has(classifier, NETWORK) else classifier
-    looks = network.get_layer("classifier") if _has(network, MEAN) else network
+    looks = one_look(classifier)
     features = looks.get_layer(FEATURES).output
     if len(features.shape) > 2:
         features = keras.layers.GlobalAveragePooling2D()(features)

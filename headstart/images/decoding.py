@@ -76,20 +76,18 @@ def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray
 
 
 def preview(data: bytes, side: int, value_range: Range | None = None) -> tuple[tuple[int, int], np.ndarray]:
-    """Return an image file's (width, height), upright, and its grey levels at a longer side of `side` pixels.
+    """Return an image file's (width, height), upright, and its pixels at a longer side of `side` at most.
 
-    The grey levels are uint8 (h, w), the aspect ratio kept, decoded as by `decode`, but of a JPEG in less detail.
+    The pixels are uint8 (h, w, 3), the aspect ratio kept, decoded as by `decode`, but of a JPEG in less detail.
     Raises `Broken`. Safe to call from several threads.
     """
     with _opened(data, side) as image:
         width, height = image.info[_SIZE]
         if (width > height) != (image.width > image.height):  # it lay on its side in the file
             width, height = height, width
-        scale = side / max(image.size)
+        scale = min(1.0, side / max(image.size))
         wanted = [max(1, round(length * scale)) for length in image.size]
-        return (width, height), np.array(
-            _flat(image, value_range).convert("L").resize(wanted, Image.Resampling.BILINEAR)
-        )
+        return (width, height), np.array(_flat(image, value_range).resize(wanted, Image.Resampling.BILINEAR))
 
 
 def examine(data: bytes, windows: bool = True) -> Facts:

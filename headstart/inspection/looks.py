@@ -7,7 +7,8 @@ import numpy as np
 from headstart.images import decoding
 from headstart.images.archive import Source
 
-SIDE = 256  # pixels, to which the longer side is brought, so that sharpness means the same at any size
+GREY = np.array([0.299, 0.587, 0.114], "float32")  # of red, green and blue
+SIDE = 256  # pixels, to which the longer side is brought, so that sharpness means much the same at any size
 DARK, BRIGHT = 0.3, 0.85  # of white: the brightness below which, at its brightest, an image is dark; and likewise
 BLANK = 2.0  # grey levels of deviation: an image with less shows nothing
 # Medians of the deviation from the median, on a logarithmic scale, beyond which an image is blurred or of odd size.
@@ -30,7 +31,7 @@ class Look(NamedTuple):
 def look(source: Source, path: str) -> Look:
     """Return how an image of the source looks. Raises `archive.Unreadable` and `decoding.Broken`."""
     size, small = decoding.preview(source.read(path), SIDE, source.value_range)
-    grey = small.astype("float32")
+    grey = small.astype("float32") @ GREY
     low, high = np.percentile(grey, (1, 99)) / 255
     edges = _laplacian(grey).std() if min(grey.shape) > 2 else 0.0
     return Look(size, float(low), float(high), float(grey.std()), float(edges / max(grey.std(), BLANK)))

@@ -1,0 +1,1 @@
+"""The report as a page: what is shown, in words, in charts and in pictures. Run by the stage `report`."""

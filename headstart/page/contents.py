@@ -1,0 +1,241 @@
+"""What the page's template and script are given, as far as it comes from the files of a run."""
+
+import csv
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from headstart.artifacts import calibration, corrections, results
+from headstart.artifacts.manifest import MANIFEST, Manifest
+from headstart.artifacts.predictions import Predictions
+from headstart.artifacts.results import AVERAGED, MODELS, Results
+from headstart.base import files, params, wording
+from headstart.page import charts, notes, words
+
+TITLES = {
+    "wrong": ("Wrong", "Test images that the classifier gets wrong, each confusion in turn, the surest first."),
+    "unsure": ("Least sure", "Test images of whose class it is least sure."),
+    "suspects": ("Labels that may be wrong", "Training and validation images that look like another class to a model "
+                 "that was not trained on them. Say what is to be done, and save."),
+    "alike": ("Nearly the same", "Pairs that lie in two splits, and copies that were kept together."),
+    "outliers": ("Unlike all others", "Images far from all others."),
+    "right": ("Right", "Test images that it gets right, each class in turn."),
+    "examples": ("Examples", "Training images of each class."),
+}  # fmt: skip
+LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy")
+
+
+def of_images(
+    table: Manifest, answers: Predictions, pictures: dict[int, str], heat: dict[int, str], near: dict[int, list[int]]
+) -> dict[int, dict[str, Any]]:
+    """What the script knows of each image that is shown, by its row; the five likeliest classes of test images."""
+    order = {path: at for at, path in enumerate(answers.paths)}
+    probabilities = list(answers.probabilities.values())[-1]
+    found = {}
+    for row, source in pictures.items():
+        path = table.paths[row]
+        entry = {
+            "path": path,
+            "label": int(table.labels[row]),
+            "split": str(table.splits[row]),
+            "sha256": table.sha256[row],
+            "src": source,
+        }
+        if path in order:
+            values = probabilities[order[path]]
+            best = sorted(range(len(values)), key=lambda label: -values[label])[:5]
+            entry |= {"guess": best[0], "p": [[label, round(float(values[label]), 4)] for label in best]}
+        if row in heat:
+            entry["heat"] = heat[row]
+        if row in near:
+            entry["near"] = near[row]
+        found[row] = entry
+    return found
+
+
+def of_script(
+    measured: Results,
+    answers: Predictions,
+    found: dict[str, Any],
+    summary: dict[str, Any],
+    images: dict[int, dict[str, Any]],
+    galleries: dict[str, list[int]],
+    positive: int,
+) -> dict[str, Any]:
+    """What the page's script reads. galleries: as `shown.galleries`; images that are not in `images` are left out."""
+    rows = {image["path"]: row for row, image in images.items()}
+    classes = answers.classes
+    suspects = {rows[of["path"]]: classes.index(of["looks_like"]) for of in found["suspects"] if of["path"] in rows}
+    return {
+        "classes": classes,
+        "charts": of_charts(measured, summary, classes),
+        "images": images,
+        "galleries": {name: [row for row in of if row in images] for name, of in galleries.items()},
+        "suspects": suspects,
+        "cells": cells(measured, classes),
+        "two": threshold(answers, measured, positive),
+        "corrections": [correction._asdict() for correction in corrections.read()],
+    }
+
+
+def of_template(
+    measured: Results, found: dict[str, Any], summary: dict[str, Any], data: dict[str, Any], positive: str
+) -> dict[str, Any]:
+    """What the page's template is given but for `data`, which `of_script` returned. positive: of two classes."""
+    classes = data["classes"]
+    names = ", ".join(wording.labels(classes[:4], 30)) + (f" and {len(classes) - 4} more" if len(classes) > 4 else "")
+    confused = [what for pair, what in data["cells"] if len(set(pair.split(","))) > 1][:3]
+    shown = [
+        {"name": name, "title": title, "what": what}
+        for name, (title, what) in TITLES.items()
+        if data["galleries"][name]
+    ]
+    return {
+        "title": names,
+        "headline": words.headline(measured, positive),
+        "heading": notes.heading(measured.images, summary),
+        "warnings": words.warnings(measured, found, summary),
+        "models": models(measured),
+        "steps": steps(measured),
+        "two": data["two"],
+        "confused": ", ".join(confused),
+        "relied": notes.relied(measured),
+        "fragile": fragile(measured),
+        "classes": classes,
+        "galleries": shown,
+        "facts": facts(summary, found),
+        "left_out": summary["left_out"][:500],
+        "what_next": words.what_next(measured, found),
+        "origin": origin(),
+        "parameters": params.PARAMS.read_text(encoding="utf-8"),
+    }
+
+
+def of_charts(measured: Results, summary: dict[str, Any], classes: Sequence[str]) -> dict[str, charts.Chart]:
+    """The page's charts by their names; one whose data are missing is left out."""
+    found = {"confusion": charts.confusion(measured.scores[measured.delivered]["confusion_matrix"], classes)}
+    for stage in ("head", "fine_tune"):
+        by_epoch = {split: _losses(stage, split) for split in ("train", "validation")}
+        if any(len(values) > 2 for values in by_epoch.values()):
+            found[stage] = charts.curves(by_epoch, "loss")
+    found["reliability"] = charts.reliability(measured.trust["reliability"])
+    found["fragility"] = charts.fragility(measured.trust["fragility"])
+    found["counts"] = charts.counts(summary["counts"], classes)
+    return found
+
+
+def threshold(answers: Predictions, measured: Results, positive: int) -> dict[str, Any] | None:
+    """What the slider moves over, of two classes: of each test image the probability of `of`, and whether it is one."""
+    if len(answers.classes) != 2:
+        return None
+    decided = measured.trust["decision"]
+    index = answers.classes.index(decided["of"]) if decided.get("of") else positive
+    values = list(answers.probabilities.values())[-1][:, index]
+    return {
+        "of": answers.classes[index],
+        "other": answers.classes[1 - index],
+        "threshold": decided.get("threshold") or 0.5,
+        "values": [round(float(value), 4) for value in values],
+        "truth": [int(label == index) for label in answers.labels],
+    }
+
+
+def cells(measured: Results, classes: Sequence[str]) -> list[tuple[str, str]]:
+    """The confusions that occur, the most frequent first: the value of the choice, and its words."""
+    matrix = measured.scores[measured.delivered]["confusion_matrix"]
+    pairs = [
+        (true, predicted, count) for true, row in enumerate(matrix) for predicted, count in enumerate(row) if count
+    ]
+    pairs.sort(key=lambda pair: (pair[0] == pair[1], -pair[2]))
+    return [(f"{true},{guess}", f"{classes[true]} called {classes[guess]} ({count:,})") for true, guess, count in pairs]
+
+
+def models(measured: Results) -> list[dict[str, Any]]:
+    """The rows of the table of scores."""
+
+    def four(value: float | None) -> str:
+        return "–" if value is None else f"{value:.4f}"
+
+    return [
+        {
+            "name": MODELS[name],
+            "cells": [
+                four(score["accuracy"]),
+                f"{four(score['accuracy_low'])} – {four(score['accuracy_high'])}",
+                four(score.get("balanced_accuracy")),
+                four(score["roc_auc"]),
+                four(score["loss"]),
+            ],
+        }
+        for name, score in measured.scores.items()
+    ]
+
+
+def steps(measured: Results) -> list[str]:
+    """What each further step brought, and what was delivered for want of anything better."""
+    said = [notes.sentence(comparison, pair) for comparison, pair in measured.mcnemar.items()]
+    if (measured.delivered in AVERAGED and measured.delivered == "head") or measured.delivered == AVERAGED["head"]:
+        said.append("Fine-tuning was no better on the validation images: the classifier is the head.")
+    return said
+
+
+def fragile(measured: Results) -> str:
+    """The chart of fragility in a sentence."""
+    levels = measured.trust["fragility"]
+    base = levels["none"][0]["accuracy"]
+    lost = {kind: base - of[2]["accuracy"] for kind, of in levels.items() if kind != "none"}
+    kind = max(lost, key=lost.get)
+    name = {"jpeg": "strong compression", "noise": "noise", "blur": "blur", "brightness": "darkness"}[kind]
+    if lost[kind] <= 0.02:
+        return "At medium strength none of these costs more than 2 points of accuracy."
+    return f"At medium strength {name} costs most: {100 * lost[kind]:.0f} points of accuracy."
+
+
+def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The data in sentences."""
+    total = sum(sum(by_class.values()) for by_class in summary["counts"].values())
+    said = [f"{wording.count(total, 'image')} of {summary['found']:,} found are used."]
+    if summary.get("groups") is not None:
+        said.append(f"They are of {wording.count(summary['groups'], 'group')}, none of which lies in two splits.")
+    for name, what in found["looks"].items():
+        if what:
+            images = wording.count(found["counts"][name], "image")
+            said.append(f"{images} {_LOOKS[name]}, such as {', '.join(what[:3])}.")
+    corrected = summary.get("corrections", {})
+    changed = sum(sum(counts.values()) for counts in corrected.values())
+    if changed:
+        tests = sum(counts["test"] for counts in corrected.values())
+        of_test = f", {tests:,} of them of the test split (dataset.correct_test)" if tests else ""
+        said.append(f"{wording.count(changed, 'image')} changed by {corrections.CORRECTIONS}{of_test}.")
+    return said
+
+
+def origin() -> list[tuple[str, str]]:
+    """What the result was made of: hashes of files, and versions."""
+    hashed = (MANIFEST, results.CLASSIFIER, results.TEST, calibration.CALIBRATION)
+    versions = [(name, metadata.version(name)) for name in LIBRARIES]
+    return [(f"sha256 of {path}", files.sha256(path)) for path in hashed] + [
+        ("Python", platform.python_version()),
+        *versions,
+    ]
+
+
+_LOOKS = {
+    "blank": "show nothing",
+    "dark": "are dark",
+    "bright": "are overexposed",
+    "blurred": "are blurred",
+    "odd_size": "are of an odd size",
+    "odd_shape": "are of an odd shape",
+}
+
+
+def _losses(stage: str, split: str) -> list[float]:
+    """The loss after each epoch; empty where the stage wrote none."""
+    path = Path("metrics", stage, "plots/metrics", split, "loss.tsv")
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")]

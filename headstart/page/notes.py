@@ -1,0 +1,153 @@
+"""What a reader should know of a result, in sentences: for the table at the end of a run, and for the page."""
+
+from typing import Any
+
+from headstart.artifacts import results
+from headstart.artifacts.results import MODELS, Results
+from headstart.base import params, wording
+
+# How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
+SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
+SENTENCES["head_averaging"] = SENTENCES["averaging"]
+# From this many times as many test images in the largest class as in the smallest on, accuracy is what the largest one
+# makes of it.
+RARE = 3
+FEW = 10  # test images that tell nothing
+
+
+def rare(measured: Results) -> bool:
+    """Whether the largest class has at least three times as many test images as the smallest that has any."""
+    images = [numbers["images"] for numbers in tested(measured).values()]
+    return bool(images) and max(images) >= RARE * min(images)
+
+
+def warnings(measured: Results) -> list[str]:
+    """What a reader should know of these numbers, one sentence each."""
+    score, by_class = measured.scores[measured.delivered], tested(measured)
+    sentences = []
+    if measured.images < FEW:
+        images = wording.count(measured.images, "test image")
+        sentences.append(f"{images}: too few to tell good from bad; raise split.test, or add images.")
+    if "weighted_accuracy" in score:
+        weighted = ", ".join(
+            f"{MODELS[model]} {numbers['weighted_accuracy']:.4f}" for model, numbers in measured.scores.items()
+        )
+        sentences.append(f"Accuracy where the images count for what they weigh in the manifest: {weighted}.")
+    if missing := [name for name in score.get("per_class", ()) if name not in by_class]:
+        sentences.append(
+            f"No test image is of {_named(missing)}: no score tells of such images; the test split needs some."
+        )
+    predicted = [name for name, numbers in score.get("per_class", {}).items() if numbers["predicted"]]
+    never = [name for name in by_class if name not in predicted]
+    if len(predicted) == 1 and never:
+        what = f"{_named(never)} is never" if len(never) == 1 else "no other class is ever"
+        sentences.append(f"Every test image is called {_named(predicted)}: {what} predicted.")
+        if score["roc_auc"] == 0.5:
+            sentences.append(
+                "No image is ranked above another: to the network they look alike. Are they black, or blank (see the "
+                "galleries), or are its weights random?"
+            )
+    elif never:
+        sentences.append(f"Never predicted: {_named(never)}.")
+    share = max((numbers["images"] for numbers in by_class.values()), default=0) / measured.images
+    if share < 1 and by_class and score["accuracy"] <= share + 1e-6:
+        largest = max(by_class, key=lambda name: by_class[name]["images"])
+        sentences.append(
+            f"An accuracy of {score['accuracy']:.4f} is no more than always saying {_named([largest])} reaches "
+            f"({share:.4f})."
+        )
+    if tests := measured.trust.get("corrected"):
+        images = wording.count(tests, "test image")
+        sentences.append(f"{images} changed by data/corrections.csv (dataset.correct_test): the scores are of these.")
+    return sentences
+
+
+def relied(measured: Results) -> list[str]:
+    """How far the delivered model can be relied on, one sentence each."""
+    trust, sentences = measured.trust, []
+    decided = trust.get("decision", {})
+    if decided.get("goal", "accuracy") != "accuracy":
+        reached = [f"accuracy {_with_interval(decided, 'accuracy')}"]
+        for name in ("balanced_accuracy", "recall", "precision"):
+            if decided.get(name) is not None:
+                reached.append(f"{name.replace('_', ' ')} {_with_interval(decided, name)}")
+        of = ""
+        if decided.get("threshold") is not None:
+            of = f", {_named([decided['of']])} from {decided['threshold']:.3f} on"
+        sentences.append(f"As it decides ({decided['goal'].replace('_', ' ')}{of}): {', '.join(reached)}.")
+    if "calibration" in trust:
+        before, after = (trust["calibration"][when]["ece"] for when in ("before", "after"))
+        sentences.append(f"Probabilities are off by {after:.3f} on average ({before:.3f} before the temperature).")
+    if "possible" in trust:
+        possible = trust["possible"]
+        sentences.append(
+            f"The classes that remain possible hold the true one for {possible['coverage']:.1%} of the images (wanted: "
+            f"{possible['wanted']:.0%}); for {possible['one_class']:.1%} just one remains."
+        )
+    if "unlike" in trust:
+        sentences.append(f"Unlike the training images: {trust['unlike']['share']:.1%} of the test images.")
+    return sentences
+
+
+def _with_interval(numbers: dict[str, Any], name: str) -> str:
+    return f"{numbers[name]:.3f} ({numbers[f'{name}_low']:.3f} – {numbers[f'{name}_high']:.3f})"
+
+
+def heading(images: int, summary: dict[str, Any] | None) -> str:
+    """How many test images there are, and whether they were used before as far as is known.
+
+    summary: what `dataset.read` returns; None where it is missing.
+    """
+    words = [wording.count(images, "test image")]
+    if summary is None:
+        return words[0]
+    if "test" in summary.get("published", ()):
+        words.append("the source's own test split")
+    copies = summary.get("test_copies", 0)
+    words.append(f"{copies:,} of them with a near copy in training" if copies else "none of them used before")
+    return ", ".join(words)
+
+
+def sentence(comparison: str, pair: dict[str, Any]) -> str:
+    """McNemar's test of one of `results.COMPARISONS` in words; `pair` is what `Results.mcnemar` has of it."""
+    later, earlier = SENTENCES[comparison]
+    worse, better = (pair[f"only_{model}"] for model in results.COMPARISONS[comparison])
+    if not better + worse:
+        return f"{later} is right and wrong on the same images as {earlier}."
+    p = "p < 0.0001" if pair["p"] < 0.0001 else f"p = {pair['p']:.2g}"
+    return (
+        f"{later} is right on {wording.count(better, 'image')} that {earlier} gets wrong, "
+        f"and wrong on {worse:,} that it gets right: {p} (McNemar)."
+    )
+
+
+def help_for_rare(summary: dict[str, Any], settings: params.Params) -> list[str]:
+    """What to set where a class has a tenth or less of another's training images; nothing that is set already.
+
+    summary: what `dataset.read` returns.
+    """
+    training, lines = summary["counts"]["train"], []
+    if min(training.values()) > max(training.values()) / 10:
+        return lines
+    weights = {f"{name}.class_weights": getattr(settings, name).class_weights for name in ("head", "fine_tune")}
+    if "balanced" not in weights.values():
+        also = settings.fine_tune.select_by != "balanced_accuracy"
+        chosen = ", and fine_tune.select_by: balanced_accuracy" if also else ""
+        lines.append(f"To let every class weigh the same, try {' and '.join(weights)}: balanced{chosen}.")
+    rarest = min(training, key=training.get)
+    if len(training) == 2 and rarest != (settings.dataset.positive or summary["classes"][-1]):
+        lines.append(
+            f"With dataset.positive: {wording.label(rarest)} the curves and average precision would be of that class."
+        )
+    return lines
+
+
+def tested(measured: Results) -> dict[str, dict[str, Any]]:
+    """The numbers of the delivered model by class, of the classes that have test images."""
+    score = measured.scores[measured.delivered]
+    return {name: numbers for name, numbers in score.get("per_class", {}).items() if numbers["images"]}
+
+
+def _named(names: list[str]) -> str:
+    shown = wording.labels(names[:5], 30)
+    return ", ".join(shown) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -1,0 +1,188 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data-of-page").textContent);
+const find = (id) => document.getElementById(id);
+const make = (tag, text, className) => {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  if (className) element.className = className;
+  return element;
+};
+const kept = {};
+const chosen = new Map();  // of each image that was looked at, what is to be done
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+// Charts.
+function draw() {
+  const style = getComputedStyle(document.body);
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    const chart = data.charts[box.dataset.chart];
+    if (!chart) { box.closest("figure")?.remove(); continue; }
+    const axis = { color: style.color, gridcolor: style.getPropertyValue("--line") };
+    const layout = { ...chart.layout, height: chart.height, font: { color: style.color },
+      xaxis: { ...chart.layout.xaxis, ...axis }, yaxis: { ...chart.layout.yaxis, ...axis } };
+    Plotly.react(box, chart.data, layout, { displayModeBar: false, responsive: true });
+  }
+}
+draw();
+dark.addEventListener("change", draw);
+document.querySelector("[data-chart=confusion]").on("plotly_click", (event) => {
+  find("cell").value = event.points[0].customdata.join(",");
+  if (find("cell").value) { fill(); find("g-wrong").scrollIntoView(); }
+});
+for (const [pair, words] of data.cells) find("cell").append(new Option(words, pair));
+
+// The threshold.
+function decide() {
+  const from = Number(find("threshold").value), count = { tp: 0, fn: 0, fp: 0, tn: 0 };
+  data.two.values.forEach((value, at) => {
+    count[value >= from ? (data.two.truth[at] ? "tp" : "fp") : (data.two.truth[at] ? "fn" : "tn")] += 1;
+  });
+  const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "–");
+  const shown = { ...count, recall: share(count.tp, count.tp + count.fn), precision: share(count.tp, count.tp + count.fp),
+    "recall-other": share(count.tn, count.tn + count.fp), "precision-other": share(count.tn, count.tn + count.fn),
+    accuracy: share(count.tp + count.tn, data.two.values.length) };
+  for (const [name, value] of Object.entries(shown)) document.querySelector(`[data-cell="${name}"]`).textContent = value;
+  find("threshold-value").textContent = from.toFixed(3);
+}
+if (data.two) { find("threshold").addEventListener("input", decide); decide(); }
+
+// Galleries: each is filled when it comes into sight.
+const words = (image) => {
+  const line = make("span", undefined, "words");
+  line.append(make("span", data.classes[image.label]));
+  if (image.guess !== undefined) {
+    line.append(" → ", make("span", `${data.classes[image.guess]} ${image.p[0][1].toFixed(2)}`,
+      image.guess === image.label ? "correct" : "wrong"));
+  }
+  return line;
+};
+function visible(row) {
+  const image = data.images[row], name = find("class-filter").value, cell = find("cell").value;
+  if (name !== "" && image.label !== Number(name) && image.guess !== Number(name)) return false;
+  if (cell && `${image.label},${image.guess}` !== cell) return false;
+  return image.p === undefined || image.p[0][1] >= Number(find("surety").value);
+}
+function card(row, rows) {
+  const image = data.images[row], box = make("div", undefined, "card"), button = make("button");
+  const stack = make("span", undefined, "stack"), picture = make("img");
+  button.type = "button";
+  picture.src = image.src;
+  picture.alt = image.path;
+  stack.append(picture);
+  if (image.heat && find("heat").checked) {
+    const heat = make("img", undefined, "map");
+    heat.src = image.heat;
+    heat.alt = "";
+    stack.append(heat);
+  }
+  button.append(stack, words(image));
+  button.addEventListener("click", () => open(row, rows));
+  box.append(button);
+  return box;
+}
+function decision(row) {
+  const image = data.images[row], select = make("select"), looks = data.suspects[row];
+  select.setAttribute("aria-label", `What is to be done with ${image.path}`);
+  select.append(new Option(`${data.classes[image.label]}, or ${data.classes[looks]}?`, ""));
+  select.append(new Option(`keep: it is ${data.classes[image.label]}`, "keep"));
+  const order = [looks, ...data.classes.keys()].filter((value, at, all) => all.indexOf(value) === at && value !== image.label);
+  for (const label of order) select.append(new Option(`it is ${data.classes[label]}`, `label:${label}`));
+  select.append(new Option("leave it out", "leave out"));
+  select.value = chosen.get(row) ?? "";
+  select.addEventListener("change", () => { select.value ? chosen.set(row, select.value) : chosen.delete(row); });
+  return select;
+}
+function fill() {
+  for (const gallery of document.querySelectorAll(".gallery")) {
+    const all = data.galleries[gallery.dataset.gallery], rows = all.filter(visible);
+    gallery.querySelector(".count").textContent = rows.length === all.length ? `(${all.length})` : `(${rows.length} of ${all.length})`;
+    gallery.querySelector(".cards").replaceChildren();
+    gallery.rows = rows;
+    seen.unobserve(gallery);
+    seen.observe(gallery);
+  }
+}
+function show(gallery) {
+  const cards = gallery.querySelector(".cards");
+  if (cards.children.length) return;
+  for (const row of gallery.rows) {
+    const box = card(row, gallery.rows);
+    if (gallery.dataset.gallery === "suspects") box.append(decision(row));
+    cards.append(box);
+  }
+  if (!gallery.rows.length) cards.append(make("p", "none", "quiet"));
+}
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) show(entry.target);
+}, { rootMargin: "400px" });
+fill();
+addEventListener("beforeprint", () => document.querySelectorAll(".gallery").forEach(show));
+for (const id of ["class-filter", "cell", "heat"]) find(id).addEventListener("change", fill);
+find("surety").addEventListener("input", () => {
+  find("surety-value").textContent = Number(find("surety").value).toFixed(2);
+  fill();
+});
+find("clear").addEventListener("click", () => {
+  find("class-filter").value = find("cell").value = "";
+  find("surety").value = 0;
+  find("surety-value").textContent = "0.00";
+  fill();
+});
+
+// One image, large.
+function open(row, rows) {
+  const image = data.images[row];
+  Object.assign(kept, { row, rows });
+  find("large-title").textContent = image.path;
+  find("large-image").src = image.src;
+  find("large-image").alt = image.path;
+  find("large-heat").hidden = !image.heat;
+  if (image.heat) find("large-heat").src = image.heat;
+  const facts = [["label", data.classes[image.label]], ["split", image.split]];
+  for (const [label, value] of image.p ?? []) facts.push([data.classes[label], value.toFixed(4)]);
+  find("large-facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
+  find("large-near").replaceChildren(...(image.near ?? []).filter((other) => data.images[other]).map((other) => card(other, [other])));
+  if (!find("large").open) find("large").showModal();
+}
+function step(by) {
+  const at = kept.rows.indexOf(kept.row) + by;
+  if (at >= 0 && at < kept.rows.length) open(kept.rows[at], kept.rows);
+}
+find("previous").addEventListener("click", () => step(-1));
+find("following").addEventListener("click", () => step(1));
+find("close").addEventListener("click", () => find("large").close());
+find("large").addEventListener("keydown", (event) => {
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+});
+
+// Corrections: sent to `make review` where that serves the page, else a file to put into data/.
+find("save")?.addEventListener("click", async () => {
+  const by = find("by").value;
+  const decided = [...chosen].map(([row, value]) => {
+    const [action, label] = value.split(":");
+    return { path: data.images[row].path, sha256: data.images[row].sha256, action,
+      label: label === undefined ? "" : data.classes[Number(label)], by, why: "" };
+  });
+  const say = (text) => { find("saved").textContent = text; };
+  if (!decided.length) { say("Nothing is decided yet."); return; }
+  if (location.protocol.startsWith("http")) {
+    const answer = await fetch("corrections", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(decided) });
+    say(await answer.text());
+    return;
+  }
+  const cell = (text) => {
+    const formula = /^'*[ ]*[=+\-@\t\r\n＝＋－＠]/.test(text) && !/^'*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$/.test(text);
+    const guarded = formula ? `'${text}` : text;
+    return /[",;\t\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
+  };
+  const columns = ["path", "sha256", "action", "label", "by", "why"];
+  const same = new Set(decided.map((entry) => entry.path));
+  const rows = [...data.corrections.filter((entry) => !same.has(entry.path)), ...decided];
+  const text = [columns, ...rows.map((entry) => columns.map((name) => entry[name]))].map((row) => row.map(cell).join(",") + "\n").join("");
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = "corrections.csv";
+  link.click();
+  say(`${rows.length} corrections: put the file into data/, then run dvc repro.`);
+});

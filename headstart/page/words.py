@@ -1,0 +1,78 @@
+"""The page's sentences: the headline, the warnings, and what to do next."""
+
+from typing import Any
+
+from scipy.stats import binomtest
+
+from headstart.artifacts.results import Results
+from headstart.base import wording
+from headstart.page import notes
+
+SMALL = 0.9  # the recall below which more images of a class are advised
+
+
+def headline(measured: Results, positive: str) -> list[str]:
+    """What the result means for 100 new images like these; of two classes, for those of the positive one first."""
+    score = measured.scores[measured.delivered]
+    said = []
+    if len(score["per_class"]) == 2 and (numbers := score["per_class"][positive])["images"]:
+        found = round(numbers["recall"] * numbers["images"])
+        low, high = _interval(found, numbers["images"])
+        said.append(f"Of 100 images of {positive}, it finds {_between(low, high)}.")
+        if numbers["precision"] is not None:
+            right = round(numbers["precision"] * numbers["predicted"])
+            low, high = _interval(right, numbers["predicted"])
+            said.append(f"Of 100 images that it calls {positive}, {_between(low, high)} are.")
+    low, high = (score[f"accuracy_{end}"] for end in ("low", "high"))
+    said.append(f"Of 100 new images like the test images, it gets {_between(low, high)} right.")
+    return said
+
+
+def warnings(measured: Results, found: dict[str, Any], summary: dict[str, Any]) -> list[str]:
+    """What a reader should know before believing the numbers: the gravest first."""
+    said = [_sentence(warning) for warning in found["warnings"]] + notes.warnings(measured)
+    if copies := summary.get("test_copies"):
+        said.append(f"{wording.count(copies, 'test image')} with a near copy in training: the scores are too high.")
+    left_out = len(summary["left_out"])
+    if left_out > 0.1 * summary["found"]:
+        said.append(f"{wording.count(left_out, 'file')} of {summary['found']:,} left out: see below.")
+    return said
+
+
+def what_next(measured: Results, found: dict[str, Any]) -> list[str]:
+    """What is likeliest to help, in the order in which to try it."""
+    said, tested = [], notes.tested(measured)
+    counts = found["counts"]
+    if suspects := counts["suspects"]:
+        said.append(
+            f"Look at the {wording.count(suspects, 'label')} that may be wrong, below, save what you decide, and run "
+            "`dvc repro`: `dvc metrics diff` then says what it brought."
+        )
+    low = sorted((numbers["recall"], name) for name, numbers in tested.items() if numbers["recall"] < SMALL)
+    if low:
+        names = ", ".join(wording.label(name, 30) for _, name in low[:3])
+        said.append(
+            f"Add images of {names}: there it misses most. `make learning-curve` says what more images would bring."
+        )
+    if len(tested) == 2 and measured.trust.get("decision", {}).get("goal") == "accuracy":
+        said.append(
+            "If one kind of mistake is worse than the other, choose the threshold: `decision.goal` in params.yaml "
+            "(recall, precision or costs) takes seconds to change."
+        )
+    if counts["alike"] or counts["outliers"]:
+        said.append("Look at the near-duplicates and at the images unlike all others: are they meant to be there?")
+    return said
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _interval(count: int, total: int) -> tuple[float, float]:
+    interval = binomtest(count, total).proportion_ci(0.95, "wilson")
+    return interval.low, interval.high
+
+
+def _between(low: float, high: float) -> str:
+    low, high = round(100 * low), round(100 * high)
+    return f"{low} to {high}" if low < high else f"about {low}"

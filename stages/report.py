@@ -1,0 +1,79 @@
+"""Show the result: one page of words, charts and pictures, metrics/report.html, that needs no network.
+
+Chooses and measures nothing: all numbers are those of the stages before it.
+"""
+
+from headstart.base import watch
+
+watch.start(__name__, lower="image.size")  # before what takes seconds to import
+
+from pathlib import Path
+
+import numpy as np
+
+from headstart.artifacts import dataset, inspection, manifest, predictions, results
+from headstart.base import checkpoint, errors, files, params
+from headstart.base.errors import UserError
+from headstart.base.progress import track
+from headstart.base.runtime import deterministic
+from headstart.base.terminal import say
+from headstart.base.threads import in_order
+from headstart.calibration import familiar
+from headstart.classifier import file
+from headstart.evaluation import curves
+from headstart.images import archive, batches, decoding
+from headstart.page import contents, looking, rendering, shown
+
+PAGE = Path("metrics/report.html")
+NEAREST = 4
+
+
+def answers_of(table: manifest.Manifest) -> predictions.Predictions:
+    """What the models say of the test images."""
+    try:
+        answers = predictions.parse(predictions.PREDICTIONS.read_text(encoding="utf-8"))
+        if answers.paths != [table.paths[row] for row in table.rows("test")]:
+            raise ValueError(f"{predictions.PREDICTIONS} is of other images")
+        return answers
+    except FileNotFoundError:
+        raise UserError(f"no {predictions.PREDICTIONS} here: run `dvc repro evaluate`") from None
+    except ValueError as error:
+        raise UserError(f"{error}: run `dvc repro --force --single-item evaluate`") from None
+
+
+def main() -> None:
+    settings = params.load_stage("report")
+    deterministic(settings.seed)
+    table, measured = manifest.read(fold=settings.fold), results.read()
+    answers, found, summary = answers_of(table), inspection.read(), dataset.read()
+    classifier, details = file.load_own(table.classes)
+    positive = curves.positive_class(table.classes, settings.dataset.positive)
+    galleries = shown.galleries(answers, found, summary, table)
+    rows = list(dict.fromkeys(row for of in galleries.values() for row in of))
+    with archive.open_source(settings.dataset.path, details.value_range) as source:
+
+        def image(row: int) -> np.ndarray:
+            return batches.pixels(source, table.paths[row], details.size)
+
+        def picture(row: int) -> str:
+            data = source.read(table.paths[row])
+            return rendering.picture(decoding.preview(data, rendering.SIDE, source.value_range)[1])
+
+        seen = np.stack(list(track(in_order(image, rows), "looking at what is shown", len(rows))))
+        heat, vectors = looking.looks(classifier, seen)
+        kept, _ = familiar.rows(table, settings.seed)
+        near = kept[looking.nearest(vectors, details.known, NEAREST + 1)]
+        near = {row: [int(other) for other in of if other != row][:NEAREST] for row, of in zip(rows, near, strict=True)}
+        wanted = dict.fromkeys([*rows, *(other for row in rows[: shown.MOST["wrong"]] for other in near[row])])
+        pictures = rendering.within(list(wanted), picture)
+    maps = {row: rendering.address(looking.overlay(of), "image/png") for row, of in zip(rows, heat, strict=True)}
+    images = contents.of_images(table, answers, pictures, maps, near)
+    data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
+    texts = contents.of_template(measured, found, summary, data, table.classes[positive])
+    files.write_text(PAGE, rendering.page(**texts, data=data))
+    say(f"report: {PAGE}, {PAGE.stat().st_size / 1e6:.1f} MB")
+    checkpoint.finish("report")
+
+
+if __name__ == "__main__":
+    errors.run(main)
