@@ -1,6 +1,6 @@
-# make start · repro · check · experiments · learning-curve · cross-validate · test · lint · docs · schema · results · bench ·
-# remote · push · pull — each makes .venv first, where it is missing or older than the requirements. GPU=1 adds CUDA to
-# TensorFlow (Linux).
+# make start · repro · report · review · check · experiments · learning-curve · cross-validate · test · lint · docs ·
+# schema · results · bench · remote · push · pull — each makes .venv first, where it is missing or older than the
+# requirements. GPU=1 adds CUDA to TensorFlow (Linux).
 
 # What a user gives (make start IMAGES=…) reaches the commands as the environment's variables, letter by letter: `value`
 # keeps make from expanding it, and no recipe and no $(shell) holds it, so it is nobody's code.
@@ -26,7 +26,7 @@ override install := pip install --quiet --disable-pip-version-check --requiremen
 override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
-.PHONY: start repro check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro report review check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -42,6 +42,13 @@ repro: .venv/ready
 # All of DVC's cache and of what a run wrote; before each run, make repro looks at what is new or has changed.
 check: .venv/ready
 	@python -m headstart.check
+
+# The page of the last run, in the browser; review also writes what is decided there into data/corrections.csv.
+report: .venv/ready
+	@python -m headstart.review --page
+
+review: .venv/ready
+	@python -m headstart.review
 
 experiments: .venv/ready
 	@python -m headstart.experiments

@@ -41,10 +41,10 @@ def read(project: Path = Path()) -> list[Correction]:
         raise UserError(f"{CORRECTIONS} is no CSV in UTF-8 ({error}): mend it, or take it back with git") from None
     if tuple(header) != COLUMNS:
         raise UserError(f"{CORRECTIONS}: got the columns {', '.join(header)}; takes {', '.join(COLUMNS)}")
-    return [_checked(number, row) for number, row in enumerate(rows, 2)]
+    return [checked(number, row) for number, row in enumerate(rows, 2)]
 
 
-def _checked(number: int, row: list[str]) -> Correction:
+def checked(number: int, row: list[str]) -> Correction:
     row = [cell.strip() for cell in row]
     if len(row) != len(COLUMNS):
         raise UserError(

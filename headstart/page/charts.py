@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 
 WHOLE = 30  # classes whose confusion matrix is drawn; of more, those that are confused most
@@ -39,7 +40,8 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
         xgap=1,
         ygap=1,
     )
-    return _chart([heat], "predicted", "true class", yaxis={"autorange": "reversed", "type": "category"}, square=True)
+    sides = {"xaxis": {"type": "category"}, "yaxis": {"autorange": "reversed", "type": "category"}}
+    return _chart([heat], "predicted", "true class", **sides) | {"height": min(900, 180 + 60 * len(shown))}
 
 
 def reliability(bins: Sequence[dict[str, float]]) -> Chart:
@@ -95,17 +97,15 @@ def counts(by_split: dict[str, dict[str, int]], classes: Sequence[str]) -> Chart
     order = sorted(classes, key=lambda name: -sum(by_split[split][name] for split in by_split))
     shown = order if len(order) <= WHOLE else order[: WHOLE // 2] + order[-WHOLE // 2 :]
     names = wording.labels(shown, 24)
-    colours = dict(zip(by_split, (BLUE, GREY, ORANGE), strict=False))
     bars = [
-        go.Bar(y=names, x=[numbers[name] for name in shown], name=split, orientation="h", marker_color=colours[split])
-        for split, numbers in by_split.items()
+        go.Bar(y=names, x=[by_split[split][name] for name in shown], name=split, orientation="h", marker_color=colour)
+        for split, colour in zip(SPLITS, (BLUE, GREY, ORANGE), strict=True)
     ]
     chart = _chart(bars, "images", "", yaxis={"autorange": "reversed", "type": "category"}, barmode="stack")
     return chart | {"height": 120 + 26 * len(shown)}
 
 
 def _chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict | None = None, **others) -> Chart:
-    square = others.pop("square", False)
     layout = go.Layout(
         template="none",
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -117,4 +117,4 @@ def _chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict 
         **others,
     )
     figure = go.Figure(traces, layout).to_plotly_json()
-    return {"data": figure["data"], "layout": figure["layout"], "height": 440 if square else 340}
+    return {"data": figure["data"], "layout": figure["layout"], "height": 340}

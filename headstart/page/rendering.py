@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 import numpy as np
 import plotly.offline
 from PIL import Image
@@ -50,9 +51,20 @@ def page(**facts: Any) -> str:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["marked"] = marked
     parts = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     return environment.get_template("page.html").render(
         facts | parts | {"plotly": plotly.offline.get_plotlyjs(), "data": script(facts["data"])}
+    )
+
+
+def marked(text: str) -> markupsafe.Markup:
+    """Return a sentence with what stands between backticks as code."""
+    parts = [markupsafe.escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a backtick of its own, in a name
+        return markupsafe.escape(text)
+    return markupsafe.Markup("").join(
+        markupsafe.Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
     )
 
 

@@ -1,0 +1,202 @@
+"""The report's page as a person meets it, in headless Chromium: by mouse and by keyboard, on a telephone, in the dark."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import COLOURS, Project
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from headstart import review
+from headstart.artifacts import corrections
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "<img src=x onerror=hit=1>"  # the name of a class, and of a file
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1200, "height": 900}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def project(_fresh, tmp_path_factory):
+    """A run with two classes, one of a hostile name, five wrong labels, and a hostile file name."""
+    project = Project(Path(shutil.copytree(_fresh, tmp_path_factory.mktemp("page") / "project")))
+    images = project.path / "data/my_images"
+    (images / "red").rename(images / HOSTILE)
+    (images / HOSTILE / "00.png").rename(images / HOSTILE / f"{HOSTILE}.png")
+    rng = np.random.default_rng(7)
+    for number in range(20, 44):
+        for name, colour in (("blue", COLOURS["blue"]), (HOSTILE, COLOURS["red"])):
+            wrong = number in range(21, 26) and name == "blue"
+            noise = rng.normal(0, 10, (32, 32, 3)) + np.array(COLOURS["red"] if wrong else colour)
+            Image.fromarray(np.clip(noise, 0, 255).astype("uint8")).save(images / name / f"{number}.png")
+    project.set({"head.solver": "logistic"})
+    project.repro()
+    return project
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, project):
+    """A function that opens the page; at the end there must have been no error in its console."""
+    said, contexts = [], []
+
+    def opened(address=None, viewport=DESK, **options):
+        contexts.append(browser.new_context(viewport=viewport, **options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: said.append(asked.url) if asked.url.startswith(("http:", "https:")) else None)
+        page.goto(address or (project.path / "metrics/report.html").as_uri())
+        page.wait_for_selector("[data-chart=counts] svg")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [text for text in said if not text.startswith("http://127.0.0.1:")] == []
+
+
+def sight(page, gallery):
+    """The gallery of that name, in sight and filled."""
+    found = page.locator(f"#g-{gallery}")
+    found.scroll_into_view_if_needed()
+    found.locator(".cards > *").first.wait_for()
+    return found
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+def test_it_is_accessible_and_fits(opened, viewport, scheme):
+    page = opened(viewport=viewport, color_scheme=scheme)
+    for gallery in page.query_selector_all(".gallery"):
+        gallery.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.gallery .cards')].every((box) => box.children.length)")
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_no_name_is_obeyed(opened):
+    page = opened()
+    assert page.evaluate("window.hit") is None
+    assert page.title() == f"Report: {HOSTILE}, blue"
+    words = sight(page, "examples").locator(".words").all_inner_texts()
+    assert HOSTILE in words and "blue" in words
+
+
+def test_the_slider_moves_recall_precision_and_the_matrix(opened, project):
+    page, measured = opened(), json.loads((project.path / "metrics/test.json").read_text())
+
+    def cell(name):
+        return page.locator(f'[data-cell="{name}"]').inner_text()
+
+    positive = measured["fine_tuned" if "fine_tuned" in measured else "head"]["per_class"][1]
+    images = positive["images"]
+    assert int(cell("tp")) + int(cell("fn")) == images and cell("recall") == f"{positive['recall']:.4f}"
+    page.locator("#threshold").focus()
+    page.keyboard.press("Home")
+    assert (cell("tp"), cell("fn"), cell("recall")) == (str(images), "0", "1.0000")
+    page.keyboard.press("End")
+    assert (cell("tp"), cell("fp"), cell("precision")) == ("0", "0", "–")
+    assert page.locator("#threshold-value").inner_text() == "1.000"
+
+
+def test_filters_by_class_and_by_cell_of_the_matrix(opened):
+    page = opened()
+    right = sight(page, "right")
+    everything = right.locator(".card").count()
+    page.select_option("#class-filter", label="blue")
+    blue = sight(page, "right").locator(".card").count()
+    assert 0 < blue < everything and f"({blue} of {everything})" in right.locator(".count").inner_text()
+    page.select_option("#class-filter", "")
+    page.select_option("#cell", "1,1")
+    assert sight(page, "right").locator(".card").count() == blue
+    page.click("#clear")
+    assert sight(page, "right").locator(".card").count() == everything
+    page.locator("#surety").focus()
+    page.keyboard.press("End")
+    assert sight(page, "right").locator(".card").count() < everything
+
+
+def test_by_keyboard_an_image_opens_large_with_its_heat_map_and_the_next_one_follows(opened):
+    page = opened()
+    first, second = (sight(page, "right").locator(".card > button").nth(place) for place in (0, 1))
+    names = [card.locator("img").first.get_attribute("alt") for card in (first, second)]
+    first.focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("#large")
+    assert dialog.is_visible() and page.locator("#large-title").inner_text() == names[0]
+    assert page.locator("#large-heat").is_visible()
+    assert page.locator("#large-near .card").count() >= 3
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#large-title").inner_text() == names[1]
+    assert Axe().run(page).violations_count == 0
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def decide(page):
+    """Choose for two of the images that look mislabelled."""
+    choices = sight(page, "suspects").locator(".card select")
+    assert 2 <= choices.count() <= 5
+    choices.nth(0).select_option(label=f"it is {HOSTILE}")
+    choices.nth(1).select_option("leave out")
+    page.fill("#by", "=Ann")
+
+
+def test_what_is_decided_is_a_file_that_split_takes(opened, project, tmp_path):
+    page = opened()
+    page.click("#save")
+    assert page.locator("#saved").inner_text() == "Nothing is decided yet."
+    decide(page)
+    with page.expect_download() as download:
+        page.click("#save")
+    (tmp_path / "data").mkdir()
+    download.value.save_as(tmp_path / corrections.CORRECTIONS)
+    written = corrections.read(tmp_path)
+    assert {(of.action, of.label, of.by) for of in written} == {("label", HOSTILE, "=Ann"), ("leave out", "", "=Ann")}
+    assert {Path(of.path).name for of in written} < {f"{number}.png" for number in range(21, 26)}
+    copy = Project(Path(shutil.copytree(project.path, tmp_path / "project")))
+    shutil.copy(tmp_path / corrections.CORRECTIONS, copy.path / corrections.CORRECTIONS)
+    done = copy.repro("split")
+    assert "data/corrections.csv: 1 label changed, 1 image left out" in done.stdout
+
+
+def test_the_review_writes_what_is_decided(opened, project, tmp_path, monkeypatch):
+    (tmp_path / "metrics").mkdir()
+    shutil.copy(project.path / review.PAGE, tmp_path / review.PAGE)
+    monkeypatch.chdir(tmp_path)
+    corrections.write([corrections.Correction("elsewhere.png", "1", "keep", "")])
+    made, address = review.server()
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    try:
+        page = opened(address)
+        decide(page)
+        page.click("#save")
+        page.wait_for_function("document.getElementById('saved').textContent !== ''")
+        assert page.locator("#saved").inner_text().startswith("2 corrections written to data/corrections.csv")
+        assert corrections.read()[0].path == "elsewhere.png" and len(corrections.read()) == 3
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
+def test_on_paper_all_images_are_there(opened, tmp_path):
+    page = opened()
+    page.emulate_media(media="print")
+    page.pdf(path=tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").stat().st_size > 50_000
+    assert not page.locator("nav").is_visible()
