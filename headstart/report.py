@@ -8,7 +8,7 @@ from rich.console import Console
 
 from headstart.artifacts import dataset, results
 from headstart.artifacts.predictions import PREDICTIONS
-from headstart.artifacts.results import AVERAGED, CLASSIFIER, MODELS, Results
+from headstart.artifacts.results import AVERAGED, CLASSIFIER, MODELS, PAGE, Results
 from headstart.base import errors, params, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
@@ -83,6 +83,7 @@ def main() -> None:
     for line in notes.help_for_rare(summary, settings) if summary else []:
         console.print(text(line))
     places = {
+        "all of it on a page": PAGE,
         "the result in a picture": results.PICTURE,
         "what it got wrong": results.WRONG,
         "what it got right": results.RIGHT,

@@ -11,15 +11,14 @@ import secrets
 import webbrowser
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
+from headstart.artifacts.results import PAGE
 from headstart.base import errors, wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
-PAGE = Path("metrics/report.html")
 MOST = 10_000_000  # bytes of what a page may send
 
 

@@ -7,8 +7,6 @@ from headstart.base import watch
 
 watch.start(__name__, lower="image.size")  # before what takes seconds to import
 
-from pathlib import Path
-
 import numpy as np
 
 from headstart.artifacts import dataset, inspection, manifest, predictions, results
@@ -24,7 +22,6 @@ from headstart.evaluation import curves
 from headstart.images import archive, batches, decoding
 from headstart.page import contents, looking, rendering, shown
 
-PAGE = Path("metrics/report.html")
 NEAREST = 4
 
 
@@ -70,8 +67,8 @@ def main() -> None:
     images = contents.of_images(table, answers, pictures, maps, near)
     data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
     texts = contents.of_template(measured, found, summary, data, table.classes[positive])
-    files.write_text(PAGE, rendering.page(**texts, data=data))
-    say(f"report: {PAGE}, {PAGE.stat().st_size / 1e6:.1f} MB")
+    files.write_text(results.PAGE, rendering.page(**texts, data=data))
+    say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB")
     checkpoint.finish("report")
 
 

@@ -14,6 +14,7 @@ from headstart.base.errors import UserError
 
 TEST = Path("metrics/test.json")
 PICTURE = Path("metrics/result.png")
+PAGE = Path("metrics/report.html")
 PLOTS = Path("metrics/plots")
 # They show the images, which are not ours to publish: DVC keeps them, not Git.
 WRONG, RIGHT = Path("metrics/galleries/wrong.png"), Path("metrics/galleries/right.png")

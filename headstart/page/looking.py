@@ -22,19 +22,17 @@ def looks(classifier: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.n
     """
     network = joining.one_look(classifier)
     features = network.get_layer(joining.FEATURES).output
-    model, head = keras.Model(network.input, features), network.layers[-1]
+    model, output = keras.Model(network.input, features), network.layers[-1].layers[-1]
+    hidden = keras.Model(network.layers[-1].input, output.input)
     maps, vectors = [], []
     for start in range(0, len(images), BATCH):
         given = model(images[start : start + BATCH], training=False)
         with tf.GradientTape() as tape:
             tape.watch(given)
-            answers = head(given, training=False)
-            if answers.shape[-1] == 1:  # of two classes, the second's probability
-                answers = tf.concat([1 - answers, answers], axis=1)
-            best = tf.reduce_max(answers, axis=1)
-            # The odds: of a probability near 1 nothing would be left to tell the places apart.
-            odds = tf.math.log(best) - tf.math.log(tf.maximum(tf.reduce_sum(answers, axis=1) - best, 1e-12))
-        slopes = tape.gradient(odds, given).numpy()
+            # Before the last activation: of a probability near 1 nothing would be left to tell the places apart.
+            logits = tf.matmul(hidden(given, training=False), output.kernel) + output.bias
+            best = tf.reduce_max(tf.concat([-logits, logits], axis=1) if logits.shape[-1] == 1 else logits, axis=1)
+        slopes = tape.gradient(best, given).numpy()
         given = given.numpy()
         if given.ndim == 4:
             heat = np.maximum((given * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=3), 0)

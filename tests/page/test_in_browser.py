@@ -1,4 +1,4 @@
-"""The report's page as a person meets it, in headless Chromium: by mouse and by keyboard, on a telephone, in the dark."""
+"""The page as a person meets it, in headless Chromium: by mouse and by keyboard, on a telephone, in the dark."""
 
 import json
 import shutil

@@ -1,0 +1,120 @@
+"""What the page is made of, at sizes that no drawn run has."""
+
+import json
+import re
+
+import markupsafe
+import numpy as np
+import pytest
+
+from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.predictions import Predictions
+from headstart.artifacts.results import Results
+from headstart.page import charts, contents, rendering, shown, words
+
+
+def many(count=25_000, classes=3, seed=1):
+    """A manifest, the predictions for a quarter of it, and an inspection and a summary that list a lot."""
+    rng = np.random.default_rng(seed)
+    names = [f"class {number}" for number in range(classes)]
+    paths = [f"{number:06}.png" for number in range(count)]
+    splits = np.array(["train", "train", "validation", "test"] * (count // 4))
+    table = Manifest(
+        names, paths, rng.integers(classes, size=count), splits, [f"{number:x}" for number in range(count)]
+    )
+    tests = table.rows("test")
+    probabilities = rng.dirichlet([0.3] * classes, len(tests)).astype("float32")
+    labels = table.labels[tests]
+    answers = Predictions(
+        names, [paths[row] for row in tests], labels, {"head": probabilities.argmax(1)}, {"head": probabilities}
+    )
+    suspects = [{"path": paths[row], "looks_like": names[0]} for row in table.rows("train")[:500]]
+    pairs = [{"paths": [paths[row], paths[row + 1]]} for row in range(0, 1000, 2)]
+    found = {"suspects": suspects, "outliers": [{"path": path} for path in paths[:500]], "alike": pairs}
+    return table, answers, found, {"near_duplicates": [paths[:10]]}
+
+
+@pytest.mark.parametrize("classes", [2, 200])
+def test_each_gallery_has_so_many_images_at_most_and_each_kind_before_a_second_of_any(classes):
+    table, answers, found, summary = many(classes=classes)
+    galleries = shown.galleries(answers, found, summary, table)
+    most = shown.MOST | {"examples": min(shown.MOST["examples"], shown.EACH * classes)}
+    assert {name: len(rows) for name, rows in galleries.items()} == most
+    of = dict(zip(answers.paths, zip(answers.labels, answers.predicted["head"], strict=True), strict=True))
+    wrong = [tuple(of[table.paths[row]]) for row in galleries["wrong"]]
+    assert all(label != guess for label, guess in wrong)
+    assert len(set(wrong)) == min(len(wrong), classes * (classes - 1))
+    right = [of[table.paths[row]] for row in galleries["right"]]
+    assert all(label == guess for label, guess in right)
+    examples = table.labels[galleries["examples"]]
+    assert len(set(examples)) == min(classes, shown.MOST["examples"])
+    assert set(table.splits[galleries["examples"]]) == {"train"}
+
+
+def test_pictures_stop_where_the_room_ends():
+    drawn = []
+    pictures = rendering.within(list(range(1000)), lambda row: drawn.append(row) or "x" * 1000, most=10_500)
+    assert list(pictures) == list(range(10)) and len(drawn) == 11
+
+
+def test_a_page_of_25_000_images_is_no_larger_than_8_mb():
+    table, answers, found, summary = many(classes=2)
+    galleries = shown.galleries(answers, found, summary, table)
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (rendering.SIDE, rendering.SIDE, 3), dtype=np.uint8)  # nothing is larger
+    rows = list(dict.fromkeys(row for of in galleries.values() for row in of))
+    text = rendering.picture(noise)
+    pictures = rendering.within(rows, lambda _: text)
+    images = contents.of_images(table, answers, pictures, {}, dict.fromkeys(rows, rows[:4]))
+    measured = Results(len(answers.labels), {}, {}, {"decision": {"goal": "accuracy"}})
+    data = {"images": images, "two": contents.threshold(answers, measured, 1)}
+    assert len(data["two"]["values"]) == len(answers.labels)
+    assert len(rendering.script(data)) + 5_000_000 < 8_000_000
+
+
+def test_no_text_ends_the_script():
+    data = {"</script><script>alert(1)</script>": ["<!--", "&", "\u2028"]}
+    text = rendering.script(data)
+    assert not re.search("[<>&\u2028]", text) and json.loads(text) == data
+
+
+def test_backticks_are_code_and_nothing_else_is_obeyed():
+    assert rendering.marked("run `dvc <repro>` now") == markupsafe.Markup("run <code>dvc &lt;repro&gt;</code> now")
+    assert rendering.marked("a ` and <b>") == "a ` and &lt;b&gt;"
+
+
+def test_of_200_classes_those_that_are_confused_most_are_drawn():
+    matrix = np.eye(200, dtype=int) * 5
+    matrix[150, 151] = 4
+    chart = charts.confusion(matrix.tolist(), [f"c{number}" for number in range(200)])
+    heat = chart["data"][0]
+    assert len(heat["x"]) == charts.WHOLE and {"c150", "c151"} <= set(heat["x"])
+    at = heat["y"].index("c150"), heat["x"].index("c151")
+    assert heat["text"][at[0]][at[1]] == "4" and heat["customdata"][at[0]][at[1]] == [150, 151]
+
+
+def score(recall=0.76, images=100, predicted=90, precision=0.8):
+    by_class = {
+        "good": {"images": 200, "recall": 0.95, "predicted": 210, "precision": 0.9},
+        "bad": {"images": images, "recall": recall, "predicted": predicted, "precision": precision},
+    }
+    return {"per_class": by_class, "accuracy": 0.9, "accuracy_low": 0.86, "accuracy_high": 0.93}
+
+
+def test_the_headline_says_what_it_means_for_a_hundred_images():
+    measured = Results(300, {"head": score()}, {})
+    assert words.headline(measured, "bad") == [
+        "Of 100 images of bad, it finds 67 to 83.",
+        "Of 100 images that it calls bad, 71 to 87 are.",
+        "Of 100 new images like the test images, it gets 86 to 93 right.",
+    ]
+    never = Results(300, {"head": score(precision=None, predicted=0, recall=0.0)}, {})
+    assert len(words.headline(never, "bad")) == 2
+
+
+def test_what_next_names_the_class_that_is_missed_most():
+    found = {"counts": {"suspects": 3, "alike": 0, "outliers": 0}}
+    measured = Results(300, {"head": score()}, {}, {"decision": {"goal": "accuracy"}})
+    first, second, third = words.what_next(measured, found)
+    assert first.startswith("Look at the 3 labels that may be wrong")
+    assert second.startswith("Add images of bad:") and "decision.goal" in third

@@ -1,0 +1,41 @@
+"""The stage report: what it needs, and that it is the same twice; tests/page/ looks at the page itself."""
+
+from pathlib import Path
+
+import pytest
+
+from headstart.artifacts import predictions, results
+from headstart.base.errors import UserError
+from stages import report
+
+
+@pytest.fixture
+def run(reproduced, monkeypatch):
+    monkeypatch.chdir(reproduced.path)
+    return reproduced
+
+
+def test_twice_the_same_bytes_of_one_file_that_fetches_nothing(run):
+    before = results.PAGE.read_text(encoding="utf-8")
+    assert 4e6 < len(before.encode()) < 8e6
+    assert "<link" not in before.split("<script>")[0] and "src=" not in before.split("<script>")[0]
+    run.stage("report", check=True)
+    assert results.PAGE.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        (predictions.PREDICTIONS, None, r"no metrics/predictions\.csv here: run `dvc repro evaluate`"),
+        (predictions.PREDICTIONS, "", r"metrics/predictions\.csv has the columns of an earlier version"),
+        (predictions.PREDICTIONS, "image,label,head,head:blue,head:red\nx,red,red,0,1\n", "is of other images"),
+        (Path("metrics/inspection.json"), "[]", r"metrics/inspection\.json is damaged"),
+        (results.TEST, "{}", r"metrics/test\.json is not what the stage evaluate writes"),
+    ],
+)
+def test_a_file_that_is_missing_or_damaged_is_one_line(run, path, content, message):
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        report.main()

@@ -1,0 +1,100 @@
+import json
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from headstart import review
+from headstart.artifacts import corrections
+from headstart.artifacts.corrections import Correction
+from headstart.artifacts.results import PAGE
+from headstart.base.errors import UserError
+
+KEEP = {"path": "a.png", "sha256": "1", "action": "keep", "label": "", "by": "Ann", "why": ""}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    PAGE.parent.mkdir()
+    PAGE.write_text("the page")
+
+
+@pytest.fixture
+def address(here):
+    made, address = review.server()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield address
+    made.shutdown()
+    made.server_close()
+
+
+def ask(address, content=None):
+    """The status and the text of an answer; content: to send."""
+    try:
+        with urllib.request.urlopen(address, content) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_it_shows_the_page_and_writes_what_is_decided(address):
+    assert address.startswith("http://127.0.0.1:") and ask(address) == (200, "the page")
+    status, text = ask(f"{address}corrections", json.dumps([KEEP]).encode())
+    assert (status, text) == (200, "1 correction written to data/corrections.csv: dvc repro takes them.")
+    assert corrections.read() == [Correction("a.png", "1", "keep", "", "Ann", "")]
+
+
+def test_the_last_decision_on_an_image_is_kept_and_the_others_stay(address):
+    corrections.write([Correction("b.png", "2", "leave out", ""), Correction("a.png", "1", "label", "cat")])
+    ask(f"{address}corrections", json.dumps([KEEP]).encode())
+    assert [(of.path, of.action) for of in corrections.read()] == [("b.png", "leave out"), ("a.png", "keep")]
+
+
+@pytest.mark.parametrize("path", ["", "corrections", "../corrections", "other/corrections"])
+def test_without_the_secret_nothing_is_answered_and_nothing_written(address, path):
+    root = address.rsplit("/", 2)[0]
+    assert ask(f"{root}/{path}")[0] == 404
+    assert ask(f"{root}/{path}", json.dumps([KEEP]).encode())[0] == 404
+    assert not corrections.CORRECTIONS.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[", b"{}1", b'[{"path": "a"}]', b'["a"]', json.dumps([KEEP | {"action": "burn"}]).encode()]
+)
+def test_what_is_no_correction_is_refused(address, content):
+    corrections.write([Correction("b.png", "2", "keep", "")])
+    status, text = ask(f"{address}corrections", content)
+    assert status == 400 and text
+    assert [of.path for of in corrections.read()] == ["b.png"]
+
+
+def test_a_damaged_file_is_not_written_over(address):
+    corrections.CORRECTIONS.parent.mkdir()
+    corrections.CORRECTIONS.write_text("mine\n")
+    assert ask(f"{address}corrections", json.dumps([KEEP]).encode())[0] == 400
+    assert corrections.CORRECTIONS.read_text() == "mine\n"
+
+
+def test_without_a_page_it_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no metrics/report.html here: run `dvc repro`"):
+        review.main([])
+
+
+def test_the_page_alone_is_a_file(here, capsys):
+    review.main(["--page", "--quiet"])
+    assert capsys.readouterr().out == "The report: metrics/report.html\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none(here, port):
+    with pytest.raises(UserError, match=f"--port: got {port}; takes 0 to 65535"):
+        review.main(["--port", port])
+
+
+def test_a_port_that_is_taken(here):
+    made, _ = review.server()
+    with made, pytest.raises(UserError, match="which cannot be used"):
+        review.main(["--port", str(made.server_port), "--quiet"])
