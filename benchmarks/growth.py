@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import workspace
-from benchmarks.measuring import STAGES, Measurement
+from benchmarks.measuring import Measurement, until
 
 COUNTS = (2_000, 25_000)
 VALUES = {
@@ -46,7 +46,7 @@ def measure(measurement: Measurement, count: int) -> dict[str, Any]:
     numbers = {}
     with workspace.temporary(measurement.parameters()) as place:
         draw(place.path / "images.zip", count)
-        for stage in STAGES[: STAGES.index("evaluate")]:
+        for stage in until("fine_tune"):
             work = place.stage(stage)
             numbers[stage] = {"seconds": round(work.seconds, 1), "megabytes": work.peak}
     return numbers

@@ -12,7 +12,13 @@ from benchmarks.records import Record
 from benchmarks.workspace import Workspace
 from headstart.base.errors import UserError
 
-STAGES = ("fetch", "split", "extract", "train_head", "fine_tune", "evaluate")
+STAGES = ("fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report")
+
+
+def until(stage: str) -> tuple[str, ...]:
+    """The stages up to one of them, but for those that show what others made."""
+    stages = STAGES[: STAGES.index(stage) + 1]
+    return stages if stage in ("inspect", "report") else tuple(name for name in stages if name != "inspect")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks import training
-from benchmarks.measuring import STAGES, Measurement
+from benchmarks import measuring, training
+from benchmarks.measuring import Measurement
 
 SMOOTHED = {"fine_tune.label_smoothing": 0.1}
 LARGE = {"image.size": 299, "fine_tune.views": 2}
@@ -26,11 +26,11 @@ def run(
     minutes: float,
     seed: int = 1,
     values: dict[str, Any] | None = None,
-    until: str = "evaluate",
+    until: str = "report",
     source: str | None = None,
 ) -> Measurement:
     """The measurement of a training run, up to the stage `until`; source: as `Measurement` has it."""
-    stages = STAGES[: STAGES.index(until) + 1]
+    stages = measuring.until(until)
     name = f"{name}/seed-{seed}"
     return Measurement(name, training.measure, minutes, preset, values or {}, seed, stages, source=source)
 

@@ -4,16 +4,20 @@ from functools import partial
 from statistics import mean
 
 from benchmarks import epochs, extraction, first_run, growth, runs, scores, training
-from benchmarks.measuring import STAGES, Measurement
+from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 
 SPEED, COMMAND = "docs/speed.md", "python -m benchmarks.speed --only {}"
 BARE = {"fine_tune.views": "live"}  # extraction without activations at the cut
-EPOCHS = Measurement("speed/epochs", epochs.measure, 9, "cats_vs_dogs", {"fine_tune.views": 2}, stages=STAGES[:5])
-AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=STAGES[:3])
-ENGINES = Measurement("speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=STAGES[:3], openvino=True)
+EPOCHS = Measurement(
+    "speed/epochs", epochs.measure, 9, "cats_vs_dogs", {"fine_tune.views": 2}, stages=until("fine_tune")
+)
+AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=until("extract"))
+ENGINES = Measurement(
+    "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), openvino=True
+)
 PRECISION = Measurement(
-    "speed/precision", extraction.by_precision, 4, "cats_vs_dogs", BARE, stages=STAGES[:4], openvino=True
+    "speed/precision", extraction.by_precision, 4, "cats_vs_dogs", BARE, stages=until("train_head"), openvino=True
 )
 GROWTH = tuple(
     Measurement(
@@ -22,7 +26,7 @@ GROWTH = tuple(
         count / 10_000,
         "solar_cells",
         growth.VALUES,
-        stages=STAGES[:5],
+        stages=until("fine_tune"),
     )
     for count in growth.COUNTS
 )

@@ -23,9 +23,12 @@ def measure(measurement: Measurement) -> dict[str, Any]:
     validation   {head, fine_tune}: accuracy and loss after each epoch, from 0, the untrained model; and the kept epoch
     epochs       the seconds of each epoch of fine-tuning but the first
     test         the scores of each model, as in metrics/test.json
+    trust        how far the delivered one can be relied on, as there, but for the diagram and the corrupted images
     right        of each model, which test images it got right: bits in the order of the manifest, in hexadecimal
     """
     workspace, seconds = measurement.extracted()
+    if "inspect" in measurement.stages:
+        seconds["inspect"] = workspace.stage("inspect").seconds
     seconds["train_head"] = workspace.stage("train_head").seconds
     numbers = {"megabytes": round(workspace.megabytes(), 1), "validation": {"head": _curves(workspace.path, "head")}}
     if "fine_tune" in measurement.stages:
@@ -33,9 +36,11 @@ def measure(measurement: Measurement) -> dict[str, Any]:
         seconds["fine_tune"] = work.seconds
         numbers["epochs"] = [round(epoch, 2) for epoch in work.epochs()]
         numbers["validation"]["fine_tune"] = _curves(workspace.path, "fine_tune")
-    if "evaluate" in measurement.stages:
-        seconds["evaluate"] = workspace.stage("evaluate").seconds
+    if "report" in measurement.stages:
+        seconds |= {stage: workspace.stage(stage).seconds for stage in ("calibrate", "evaluate", "report")}
         numbers |= {"test": _scores(workspace.path), "right": _right(workspace.path)}
+        trust = results.read(workspace.path).trust
+        numbers["trust"] = {name: of for name, of in trust.items() if name not in ("reliability", "fragility")}
     return {"seconds": {stage: round(value, 1) for stage, value in seconds.items()}} | numbers
 
 
@@ -56,7 +61,7 @@ def nudged(measurement: Measurement) -> dict[str, Any]:
         model, rng = models.load_head(workspace.path), np.random.default_rng(number)
         model.set_weights([array * (1 + 1e-6 * rng.standard_normal(array.shape)) for array in model.get_weights()])
         models.save(model, file)
-        for stage in ("fine_tune", "evaluate"):
+        for stage in ("fine_tune", "calibrate", "evaluate"):
             workspace.stage(stage)
         measured = results.read(workspace.path)
         accuracies.append(measured.scores[measured.delivered]["accuracy"])

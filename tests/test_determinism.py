@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conftest import Project
 
-ALL = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
+ALL = ["fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report"]
 VIEWS = {
     "fine_tune.views": 3,
     "fine_tune.cut": "conv_pw_11_relu",

@@ -13,19 +13,19 @@ from PIL import Image
 
 from headstart.base import params, yaml12
 
-ALL = ["fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate"]
+ALL = ["fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report"]
 
 # Every parameter, another value than the tests' project has, and the stages that take it.
 PARAMETERS = [
-    ("seed", 2, "inspect train_head fine_tune calibrate evaluate"),
+    ("seed", 2, "inspect train_head fine_tune calibrate evaluate report"),
     ("train_images", 4, "train_head fine_tune"),
-    ("fold", 2, "train_head fine_tune calibrate evaluate"),
+    ("fold", 2, "train_head fine_tune calibrate evaluate report"),
     ("dataset.source", "pypi:elpv-dataset==1.0.0.post1", "fetch"),
     ("dataset.sha256", "0" * 64, "fetch"),
     ("dataset.labels", "prefix", "split"),
     ("dataset.pattern", "(?P<label>[0-9])", "split"),
     ("dataset.classes", ["red", "blue"], "split"),
-    ("dataset.positive", "blue", "calibrate evaluate"),
+    ("dataset.positive", "blue", "calibrate evaluate report"),
     ("dataset.table.file", "b.csv", "split"),
     ("dataset.table.delimiter", "whitespace", "split"),
     ("dataset.table.header", True, "split"),
@@ -94,22 +94,23 @@ PARAMETERS = [
     ("decision.at_least", 0.9, "calibrate"),
     ("decision.costs", {"red": {"blue": 5}}, "calibrate"),
     ("decision.coverage", 0.9, "calibrate"),
-    ("dataset.path", "data/other_images", "fetch split extract inspect fine_tune calibrate evaluate"),
+    ("dataset.path", "data/other_images", "fetch split extract inspect fine_tune calibrate evaluate report"),
 ]
 
 # Every package of headstart/, and the stages that run it; what lies beside them, the commands, changes no stage.
 PACKAGES = {
-    "base": "fetch split extract inspect train_head fine_tune calibrate evaluate",
-    "artifacts": "split extract inspect train_head fine_tune calibrate evaluate",
+    "base": "fetch split extract inspect train_head fine_tune calibrate evaluate report",
+    "artifacts": "split extract inspect train_head fine_tune calibrate evaluate report",
     "sources": "fetch",
-    "images": "split extract inspect fine_tune calibrate evaluate",
+    "images": "split extract inspect fine_tune calibrate evaluate report",
     "labels": "split",
     "backbones": "extract fine_tune",
     "training": "inspect train_head fine_tune",
     "inspection": "inspect",
-    "classifier": "fine_tune calibrate evaluate",
-    "calibration": "calibrate",
-    "evaluation": "evaluate",
+    "classifier": "fine_tune calibrate evaluate report",
+    "calibration": "calibrate report",
+    "evaluation": "evaluate report",
+    "page": "report",
     "team": "",
     "discovery": "",
 }
@@ -220,7 +221,7 @@ def test_a_second_run_runs_nothing_a_head_parameter_runs_from_the_head_on_and_go
     before = outputs(reproduced)
     assert reproduced.ran(reproduced.repro()) == []
     reproduced.set({"head.dropout": 0.5})
-    assert reproduced.ran(reproduced.repro()) == ["train_head", "fine_tune", "evaluate"]
+    assert reproduced.ran(reproduced.repro()) == ["train_head", "fine_tune", "calibrate", "evaluate", "report"]
     assert outputs(reproduced) != before
 
     changes = json.loads(reproduced.dvc("params", "diff", "--json").stdout)
@@ -245,7 +246,7 @@ def test_other_views_and_another_backbone_of_the_same_features_leave_the_head(re
     """The table above says what runs at first; what is the same bytes after that goes no further."""
     before = outputs(reproduced)
     reproduced.set({"fine_tune.views": 3})
-    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "evaluate"]
+    assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune", "calibrate", "evaluate", "report"]
     comment(reproduced, "headstart/backbones/registry.py")
     assert reproduced.ran(reproduced.repro()) == ["extract", "fine_tune"]
     after = outputs(reproduced)
@@ -259,7 +260,7 @@ def test_a_change_that_gives_the_same_outputs_goes_no_further(reproduced):
     before = outputs(reproduced)
     for module in ("sources/web", "labels/splitting", "evaluation/scores"):
         comment(reproduced, f"headstart/{module}.py")
-    assert reproduced.ran(reproduced.repro()) == ["fetch", "split", "evaluate"]
+    assert reproduced.ran(reproduced.repro()) == ["fetch", "split", "inspect", "calibrate", "evaluate", "report"]
     assert outputs(reproduced) == before
 
 
@@ -270,7 +271,16 @@ def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
         for file in sorted(folder.rglob("*.png"), reverse=True):
             archive.write(file, file.relative_to(folder))
     reproduced.set({"dataset.path": "data/images.zip"})
-    assert reproduced.ran(reproduced.repro()) == ["fetch", "split", "extract", "fine_tune", "evaluate"]
+    assert reproduced.ran(reproduced.repro()) == [
+        "fetch",
+        "split",
+        "extract",
+        "inspect",
+        "fine_tune",
+        "calibrate",
+        "evaluate",
+        "report",
+    ]
     assert outputs(reproduced) == before
 
 
@@ -278,7 +288,7 @@ def test_three_classes_go_through_and_the_model_tells_them_apart(reproduced):
     draw(reproduced.path / "data/my_images", ["green"])
     reproduced.set({"split.seed": 2, "fine_tune.views": "live", "fine_tune.cut": 0})
     done = reproduced.repro()
-    assert reproduced.ran(done) == ["split", "extract", "train_head", "fine_tune", "evaluate"]
+    assert reproduced.ran(done) == ALL[1:]
     # How far the work is, and how fast.
     for line in (
         r"extract: 48 images in [\d.]+ s, [\d,]+ images/s",

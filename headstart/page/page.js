@@ -64,16 +64,21 @@ function visible(row) {
 }
 function card(row, rows) {
   const image = data.images[row], box = make("div", undefined, "card"), button = make("button");
-  const stack = make("span", undefined, "stack"), picture = make("img");
+  const stack = make("span", undefined, "stack"), fit = make("span", undefined, "fit"), picture = make("img");
   button.type = "button";
+  picture.addEventListener("load", () => {
+    fit.style.aspectRatio = `${picture.naturalWidth} / ${picture.naturalHeight}`;
+    fit.classList.add(picture.naturalWidth >= picture.naturalHeight ? "broad" : "high");
+  });
   picture.src = image.src;
   picture.alt = image.path;
-  stack.append(picture);
+  fit.append(picture);
+  stack.append(fit);
   if (image.heat && find("heat").checked) {
     const heat = make("img", undefined, "map");
     heat.src = image.heat;
     heat.alt = "";
-    stack.append(heat);
+    fit.append(heat);
   }
   button.append(stack, words(image));
   button.addEventListener("click", () => open(row, rows));

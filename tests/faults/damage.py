@@ -27,6 +27,7 @@ OUTS = {
     "train_head": ["models/head.keras", "metrics/head"],
     "fine_tune": ["models/network.keras", "metrics/validation.csv", "metrics/fine_tune"],
     "calibrate": ["models/classifier.keras"],
+    "evaluate": ["metrics/predictions.csv"],
 }
 
 

@@ -13,7 +13,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]  # as a command; pytest has both 
 import conftest  # noqa: E402
 from conftest import INTERRUPTIBLE, Project  # noqa: E402
 
-STAGES = ["fetch", "split", "extract", "train_head", "fine_tune", "evaluate"]
+STAGES = ["fetch", "split", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report"]
 
 
 def build(path: Path) -> Project:

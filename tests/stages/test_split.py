@@ -23,7 +23,7 @@ PIPELINE = """stages:
   split:
     cmd: python -m stages.split
     params: [dataset.path, dataset.labels, dataset.pattern, dataset.classes, dataset.table, dataset.group,
-      dataset.near_duplicates, split, image.range]
+      dataset.near_duplicates, dataset.correct_test, split, image.range]
 """
 OUTPUTS = (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET, value_range.RANGE)
 COUNTS = {"train": 4, "validation": 2, "test": 2, "when_short": "error", "folds": None, "seed": 1}

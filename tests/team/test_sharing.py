@@ -321,7 +321,7 @@ def test_a_colleagues_first_day_and_a_result_that_was_trained_elsewhere(reproduc
     assert shown.stdout.startswith("data/my_images/red/00.png")
 
     first.set({"fine_tune.learning_rate": 0.003})
-    assert first.ran(first.repro()) == ["fine_tune", "evaluate"]
+    assert first.ran(first.repro()) == ["fine_tune", "calibrate", "evaluate", "report"]
     make(first, "push")
     second.set({"fine_tune.learning_rate": 0.003})
     assert second.ran(second.repro("--pull")) == []
