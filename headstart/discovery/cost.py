@@ -27,7 +27,9 @@ CUTS = {
 }
 # Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network (a step
 # of training takes three), and a warp; of an image and a class, the head's cross-validation.
-REFERENCE, STARTS, FORWARD, WARP, HEAD = 20.0, 50.0, 0.006, 0.001, 0.0015
+REFERENCE, STARTS, FORWARD, WARP, HEAD = 20.0, 65.0, 0.006, 0.001, 0.0015
+# Images that `calibrate` and `report` look at once more, at most; those that `evaluate` corrupts, and how often.
+KNOWN, SHOWN, CORRUPTED, CORRUPTIONS = 1500, 350, 100, 21
 # As `fine_tune.choose_on: auto` has it: with fewer validation images, the tail is trained on so many folds too.
 FEW, FOLDS = 200, 4
 
@@ -74,14 +76,16 @@ def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | Non
     activations, tail = CUTS[tuning["cut"]]
     flips = 2 if values["augment"]["flip_horizontal"] else 1
     passes = count + (1 - tail) * extra + 2 * flips * (validation + test)
+    passes += min(train + validation, KNOWN) + min(count, SHOWN) + CORRUPTIONS * min(test, CORRUPTED)
     rounds = train + validation / 3
     if tuning["choose_on"] == "folds" or (tuning["choose_on"] == "auto" and validation < FEW):
         rounds += (FOLDS - 1) * (train + validation)
     rounds += (train + validation) * tuning["refit"]
     kinds = len(layout.counts)
     work = STARTS + FORWARD * (passes + 3 * tail * rounds * tuning["epochs"]) + WARP * extra
-    work += HEAD * train * (kinds if kinds > 2 else 1)
-    decoded = seen.seconds * (2 * count + extra + test)
+    # The head, and the labels that may be wrong.
+    work += HEAD * (2 * train + validation) * (kinds if kinds > 2 else 1)
+    decoded = seen.seconds * (3 * count + extra + test)
     largest = max((look.size[0] * look.size[1] for look in seen.looks.values()), default=0)
     written = count * BOTTLENECK + (count + extra) * activations
     memory = 1100 + 8 * largest * THREADS / 1e6 + 6 * 1280 * 4 * count / 1e6
