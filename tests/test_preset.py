@@ -157,14 +157,14 @@ def test_a_preset_sets_every_parameter_of_the_recipe():
     for name in NAMES:
         set_by_it = leaves(yaml12.read(Path(f"presets/{name}.yaml")))
         assert there - set_by_it.keys() == set(), name
-        assert all(key.startswith((*RECIPE, "dataset.")) for key in set_by_it), name
+        assert all(key.startswith((*RECIPE, "dataset.", "decision.")) for key in set_by_it), name
 
 
 def test_the_recipe_for_photos_leaves_the_dataset_and_says_so():
     write("mine", "dataset: {source: null, path: my/photos, labels: folders, classes: [b, a]}")
     preset.apply("mine")
     mine = yaml12.read(params.PARAMS)
-    assert preset.apply("photos") and preset.left("photos") == ["seed", "train_images", "fold", "dataset"]
+    assert preset.apply("photos") and preset.left("photos") == ["seed", "train_images", "fold", "dataset", "decision"]
     now = yaml12.read(params.PARAMS)
     assert now["dataset"] == mine["dataset"] and now["seed"] == mine["seed"]
     assert now["augment"]["flip_vertical"] is False
@@ -194,7 +194,20 @@ def test_the_projects_presets_do_not_depend_on_what_was_applied_before():
     datasets = {frozenset(yaml12.read(Path(f"presets/{name}.yaml")).get("dataset", ())) - {"table"} for name in NAMES}
     assert datasets == {
         frozenset(),
-        frozenset({"source", "sha256", "path", "labels", "pattern", "classes", "positive", "group", "near_duplicates"}),
+        frozenset(
+            {
+                "source",
+                "sha256",
+                "path",
+                "labels",
+                "pattern",
+                "classes",
+                "positive",
+                "group",
+                "near_duplicates",
+                "correct_test",
+            }
+        ),
     }
     fresh = params.PARAMS.read_bytes()
     for first, last in itertools.permutations(NAMES, 2):

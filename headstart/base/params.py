@@ -8,7 +8,7 @@ import json
 import operator
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -458,7 +458,8 @@ class Decision(_Section):
     @classmethod
     def _are_given(cls, value: dict | None, info: ValidationInfo) -> dict | None:
         if value is None and info.data.get("goal") == "costs":
-            raise PydanticCustomError("explained", "TRUE CLASS: {{PREDICTED CLASS: COST}} where decision.goal is costs")
+            text = "TRUE CLASS: {PREDICTED CLASS: COST} lines where decision.goal is costs"
+            raise PydanticCustomError("explained", "{text}", {"text": text})
         return value
 
 
@@ -571,6 +572,11 @@ def check(values: Any, path: Path = PARAMS) -> Params:
         settings = Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error, values, path)}") from None
+    if settings.dataset.classes is not None:
+        try:
+            check_decision(settings.decision, settings.dataset.classes)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
     views = settings.fine_tune.views
     if settings.head.views and views in ("live", 1):
         raise UserError(
@@ -578,6 +584,32 @@ def check(values: Any, path: Path = PARAMS) -> Params:
             "which the head takes the same views"
         )
     return settings
+
+
+def check_decision(decision: Decision, classes: Sequence[str]) -> None:
+    """Raises UserError where `decision` does not go with the classes, which are known once the images are split."""
+
+    def known(parameter: str, name: str) -> None:
+        if name not in classes:
+            hint = wording.did_you_mean(name, classes)
+            raise UserError(f"{parameter}: got {name}; {hint}takes {', '.join(classes[:20])}")
+
+    if decision.goal in ("recall", "precision"):
+        if len(classes) > 2:
+            raise UserError(
+                f"decision.goal: got {decision.goal}, but there are {len(classes)} classes; takes it of two alone: for "
+                "more, decision.goal: costs says what each confusion costs"
+            )
+        if decision.of is not None:
+            known("decision.of", decision.of)
+    for true, row in decision.costs.items() if decision.goal == "costs" else ():
+        for predicted, cost in row.items():
+            for name in (true, predicted):
+                known("decision.costs", name)
+            if true == predicted:
+                raise UserError(f"decision.costs: got a cost for taking {true} for {true}; takes pairs of two classes")
+            if not cost and len(classes) == 2:
+                raise UserError(f"decision.costs: got 0 for taking {true} for {predicted}: then nothing is ever {true}")
 
 
 def refuse_outs(images: str, project: Path = Path()) -> None:

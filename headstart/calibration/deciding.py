@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from headstart.base import params, wording
+from headstart.base import params
 from headstart.base.errors import UserError
 
 
@@ -36,6 +36,7 @@ def find(
     positive: `dataset.positive`. probabilities: (n, k), calibrated, of images that the classifier was not trained on,
     and labels, (n,) int. Raises UserError where the goal does not go with the classes.
     """
+    params.check_decision(settings, classes)
     match settings.goal:
         case "accuracy":
             return Deciding()
@@ -60,26 +61,12 @@ def _listed(costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]) ->
     matrix = 1 - np.eye(len(classes))
     for true, row in costs.items():
         for predicted, cost in row.items():
-            for name in (true, predicted):
-                _refuse_unknown("decision.costs", name, classes)
-            if true == predicted:
-                raise UserError(f"decision.costs: got a cost for taking {true} for {true}; takes pairs of two classes")
             matrix[classes.index(true), classes.index(predicted)] = cost
-    for index, name in enumerate(classes):
-        if not matrix[index].any() and len(classes) == 2:
-            other = classes[1 - index]
-            raise UserError(f"decision.costs: got 0 for taking {name} for {other}: then nothing is ever {name}")
     return matrix
 
 
 def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> Deciding:
-    if len(classes) > 2:
-        raise UserError(
-            f"decision.goal: got {goal}, but there are {len(classes)} classes; takes it of two alone: for more, "
-            "decision.goal: costs says what each confusion costs"
-        )
     of = settings.of or positive or classes[1]
-    _refuse_unknown("decision.of", of, classes)
     index = classes.index(of)
     truth, values = labels == index, probabilities[:, index].astype("float64")
     if not truth.any() or truth.all():
@@ -103,9 +90,3 @@ def _of_precision(truth: np.ndarray, values: np.ndarray, at_least: float) -> flo
     precision, _, thresholds = precision_recall_curve(truth, values)
     enough = np.flatnonzero(precision[:-1] >= at_least)
     return float(thresholds[enough[0] if len(enough) else precision[:-1].argmax()])
-
-
-def _refuse_unknown(parameter: str, name: str, classes: Sequence[str]) -> None:
-    if name not in classes:
-        hint = wording.did_you_mean(name, classes)
-        raise UserError(f"{parameter}: got {name}; {hint}takes {', '.join(classes[:20])}")

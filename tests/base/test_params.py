@@ -212,6 +212,14 @@ WRONG = [
         "dataset.pattern: got null; takes a regular expression such as (?P<label>.+)_\\d+ where",
     ),
     ("dataset.classes", "cats", f'dataset.classes: got "cats"; takes {CLASSES}'),
+    (
+        "decision.goal",
+        "best",
+        'decision.goal: got "best"; takes accuracy, balanced_accuracy, recall, precision or costs',
+    ),
+    ("decision.goal", "costs", "decision.costs: got null; takes TRUE CLASS: {PREDICTED CLASS: COST}"),
+    ("decision.at_least", 1, "decision.at_least: got 1; takes a number above 0 to below 1"),
+    ("decision.coverage", 0.2, "decision.coverage: got 0.2; takes a number from 0.5 to below 1"),
     ("dataset.positive", "defect", 'dataset.positive: got "defect"; takes functional or defective'),
     ("dataset.positive", True, "dataset.positive: got true; takes a text or a number or null"),
     ("dataset.table", None, "dataset.table: got null; takes file, delimiter, header, image, label, values, weight, p"),
@@ -484,3 +492,25 @@ def test_the_schema_refuses_what_the_stages_refuse(name, value):
 def test_the_schema_accepts_what_the_stages_take(name, value):
     put(name, value)
     assert schema_accepts()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"goal": "recall", "of": "defect"}, "decision.of: got defect; did you mean defective? takes functional, defe"),
+        ({"goal": "costs", "costs": {"bad": {"defective": 2}}}, "decision.costs: got bad; takes functional, defective"),
+        (
+            {"goal": "costs", "costs": {"defective": {"functional": 0}}},
+            "decision.costs: got 0 for taking defective for",
+        ),
+    ],
+)
+def test_a_decision_that_does_not_go_with_the_classes_is_refused_before_anything_runs(values, message):
+    for name, value in values.items():
+        put(f"decision.{name}", value)
+    assert refusal().startswith(f"params.yaml: {message}")
+
+
+def test_a_class_that_no_goal_is_about_does_not_matter():
+    put("decision.of", "defect")
+    params.load()
