@@ -6,8 +6,6 @@ watch.start(__name__)  # before what takes seconds to import
 
 from functools import partial
 
-import numpy as np
-
 from headstart.artifacts import dataset, manifest, value_range
 from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.progress import track
@@ -15,7 +13,7 @@ from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, decoding, facts
 from headstart.images.facts import Facts
-from headstart.labels import belonging, contact_sheet, corrections, counts, groups, layouts, near_duplicates
+from headstart.labels import belonging, contact_sheet, corrections, counts, groups, listing, near_duplicates
 from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.folds import deal_folds
 from headstart.labels.layouts import Item, find_images
@@ -50,18 +48,8 @@ def main() -> None:
     refuse_unusable(labels, hashes, left_out)
     splits = deal(together.groups, classes, {item.split for item in items}, settings.split, lost(labels, left_out))
     folds = deal_folds(together.groups, settings.split)
-    used = [item for item in items if item.path in splits or item.path in folds]
-    dealt = manifest.Manifest(
-        classes=classes,
-        paths=[item.path for item in used],
-        labels=np.array([classes.index(item.label) for item in used], np.int64),
-        splits=np.array([splits.get(item.path, manifest.NOT_DEALT) for item in used]),
-        sha256=[hashes[item.path] for item in used],
-        groups=np.array([together.names[item.path] for item in used]),
-        folds=np.array([folds.get(item.path, 0) for item in used], np.int64) if folds else None,
-        **layouts.numbers(used, classes),
-    )
-    corrected = corrections.apply(dealt, settings.dataset.correct_test)
+    listed = listing.manifest_of(items, classes, splits, folds, hashes, together.names)
+    corrected = corrections.apply(listed, settings.dataset.correct_test)
     summary = dataset.summarize(
         corrected.table,
         found=len(items),

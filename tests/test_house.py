@@ -123,7 +123,7 @@ def test_packages_import_each_other_in_one_direction_and_sparingly():
 
 
 def test_what_is_read_is_short():
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 200
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 230
     for path in (ROOT / "stages").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 90, path
     for folder in ("headstart", "stages", "benchmarks"):

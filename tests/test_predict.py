@@ -310,7 +310,7 @@ def test_what_is_not_sure_names_all_classes_that_remain_and_what_is_unlike_is_ma
     assert status == 0
     assert [" ".join(line.split()) for line in text.splitlines()] == [
         "red.png red 0.8808",
-        "both.png red or blue 0.5389 unlike the training images",
+        "both.png red or blue 0.5391 unlike the training images",
         "green.png red or blue 0.5000 unlike the training images",
     ]
     assert len({line.index("0.") for line in text.splitlines()}) == 1

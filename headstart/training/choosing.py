@@ -27,9 +27,9 @@ def choose(
     epochs: int,
     build: Callable[[], keras.Model],
 ) -> tuple[Choice, np.ndarray]:
-    """Returns what is delivered, by the validation images; by cross-validation where `fine_tune.choose_on` says so.
+    """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
 
-    And the rows of the images that the choice was made on, int64 (n,), whose probabilities it has.
+    By the validation images; by cross-validation where `fine_tune.choose_on` says so.
 
     networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
     returns the backbone as it was before.
@@ -68,5 +68,4 @@ def choose(
             done = {}, given
         parts.append(done[1])
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    rows = np.concatenate([outside for _, outside in folds])
-    return weigh(together, rows), rows
+    return weigh(together, rows := np.concatenate([outside for _, outside in folds])), rows

@@ -1,0 +1,44 @@
+import numpy as np
+
+from headstart.inspection import neighbours
+
+
+def features(count=60, seed=1):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(0, 0.2, (count, 24)) + 1).astype("float32")
+
+
+def test_the_nearest_come_first_and_an_image_is_not_its_own_neighbour():
+    vectors = features()
+    found = neighbours.nearest(vectors)
+    assert found.positions.shape == found.distances.shape == (60, neighbours.NEAREST)
+    assert (found.positions != np.arange(60)[:, None]).all()
+    assert (np.diff(found.distances, axis=1) >= 0).all()
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.distances[0, 0], 1 - units[0] @ units[found.positions[0, 0]], atol=1e-6)
+
+
+def test_of_two_images_there_is_one_neighbour_and_nothing_stands_out():
+    found = neighbours.nearest(features(2))
+    assert found.positions.tolist() == [[1], [0]]
+    assert neighbours.outliers(found) == [] and neighbours.alike(found) == []
+
+
+def test_what_is_far_from_all_is_an_outlier_the_farthest_first():
+    vectors = features()
+    vectors[7], vectors[30] = -vectors[7], vectors[30] * np.where(np.arange(24) < 12, 1, -1)
+    assert [position for position, _ in neighbours.outliers(neighbours.nearest(vectors))] == [7, 30]
+
+
+def test_pairs_that_are_nearly_the_same_the_nearest_first():
+    vectors = features()
+    vectors[4] = vectors[50] * 1.5
+    vectors[9] = vectors[20] + 0.01 * features(1, seed=5)[0]
+    pairs = neighbours.alike(neighbours.nearest(vectors))
+    assert [pair[:2] for pair in pairs] == [(4, 50), (9, 20)]
+    assert pairs[0][2] < pairs[1][2] < neighbours.NEAR
+
+
+def test_images_that_are_all_the_same_are_no_find():
+    found = neighbours.nearest(np.ones((20, 5), "float32"))
+    assert neighbours.outliers(found) == [] and neighbours.alike(found) == []
