@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "find what is damaged of DVC's files, and put it aside",
     "preset": "set the parameters of a named experiment in params.yaml",
     "report": "show the result of the last run",
+    "review": "look at the report, and correct labels in it",
     "predict": "classify images with the trained classifier",
     "experiments": "list the experiments that DVC keeps, with their test accuracy",
     "compare": "is B better than A, or is it luck?",

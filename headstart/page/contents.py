@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from headstart.artifacts import calibration, corrections, results
 from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
@@ -109,7 +111,7 @@ def of_template(
         "left_out": summary["left_out"][:500],
         "what_next": words.what_next(measured, found),
         "origin": origin(),
-        "parameters": params.PARAMS.read_text(encoding="utf-8"),
+        "parameters": yaml.safe_dump(params.declaration("report").values, sort_keys=False, allow_unicode=True),
     }
 
 

@@ -54,7 +54,7 @@ def test_what_it_goes_by_are_images_that_were_not_trained_on(run):
 def test_another_decision_trains_nothing_and_reaches_the_classifier(run):
     run.set({"decision.goal": "recall", "decision.of": "red", "decision.at_least": 0.9, "decision.coverage": None})
     done = run.repro()
-    assert run.ran(done) == ["calibrate", "evaluate"]
+    assert run.ran(done) == ["calibrate", "evaluate", "report"]
     _, details = file.load(CLASSIFIER)
     assert (details.rule.goal, details.rule.of, details.rule.at_least) == ("recall", "red", None)
     assert (
