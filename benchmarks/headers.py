@@ -4,7 +4,6 @@ import re
 
 from benchmarks import scores, workspace
 from benchmarks.tables import UNKNOWN
-from benchmarks.training import PUBLISHED
 from headstart.base import files
 
 
@@ -14,8 +13,8 @@ def write() -> None:
     for preset in ("solar_cells", "cats_vs_dogs"):
         cells = scores.TEST.cells(row[preset])[0]
         lines = [
-            f"test accuracy {cell}, {PUBLISHED[model]}, seeds 1 – 3"
-            for model, cell in zip(PUBLISHED, cells, strict=True)
+            f"test accuracy {cell}, {model}, seeds 1 – 3"
+            for model, cell in zip(scores.COLUMNS, cells, strict=False)
             if cell != UNKNOWN
         ]
         _write(preset, lines)

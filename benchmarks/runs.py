@@ -1,8 +1,9 @@
 """The training runs that the tables are made of."""
 
+from functools import partial
 from typing import Any
 
-from benchmarks import measuring, training
+from benchmarks import measuring, training, trust
 from benchmarks.measuring import Measurement
 
 SMOOTHED = {"fine_tune.label_smoothing": 0.1}
@@ -53,6 +54,13 @@ CATS_LITE0_AS_LABELLED = runs("cats_vs_dogs_lite0_labels_as_they_are", "cats_vs_
 ARTICLE_HEADS = runs("article_head", "article", 0.6, seeds=5, until="train_head")
 ARTICLE = run("article_10_epochs", "article", 10, values={"fine_tune.epochs": 10})
 NUDGED = Measurement("solar_cells_nudged/seed-1", training.nudged, 20, "solar_cells")
+FLIPPED = tuple(
+    Measurement(f"trust/flipped-{seed}", trust.flipped, 1, "cats_vs_dogs", {}, seed, measuring.until("extract"))
+    for seed in (1, 2, 3)
+)
+FOREIGN = Measurement(
+    "trust/foreign", partial(trust.foreign, other="solar_cells"), 4, "cats_vs_dogs", stages=measuring.until("calibrate")
+)
 PHOTOS = runs(
     "photos_600",
     "photos",

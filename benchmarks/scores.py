@@ -6,21 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import runs, training
+from benchmarks import runs, training, trust
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 from benchmarks.training import PUBLISHED
 from headstart import compare
 
 RESULTS, COMMAND = "docs/results.md", "python -m benchmarks.results --only {}"
+COLUMNS = ("head alone", "fine-tuned", "classifier")
 
 
 def accuracies(numbers: Numbers) -> list[str]:
-    """The test accuracy of each of `PUBLISHED` over the seeds, where all of them have it."""
-    tests = [training.test(run).scores for run in numbers]
-    return [
-        spread([test[model]["accuracy"] for test in tests]) if all(model in test for test in tests) else UNKNOWN
-        for model in PUBLISHED
+    """The test accuracy over the seeds of head and fine-tuned model, where all have it, and of what is delivered."""
+    tests = [training.test(run) for run in numbers]
+    models = [
+        spread([test.scores[model]["accuracy"] for test in tests])
+        if all(model in test.scores for test in tests)
+        else UNKNOWN
+        for model in ("head", "fine_tuned")
     ]
+    return [*models, spread([test.scores[test.delivered]["accuracy"] for test in tests])]
 
 
 def minutes(numbers: dict[str, Any]) -> str:
@@ -99,11 +103,34 @@ def _noise(numbers: Numbers) -> list[str]:
     return [spread(accuracies), f"{100 * np.std(accuracies, ddof=1):.2f}"]
 
 
+def _trust(numbers: Numbers) -> list[str]:
+    if any("trust" not in run for run in numbers):
+        return [UNKNOWN] * 5
+    of = [run["trust"] for run in numbers]
+    errors = [spread([run["calibration"][when]["ece"] for run in of], 3) for when in ("before", "after")]
+    return [
+        *errors,
+        spread([run["possible"]["coverage"] for run in of], 3),
+        spread([run["possible"]["one_class"] for run in of], 3),
+        spread([run["unlike"]["share"] for run in of], 3),
+    ]
+
+
+def _flipped(numbers: Numbers) -> list[str]:
+    first, found = (", ".join(str(run[name]) for run in numbers) for name in ("first", "found"))
+    precision = np.mean([run["found"] / run["suspects"] for run in numbers])
+    return [f"{first} of {trust.FLIPPED}", f"{found} of {trust.FLIPPED}", f"{precision:.2f}", str(numbers[0]["before"])]
+
+
+def _foreign(numbers: Numbers) -> list[str]:
+    return [f"{numbers[0]['foreign']:.1%}", f"{numbers[0]['own']:.1%}"]
+
+
 SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
 HEADLINE = Table(
     "headline",
     "README.md",
-    ("run", *PUBLISHED.values(), "time", "seeds"),
+    ("run", *COLUMNS, "time", "seeds"),
     (
         Row("solar_cells", (f"{SOLAR}, the default",), _headline, runs.SOLAR_CELLS, ("1 – 3",)),
         Row("cats_vs_dogs", (PHOTOS,), _headline, runs.CATS, ("1 – 3",)),
@@ -123,7 +150,7 @@ HEADLINE = Table(
 TEST = Table(
     "test",
     RESULTS,
-    ("run", *PUBLISHED.values(), "seeds", "parameters"),
+    ("run", *COLUMNS, "seeds", "parameters"),
     (
         Row("solar_cells", (SOLAR,), accuracies, runs.SOLAR_CELLS, ("1 – 3", "the preset")),
         Row(
@@ -253,6 +280,32 @@ PAPER = Table(
         Row("ours", ("Headstart, other splits",), _paper, runs.PAPER, ("1 – 5",)),
     ),
     COMMAND.format("paper"),
+)
+TRUST = Table(
+    "trust",
+    RESULTS,
+    ("run", "calibration error before", "after", "the true class remains possible", "one class remains", "unlike"),
+    (
+        Row("solar_cells", (SOLAR,), _trust, runs.SOLAR_CELLS),
+        Row("cats_vs_dogs", (PHOTOS,), _trust, runs.CATS),
+        Row("cats_vs_dogs_lite0", (f"{PHOTOS} with EfficientNet-Lite0",), _trust, runs.CATS_LITE0),
+        Row("trashnet", ("2,527 photos of rubbish, six classes",), _trust, runs.RUBBISH),
+    ),
+    COMMAND.format("trust"),
+)
+SUSPECTS = Table(
+    "suspects",
+    RESULTS,
+    ("40 labels flipped", "among the first 60 suspects", "among all", "precision of all", "suspects without flips"),
+    (Row("cats_vs_dogs", (f"{PHOTOS}, three draws",), _flipped, runs.FLIPPED),),
+    COMMAND.format("suspects"),
+)
+FOREIGN = Table(
+    "foreign",
+    RESULTS,
+    ("marked as unlike the training images", "of 500 solar cells", "of its own test images"),
+    (Row("cats_vs_dogs", (f"the classifier of {PHOTOS}",), _foreign, (runs.FOREIGN,)),),
+    COMMAND.format("foreign"),
 )
 NOISE = Table(
     "noise",

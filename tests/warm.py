@@ -1,6 +1,6 @@
 """`python -m MODULE` for the tests' projects, forked off a process that has imported TensorFlow and DVC already.
 
-A run of the pipeline is six processes beside DVC's own, and half of what they do is to import the same libraries.
+A run of the pipeline is nine processes beside DVC's own, and half of what they do is to import the same libraries.
 A fork has them. Everything else is its own, as in any process: the folder, the environment, the project's modules,
 the standard streams, the exit status. Another command line than `-m MODULE` is left to Python itself.
 PYTHONHASHSEED counts at the start of a process alone: a fork has that of the server.
@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 
 LIBRARIES = ["tensorflow", "keras", "h5py", "sklearn.metrics", "matplotlib.pyplot", "pydantic", "dvclive", "dvc.cli"]
+LIBRARIES += ["cleanlab.filter", "cleanlab.rank", "jinja2", "plotly.graph_objects", "plotly.offline", "scipy.stats"]
+LIBRARIES += ["sklearn.linear_model", "sklearn.model_selection", "sklearn.neighbors", "sklearn.pipeline", "imagehash"]
 LIBRARIES += ["dvc.repo", "dvc.repo.reproduce", "dvc.commands.repro", "dvc.commands.experiments", "dvc_data.index"]
 
 
