@@ -299,7 +299,7 @@ def test_every_row_is_made_of_what_its_measurements_give(house):
     assert [line for line in header if line.startswith("# expected: ")] == [
         "# expected: test accuracy 0.8000 (0.800 – 0.800), head alone, seeds 1 – 3",
         "# expected: test accuracy 0.8500 (0.850 – 0.850), fine-tuned, seeds 1 – 3",
-        "# expected: test accuracy 0.9000 (0.900 – 0.900), averaged over flips, seeds 1 – 3",
+        "# expected: test accuracy 0.9000 (0.900 – 0.900), classifier, seeds 1 – 3",
     ]
 
 
