@@ -73,7 +73,7 @@ cross-validate: .venv/ready
 
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests
-	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" python -m pytest --numprocesses 2 --dist loadfile
+	@PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$TESTS" python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # make fuzz MINUTES=10 READERS="image zip": damaged files for each reader, so long each; without READERS all of them.
 fuzz: .venv/ready-for-tests

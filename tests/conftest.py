@@ -112,6 +112,15 @@ SMALL = {
 }
 
 
+# Files with few tests that take long: where they came last, one worker would wait for the other.
+LONG = {"test_docs.py", "test_real.py", "test_cross_validate.py", "test_experiments.py", "test_determinism.py"}
+LONG |= {"test_resume.py", "test_benchmarks.py", "test_in_browser.py", "test_kills.py", "test_pipeline.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 # For runs that are killed in their middle: more than one mark of extract, some epochs, and all that draws at random.
 INTERRUPTIBLE = {
     "extract.batch_size": 1,
