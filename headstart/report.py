@@ -8,7 +8,7 @@ from rich.console import Console
 
 from headstart.artifacts import dataset, results
 from headstart.artifacts.predictions import PREDICTIONS
-from headstart.artifacts.results import AVERAGED, CLASSIFIER, MODELS, PAGE, Results
+from headstart.artifacts.results import CLASSIFIER, MODELS, PAGE, Results
 from headstart.base import errors, params, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
@@ -53,10 +53,8 @@ def show(measured: Results, summary: dict[str, Any] | None, console: Console) ->
     summary: what `dataset.read` returns; None where it is missing.
     """
     console.print(table(measured, notes.heading(measured.images, summary), console.width))
-    for comparison, pair in measured.mcnemar.items():
-        console.print(text(notes.sentence(comparison, pair)))
-    if measured.delivered in ("head", AVERAGED["head"]):
-        console.print(text("Fine-tuning was no better on the validation images: the classifier is the head."))
+    for line in notes.steps(measured):
+        console.print(text(line))
     if notes.rare(measured):
         console.print(classes(measured, console.width))
         console.print(text(_why_rare(measured)))

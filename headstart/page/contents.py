@@ -12,7 +12,7 @@ import yaml
 from headstart.artifacts import calibration, corrections, results
 from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
-from headstart.artifacts.results import AVERAGED, MODELS, Results
+from headstart.artifacts.results import MODELS, Results
 from headstart.base import files, params, wording
 from headstart.page import charts, notes, words
 
@@ -100,7 +100,7 @@ def of_template(
         "heading": notes.heading(measured.images, summary),
         "warnings": words.warnings(measured, found, summary),
         "models": models(measured),
-        "steps": steps(measured),
+        "steps": notes.steps(measured),
         "two": data["two"],
         "confused": ", ".join(confused),
         "relied": notes.relied(measured),
@@ -138,7 +138,7 @@ def threshold(answers: Predictions, measured: Results, positive: int) -> dict[st
     return {
         "of": answers.classes[index],
         "other": answers.classes[1 - index],
-        "threshold": decided.get("threshold") or 0.5,
+        "threshold": 0.5 if decided.get("threshold") is None else decided["threshold"],
         "values": [round(float(value), 4) for value in values],
         "truth": [int(label == index) for label in answers.labels],
     }
@@ -173,14 +173,6 @@ def models(measured: Results) -> list[dict[str, Any]]:
         }
         for name, score in measured.scores.items()
     ]
-
-
-def steps(measured: Results) -> list[str]:
-    """What each further step brought, and what was delivered for want of anything better."""
-    said = [notes.sentence(comparison, pair) for comparison, pair in measured.mcnemar.items()]
-    if (measured.delivered in AVERAGED and measured.delivered == "head") or measured.delivered == AVERAGED["head"]:
-        said.append("Fine-tuning was no better on the validation images: the classifier is the head.")
-    return said
 
 
 def fragile(measured: Results) -> str:

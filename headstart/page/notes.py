@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.artifacts import results
-from headstart.artifacts.results import MODELS, Results
+from headstart.artifacts.results import AVERAGED, MODELS, Results
 from headstart.base import params, wording
 
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
@@ -119,6 +119,14 @@ def sentence(comparison: str, pair: dict[str, Any]) -> str:
         f"{later} is right on {wording.count(better, 'image')} that {earlier} gets wrong, "
         f"and wrong on {worse:,} that it gets right: {p} (McNemar)."
     )
+
+
+def steps(measured: Results) -> list[str]:
+    """What each further step brought, one sentence each, and why the head is delivered where it is."""
+    said = [sentence(comparison, pair) for comparison, pair in measured.mcnemar.items()]
+    if measured.delivered in ("head", AVERAGED["head"]):
+        said.append("Fine-tuning was no better on the validation images: the classifier is the head.")
+    return said
 
 
 def help_for_rare(summary: dict[str, Any], settings: params.Params) -> list[str]:

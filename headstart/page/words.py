@@ -12,10 +12,18 @@ SMALL = 0.9  # the recall below which more images of a class are advised
 
 
 def headline(measured: Results, positive: str) -> list[str]:
-    """What the result means for 100 new images like these; of two classes, for those of the positive one first."""
-    score = measured.scores[measured.delivered]
-    said = []
-    if len(score["per_class"]) == 2 and (numbers := score["per_class"][positive])["images"]:
+    """What the result means for 100 new images like these; of two classes, for those of the positive one first.
+
+    As the classifier decides: by its threshold, where its goal sets one.
+    """
+    score, decided, said = measured.scores[measured.delivered], measured.trust.get("decision", {}), []
+    if decided.get("of") is not None:
+        shares = {name: [decided[f"{name}_{end}"] for end in ("low", "high")] for name in ("recall", "precision")}
+        if shares["recall"][0] is not None:
+            said.append(f"Of 100 images of {decided['of']}, it finds {_between(*shares['recall'])}.")
+        if shares["precision"][0] is not None:
+            said.append(f"Of 100 images that it calls {decided['of']}, {_between(*shares['precision'])} are.")
+    elif len(score["per_class"]) == 2 and (numbers := score["per_class"][positive])["images"]:
         found = round(numbers["recall"] * numbers["images"])
         low, high = _interval(found, numbers["images"])
         said.append(f"Of 100 images of {positive}, it finds {_between(low, high)}.")
@@ -23,7 +31,8 @@ def headline(measured: Results, positive: str) -> list[str]:
             right = round(numbers["precision"] * numbers["predicted"])
             low, high = _interval(right, numbers["predicted"])
             said.append(f"Of 100 images that it calls {positive}, {_between(low, high)} are.")
-    low, high = (score[f"accuracy_{end}"] for end in ("low", "high"))
+    right = decided if decided.get("goal", "accuracy") != "accuracy" else score
+    low, high = (right[f"accuracy_{end}"] for end in ("low", "high"))
     said.append(f"Of 100 new images like the test images, it gets {_between(low, high)} right.")
     return said
 

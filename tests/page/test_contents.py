@@ -112,6 +112,19 @@ def test_the_headline_says_what_it_means_for_a_hundred_images():
     assert len(words.headline(never, "bad")) == 2
 
 
+def test_the_headline_is_of_the_decision_where_a_goal_sets_the_threshold():
+    decided = {"goal": "recall", "of": "bad", "threshold": 0.0, "accuracy_low": 0.7, "accuracy_high": 0.8}
+    decided |= {"recall_low": 0.91, "recall_high": 0.98, "precision_low": None, "precision_high": None}
+    measured = Results(300, {"head": score()}, {}, {"decision": decided})
+    assert words.headline(measured, "good") == [
+        "Of 100 images of bad, it finds 91 to 98.",
+        "Of 100 new images like the test images, it gets 70 to 80 right.",
+    ]
+    answers = many(count=1200, classes=2)[1]
+    decided["of"] = answers.classes[0]
+    assert contents.threshold(answers, measured, 1)["threshold"] == 0.0
+
+
 def test_what_next_names_the_class_that_is_missed_most():
     found = {"counts": {"suspects": 3, "alike": 0, "outliers": 0}}
     measured = Results(300, {"head": score()}, {}, {"decision": {"goal": "accuracy"}})
