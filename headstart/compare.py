@@ -16,6 +16,7 @@ the count of seeds say; of one seed nothing is known.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
@@ -28,6 +29,7 @@ from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
 from headstart.experiments import MODELS, Run
+from headstart.page import comparison
 
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
 FLIPS = 9_999
@@ -98,15 +100,34 @@ def holm(ps: Iterable[float]) -> np.ndarray:
     return adjusted
 
 
-def table(names: list[str], groups: dict[str, Group]) -> Table:
-    """One row per group: its parameters, its seeds, and each model's mean accuracy ± standard deviation over them."""
+def cells(names: list[str], groups: dict[str, Group]) -> tuple[list[str], list[list[str]]]:
+    """Headings and one row per group: parameters, seeds, each model's mean accuracy ± standard deviation over them."""
     models = experiments.scored([run for group in groups.values() for run in group.values()])
-    rows = Table("", *(name.replace(".", ".\n") for name in names), "seeds", *(MODELS[model] for model in models))
+    rows = []
     for letter, group in groups.items():
         first = next(iter(group.values()))
         values = [experiments.plain(first.params.get(name)) for name in names]
-        rows.add_row(letter, *values, ", ".join(map(str, group)), *(_accuracy(group, model) for model in models))
-    return rows
+        rows.append([letter, *values, ", ".join(map(str, group)), *(_accuracy(group, model) for model in models)])
+    return ["group", *names, "seeds", *(MODELS[model] for model in models)], rows
+
+
+def table(names: list[str], groups: dict[str, Group]) -> Table:
+    """The same as the terminal has it."""
+    (_, *headings), rows = cells(names, groups)
+    shown = Table("", *(heading.replace(".", ".\n") for heading in headings))
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def page(path: Path, names: list[str], groups: dict[str, Group], sentences: list[str]) -> None:
+    """Write the comparison to `path` as a page. Raises UserError as `comparison.write` does."""
+    dots = []
+    for letter, group in groups.items():
+        first = next(iter(group.values()))
+        values = ", ".join(f"{name} {experiments.plain(first.params.get(name))}" for name in names)
+        dots += [run.dot(names, f"{letter}: {values}") for run in group.values()]
+    comparison.write(path, "Is B better than A, or is it luck?", sentences, cells(names, groups), dots)
 
 
 def verdicts(groups: dict[str, Group], model: str, against: str = "A") -> list[str]:
@@ -177,6 +198,7 @@ def main() -> None:
         help="the model to compare; default: %(default)s, what each run delivers (averaged over flips, or fine-tuned)",
     )
     parser.add_argument("--against", default="A", metavar="LETTER", help="the group to compare with; default: A")
+    experiments.add_html(parser, "metrics/comparison.html")
     options = parser.parse_args()
     runs = experiments.finished(options.rev, options.names)
     # Folds are tested on different images.
@@ -196,6 +218,9 @@ def main() -> None:
     Console().print(table(names, by_letter))
     for sentence in sentences:
         say(sentence)
+    if options.html:
+        page(options.html, names, by_letter, sentences)
+        say(f"The page: {options.html}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """`python -m headstart.experiments`: the experiments that DVC keeps, with the numbers that a person wants first.
 
 How long a run took is not among them: it takes what it can out of DVC's cache, so the time says what had run before,
-not what was tried; and a time in the metrics would make every run differ. `dvc queue logs NAME` has it, and
-`dvc exp show` says when a run was made.
+not what was tried. What it costs say the notes of `headstart/base/seconds.py`; `--html` draws accuracy against that.
 """
 
 import argparse
@@ -25,11 +24,12 @@ from headstart.artifacts import dataset, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
-from headstart.base import account, errors, params, yaml12
+from headstart.base import account, errors, params, seconds, yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
 from headstart.base.tables import Table
 from headstart.base.terminal import say
+from headstart.page import comparison
 
 UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
@@ -77,10 +77,22 @@ class Run:
         except (KeyError, ValueError) as error:
             raise UserError(f"{self.name}: {manifest.MANIFEST} is damaged ({error}); run it again") from None
 
+    def lock(self) -> dict[str, Any]:
+        """Its dvc.lock. Raises UserError."""
+        return yaml12.parse(self.read(seconds.LOCK))
+
     def inputs(self) -> dict[str, str]:
         """The hashes of what its stages read, by path, as they stand in its dvc.lock. Raises UserError."""
-        stages = yaml12.parse(self.read(Path("dvc.lock")))["stages"].values()
+        stages = self.lock()["stages"].values()
         return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+
+    def dot(self, differing: list[str], group: str) -> comparison.Dot:
+        """What the page of many runs shows of it. differing: the parameters to name. Raises UserError."""
+        score = self.results.scores[self.results.delivered]
+        given = {name: self.params.get(name) for name in differing}
+        values = {name: value if is_number(value) else plain(value) for name, value in given.items()}
+        interval = score["accuracy_low"], score["accuracy_high"]
+        return comparison.Dot(self.name, group, score["accuracy"], *interval, seconds.of(self.lock()), values)
 
 
 @dataclass(frozen=True)
@@ -206,32 +218,57 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a parameter's value is a number: true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def scored(runs: list[Run]) -> list[str]:
     """The models that at least one of the runs has, in the order of `MODELS`."""
     return [model for model in MODELS if any(model in run.results.scores for run in runs)]
 
 
-def table(runs: list[Run]) -> Table:
-    """One row per run: what differs, training images, and each model's test accuracy with its 95 % interval."""
+def cells(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
+    """Headings and one row per run: what differs, training images, each model's test accuracy with its interval."""
     names = [name for name in differing(runs) if name != "train_images"]  # it has its own column
-    same = [plain(runs[0].params[name]) for name in ("backbone.name", "fine_tune.cut") if name not in names]
-    counts = " or ".join(f"{count:,}" for count in sorted({run.results.images for run in runs}))
-    rows = Table(title=", ".join([f"{counts} test images", *same]), title_justify="left")
-    rows.add_column("experiment")
-    for name in names:
-        rows.add_column(name.replace(".", ".\n"), justify="right")
-    rows.add_column("training\nimages", justify="right")
-    models = scored(runs)
-    for model in models:
-        rows.add_column(f"{MODELS[model]}\naccuracy", justify="right", min_width=13)  # an interval is never cut short
+    models, rows = scored(runs), []
     for run in runs:
         accuracies = [
             f"{score['accuracy']:.4f} ({score['accuracy_low']:.3f}–{score['accuracy_high']:.3f})" if score else "–"
             for score in map(run.results.scores.get, models)
         ]
         values = [plain(run.params.get(name)) for name in names]
-        rows.add_row(run.name, *values, f"{run.training_images():,}", *accuracies)
-    return rows
+        rows.append([run.name, *values, f"{run.training_images():,}", *accuracies])
+    return ["experiment", *names, "training images", *(f"{MODELS[model]} accuracy" for model in models)], rows
+
+
+def heading(runs: list[Run]) -> str:
+    """What all runs have in common, in one line."""
+    names = differing(runs)
+    same = [plain(runs[0].params[name]) for name in ("backbone.name", "fine_tune.cut") if name not in names]
+    counts = " or ".join(f"{count:,}" for count in sorted({run.results.images for run in runs}))
+    return ", ".join([f"{counts} test images", *same])
+
+
+def table(runs: list[Run]) -> Table:
+    """The same as the terminal has it."""
+    (first, *headings), rows = cells(runs)
+    shown = Table(title=heading(runs), title_justify="left")
+    shown.add_column(first)
+    for name in headings:
+        broken = "\n".join(name.rsplit(" ", 1)).replace(".", ".\n")
+        # An interval is never cut short.
+        shown.add_column(broken, justify="right", min_width=13 if name.endswith(" accuracy") else None)
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def add_html(arguments: argparse.ArgumentParser, default: str) -> None:
+    """Add `--html` to a parser: the file to write a page to; with no name that is `default`."""
+    arguments.add_argument(
+        "--html", nargs="?", type=Path, const=Path(default), metavar="FILE", help=f"write a page to FILE ({default})"
+    )
 
 
 def parser(description: str, prog: str) -> argparse.ArgumentParser:
@@ -244,12 +281,19 @@ def parser(description: str, prog: str) -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = parser("The finished experiments, with their test accuracy.", "python -m headstart.experiments")
+    add_html(arguments, "metrics/experiments.html")
     options = arguments.parse_args()
-    rows, console = table(finished(options.rev, options.names)), Console(highlight=False)
+    runs, console = finished(options.rev, options.names), Console(highlight=False)
+    rows = table(runs)
     # Where it cannot be folded into the width, the terminal breaks its lines: rich would cut off the last columns.
     narrowest = console.measure(rows, options=console.options.update(width=1000)).minimum
     console.width = max(console.width, narrowest)
     console.print(rows)
+    if options.html:
+        names = differing(runs)
+        dots = [run.dot(names, "run") for run in runs]
+        comparison.write(options.html, "Experiments", [heading(runs)], cells(runs), dots)
+        say(f"The page: {options.html}")
 
 
 def _baselines(rev: str | None = None) -> list[Any]:

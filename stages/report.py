@@ -67,7 +67,7 @@ def main() -> None:
     images = contents.of_images(table, answers, pictures, maps, near)
     data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
     texts = contents.of_template(measured, found, summary, data, table.classes[positive])
-    files.write_text(results.PAGE, rendering.page(**texts, data=data))
+    files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
     say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB")
     checkpoint.finish("report")
 

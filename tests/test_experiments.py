@@ -1,6 +1,7 @@
 """Experiments through the real DVC: a queue, the table, the diffs, the comparison and the learning curve."""
 
 import csv
+import html
 import io
 import json
 import os
@@ -88,6 +89,63 @@ def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):
     assert re.search(r"^left out \w+: extract\.batch_size in its params\.yaml is not what was run$", done.stderr, re.M)
     before = module(queued, "experiments", "--rev", "HEAD~1")
     assert before.stderr == "" and "size-1" not in before.stdout and "16 │" in before.stdout
+
+
+def charts_of(path):
+    """The charts in a page: their points, by the name of each."""
+    text = re.search(r'id="data-of-page">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+    charts = json.loads(text)["charts"]
+    return {
+        name: {
+            run: point
+            for trace in chart["data"]
+            if "text" in trace
+            for run, *point in zip(trace["text"], trace["x"], trace["y"], strict=True)
+        }
+        for name, chart in charts.items()
+    }
+
+
+def test_a_page_has_accuracy_against_what_a_run_costs_wherever_it_ran(tried):
+    done = module(tried, "experiments", "--html")
+    assert done.stdout.splitlines()[-1] == "The page: metrics/experiments.html"
+    page = tried.path / "metrics/experiments.html"
+    assert "metrics/experiments.html" not in tried.run("git", "status", "--short").stdout
+    seconds, by_value = charts_of(page).values()
+    # size-2 took its extraction out of the cache; what that cost is known all the same.
+    assert seconds.keys() == by_value.keys() == {"size-1", "size-2"}
+    for name, (cost, accuracy) in seconds.items():
+        (data,) = re.findall(rf">{name}</th>.*?</tr>", page.read_text(), re.DOTALL)
+        assert 1 < cost < 200 and f"{accuracy:.4f} (" in data
+    assert {name: value for name, (value, _) in by_value.items()} == {"size-1": 2, "size-2": 4}
+
+
+def test_a_page_of_a_comparison_says_what_the_terminal_says_and_replaces_no_other_file(tried):
+    done = module(tried, "compare", "size-1", "size-2", "--html", "my page.html")
+    sentence = done.stdout.splitlines()[-2]
+    text = (tried.path / "my page.html").read_text()
+    assert f"<p>{html.escape(sentence)}</p>" in text and ">A</th>" in text
+    module(tried, "compare", "size-1", "size-2", "--html", "my page.html")
+    notes = tried.path / "notes.html"
+    notes.write_text("<p>My notes")
+    for command in ("compare", "experiments"):
+        refused = module(tried, command, "size-1", "size-2", "--html", "notes.html", check=False)
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            "error: --html: got notes.html, which is a file of something else: give another name, or remove it\n",
+        )
+        folder = module(tried, command, "size-1", "size-2", "--html", "metrics", check=False)
+        assert folder.returncode == 1 and folder.stderr.count("\n") == 1
+    assert notes.read_text() == "<p>My notes"
+
+
+def test_what_went_on_where_it_stopped_or_ran_elsewhere_has_no_seconds(tried):
+    notes = tried.path / ".dvc/tmp/seconds.csv"
+    notes.write_bytes(notes.read_bytes().replace(b",fine_tune,", b",other,") + b"0123456789abcdef,fine_t")
+    module(tried, "experiments", "--html", "a.html")
+    text = (tried.path / "a.html").read_text()
+    assert "seconds" not in charts_of(tried.path / "a.html")
+    assert "or were interrupted: size-1, size-2." in " ".join(text.split())
 
 
 def test_a_run_of_an_earlier_version_is_left_out_by_name(reproduced):

@@ -5,7 +5,7 @@ suspects     images of training and validation whose labels are likely to be wro
 outliers     images unlike all others, the farthest first: [{path, times: of the usual distance to the nearest ones}]
 alike        pairs across splits that are nearly the same image, which the split did not know of, the nearest first:
              [{paths: [path, path], splits: [split, split]}]
-looks        {blank, dark, bright, blurred, odd_size, odd_shape: [path, ...]}
+looks        {one of `LOOKS`: [path, ...]}, the oddest first
 elsewhere    where the source fixed the splits: {class: area under the ROC curve of a classifier that tells test images
              from training images of this class}; {} where they are Headstart's own
 warnings     what is worth a look before the result is believed, one line each
@@ -23,6 +23,14 @@ from headstart.base.errors import UserError
 
 INSPECTION = Path("metrics/inspection.json")
 MOST = 500
+LOOKS = {
+    "blank": "show nothing",
+    "dark": "are dark",
+    "bright": "are overexposed",
+    "blurred": "are blurred",
+    "odd_size": "are of an odd size",
+    "odd_shape": "are of an odd shape",
+}
 
 
 def write(found: dict[str, Any], project: Path = Path()) -> None:

@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from headstart.base import files, params
+from headstart.base import files, params, seconds, watch
 from headstart.base.alone import DVC_STAGE
 from headstart.base.errors import UserError
 
@@ -23,6 +24,7 @@ FINISHED = "finished"  # the file that says a folder's work is done, and in its 
 # What rounds in its own way: a checkpoint of one version would go on differently with another.
 LIBRARIES = ("tensorflow", "keras", "openvino")
 _locks: dict[Path, int] = {}  # file descriptors of the folders that are this process's alone
+_resumed: set[str] = set()  # stages that an earlier process had begun
 
 
 def folder(stage: str) -> Path:
@@ -32,6 +34,8 @@ def folder(stage: str) -> Path:
     the `dvc` that started it is killed.
     """
     path = CHECKPOINTS / f"{stage}-{_key(stage)}"
+    if path.exists() and path.resolve() not in _locks:
+        _resumed.add(stage)
     path.mkdir(parents=True, exist_ok=True)
     if not _lock(path):
         process = _process(path)
@@ -60,6 +64,9 @@ def finish(stage: str) -> None:
             (path / FINISHED).touch()
         else:
             _remove(path)
+    # Without DVC nothing says what the time is of, and of a stage that went on where it stopped it is a part.
+    if DVC_STAGE in os.environ and stage not in _resumed:
+        seconds.note(stage, time.monotonic() - watch.began)
 
 
 def clear(stage: str = "*") -> None:

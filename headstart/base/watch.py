@@ -18,6 +18,7 @@ from types import FrameType
 
 PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent dies
+began = time.monotonic()  # when this process did
 _interrupted = float("-inf")  # when the last Ctrl-C came
 
 
@@ -31,7 +32,8 @@ def start(name: str, lower: str = "") -> None:
     """
     if name != "__main__":
         return
-    errors.lower = lower
+    global began
+    errors.lower, began = lower, time.monotonic()
     if sys.platform != "linux":
         return
     # Waited for, these are neither lost nor handled in between.

@@ -7,8 +7,8 @@ from headstart.base.streams import rng
 from headstart.classifier import unlike
 from headstart.classifier.unlike import Known
 
-KEPT = 1000  # training images: 2 to 4 MB of features
-COMPARED = 500  # validation images, at most
+KEPT = 500  # training images: 1 to 2 MB of features
+COMPARED = 250  # validation images, at most
 STAY = 0.99  # the share of images like those of validation that are within the limit
 
 

@@ -2,20 +2,11 @@
 
 from typing import Any
 
-from headstart.artifacts.inspection import INSPECTION, MOST
+from headstart.artifacts.inspection import INSPECTION, LOOKS, MOST
 from headstart.artifacts.manifest import Manifest
 from headstart.base import wording
 from headstart.inspection import shift
 from headstart.inspection.mislabelled import Suspect
-
-LOOKS = {
-    "blank": "show nothing",
-    "dark": "are dark",
-    "bright": "are overexposed",
-    "blurred": "are blurred",
-    "odd_size": "are of an odd size",
-    "odd_shape": "are of an odd shape",
-}
 
 
 def of(

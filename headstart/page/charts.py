@@ -1,4 +1,4 @@
-"""The page's charts, as Plotly draws them in the browser: each a dictionary of its data and layout."""
+"""A page's charts, as Plotly draws them in the browser: each a dictionary of its data and layout."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 
 WHOLE = 30  # classes whose confusion matrix is drawn; of more, those that are confused most
-BLUE, ORANGE, GREY = "#3b78c2", "#c2682b", "#888888"
+BLUE, ORANGE, GREEN, VIOLET, GREY = "#3b78c2", "#c2682b", "#4f9d4f", "#a05fb0", "#888888"
 Chart = dict[str, Any]
 
 
@@ -41,7 +41,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
         ygap=1,
     )
     sides = {"xaxis": {"type": "category"}, "yaxis": {"autorange": "reversed", "type": "category"}}
-    return _chart([heat], "predicted", "true class", **sides) | {"height": min(900, 180 + 60 * len(shown))}
+    return chart([heat], "predicted", "true class", **sides) | {"height": min(900, 180 + 60 * len(shown))}
 
 
 def reliability(bins: Sequence[dict[str, float]]) -> Chart:
@@ -57,7 +57,7 @@ def reliability(bins: Sequence[dict[str, float]]) -> Chart:
     )
     low = min([part[name] for part in bins for name in ("confidence", "accuracy")], default=0)
     ends = [max(0, low - 0.05), 1.02]
-    return _chart([ideal, points], "probability", "share that is right", xaxis={"range": ends}, yaxis={"range": ends})
+    return chart([ideal, points], "probability", "share that is right", xaxis={"range": ends}, yaxis={"range": ends})
 
 
 def curves(by_epoch: dict[str, Sequence[float]], score: str) -> Chart:
@@ -67,14 +67,14 @@ def curves(by_epoch: dict[str, Sequence[float]], score: str) -> Chart:
         go.Scatter(x=list(range(len(values))), y=list(values), name=name, line={"color": colours[name]})
         for name, values in by_epoch.items()
     ]
-    return _chart(lines, "epoch", score)
+    return chart(lines, "epoch", score)
 
 
 def fragility(measured: dict[str, list[dict[str, Any]]]) -> Chart:
     """Accuracy at each strength of each corruption, from 0, the images as they are."""
     base = measured["none"][0]["accuracy"]
     marks = {"noise": "circle", "blur": "square", "jpeg": "diamond", "brightness": "cross"}
-    colours = dict(zip(marks, (BLUE, ORANGE, "#4f9d4f", "#a05fb0"), strict=True))
+    colours = dict(zip(marks, (BLUE, ORANGE, GREEN, VIOLET), strict=True))
     lines = [
         go.Scatter(
             x=list(range(len(levels) + 1)),
@@ -89,7 +89,7 @@ def fragility(measured: dict[str, list[dict[str, Any]]]) -> Chart:
         for kind, levels in measured.items()
         if kind != "none"
     ]
-    return _chart(lines, "strength", "accuracy", yaxis={"range": [0, 1.02]})
+    return chart(lines, "strength", "accuracy", yaxis={"range": [0, 1.02]})
 
 
 def counts(by_split: dict[str, dict[str, int]], classes: Sequence[str]) -> Chart:
@@ -101,11 +101,12 @@ def counts(by_split: dict[str, dict[str, int]], classes: Sequence[str]) -> Chart
         go.Bar(y=names, x=[by_split[split][name] for name in shown], name=split, orientation="h", marker_color=colour)
         for split, colour in zip(SPLITS, (BLUE, GREY, ORANGE), strict=True)
     ]
-    chart = _chart(bars, "images", "", yaxis={"autorange": "reversed", "type": "category"}, barmode="stack")
-    return chart | {"height": 120 + 26 * len(shown)}
+    sides = {"yaxis": {"autorange": "reversed", "type": "category"}}
+    return chart(bars, "images", "", **sides, barmode="stack") | {"height": 120 + 26 * len(shown)}
 
 
-def _chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict | None = None, **others) -> Chart:
+def chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict | None = None, **others) -> Chart:
+    """Plotly's traces as a chart whose axes are named `x` and `y`. others: of Plotly's layout."""
     layout = go.Layout(
         template="none",
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

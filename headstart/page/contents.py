@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from headstart.artifacts import calibration, corrections, results
+from headstart.artifacts.inspection import LOOKS
 from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
@@ -196,7 +197,7 @@ def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
     for name, what in found["looks"].items():
         if what:
             images = wording.count(found["counts"][name], "image")
-            said.append(f"{images} {_LOOKS[name]}, such as {', '.join(what[:3])}.")
+            said.append(f"{images} {LOOKS[name]}, such as {', '.join(what[:3])}.")
     corrected = summary.get("corrections", {})
     changed = sum(sum(counts.values()) for counts in corrected.values())
     if changed:
@@ -214,16 +215,6 @@ def origin() -> list[tuple[str, str]]:
         ("Python", platform.python_version()),
         *versions,
     ]
-
-
-_LOOKS = {
-    "blank": "show nothing",
-    "dark": "are dark",
-    "bright": "are overexposed",
-    "blurred": "are blurred",
-    "odd_size": "are of an odd size",
-    "odd_shape": "are of an odd shape",
-}
 
 
 def _losses(stage: str, split: str) -> list[float]:

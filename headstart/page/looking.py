@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from headstart.base.runtime import keras, tf
+from headstart.base.runtime import keras, tf, traced
 from headstart.classifier import joining, unlike
 from headstart.classifier.unlike import Known
 
@@ -24,9 +24,9 @@ def looks(classifier: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.n
     features = network.get_layer(joining.FEATURES).output
     model, output = keras.Model(network.input, features), network.layers[-1].layers[-1]
     hidden = keras.Model(network.layers[-1].input, output.input)
-    maps, vectors = [], []
+    maps, vectors, run = [], [], traced(model)
     for start in range(0, len(images), BATCH):
-        given = model(images[start : start + BATCH], training=False)
+        (given,) = run(images[start : start + BATCH])
         with tf.GradientTape() as tape:
             tape.watch(given)
             # Before the last activation: of a probability near 1 nothing would be left to tell the places apart.

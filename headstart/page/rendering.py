@@ -1,4 +1,4 @@
-"""The page as one file: the template, its style and script, Plotly, the data, and the pictures."""
+"""A page as one file: the template, its style and scripts, Plotly, the data, and the pictures."""
 
 import base64
 import io
@@ -12,6 +12,8 @@ import markupsafe
 import numpy as np
 import plotly.offline
 from PIL import Image
+
+from headstart.base.threads import in_order
 
 HERE = Path(__file__).parent
 SIDE = 260  # pixels: the longer side of a picture
@@ -33,8 +35,7 @@ def address(content: bytes, kind: str) -> str:
 def within(rows: list[int], draw: Callable[[int], str], most: int = MOST) -> dict[int, str]:
     """Return the pictures of as many of the first rows as there is room for, by the row."""
     pictures, left = {}, most
-    for row in rows:
-        text = draw(row)
+    for row, text in zip(rows, in_order(draw, rows), strict=False):
         left -= len(text)
         if left < 0:
             break
@@ -42,20 +43,20 @@ def within(rows: list[int], draw: Callable[[int], str], most: int = MOST) -> dic
     return pictures
 
 
-def page(**facts: Any) -> str:
-    """Return the page. facts: what the template names; `data` is what its script reads, ready for JSON.
+def page(name: str, **facts: Any) -> str:
+    """Return the page `report` or `comparison`, with every text escaped: a name of a file or class is a text.
 
-    Every text is escaped: a name of a file or class is a text, whatever is in it.
+    facts: what its template names, and `data`, ready for JSON: its scripts draw the `charts` in that.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["marked"] = marked
-    parts = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    return environment.get_template("page.html").render(
-        facts | parts | {"plotly": plotly.offline.get_plotlyjs(), "data": script(facts["data"])}
-    )
+    own = [file for file in ("charts.js", f"{name}.js") if (HERE / file).exists()]
+    parts = {"css": (HERE / "page.css").read_text(encoding="utf-8"), "data": script(facts["data"])}
+    scripts = [plotly.offline.get_plotlyjs(), *((HERE / file).read_text(encoding="utf-8") for file in own)]
+    return environment.get_template(f"{name}.html").render(facts | parts | {"scripts": scripts})
 
 
 def marked(text: str) -> markupsafe.Markup:

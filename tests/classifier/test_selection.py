@@ -38,6 +38,18 @@ def test_few_images_without_an_error_do_not_make_a_model_certain():
     assert decision.tempered(probabilities, selection.temperature(probabilities, labels)).max() < 0.9995
 
 
+@pytest.mark.parametrize("classes", [2, 5])
+def test_few_images_without_an_error_do_not_make_a_model_doubt_itself(classes):
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, classes, 5_000)
+    logits = 3 * (rng.normal(0, 1, (5_000, classes)) + 3 * np.eye(classes)[labels])  # as sure as it should be
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    few = np.flatnonzero(probabilities.argmax(axis=1) == labels)[:30]
+    tempered = decision.tempered(probabilities, selection.temperature(probabilities[few], labels[few]))
+    before, after = (log_loss(labels, values, labels=range(classes)) for values in (probabilities, tempered))
+    assert after < before + 0.03
+
+
 def test_a_certain_mistake_costs_a_number():
     certain = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert np.isfinite(selection.costs(certain, np.array([1, 1]), "loss")).all()

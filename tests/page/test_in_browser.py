@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from headstart import review
 from headstart.artifacts import corrections
+from headstart.page import comparison
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<img src=x onerror=hit=1>"  # the name of a class, and of a file
@@ -53,14 +54,14 @@ def opened(browser, project):
     """A function that opens the page; at the end there must have been no error in its console."""
     said, contexts = [], []
 
-    def opened(address=None, viewport=DESK, **options):
+    def opened(address=None, viewport=DESK, chart="counts", **options):
         contexts.append(browser.new_context(viewport=viewport, **options))
         page = contexts[-1].new_page()
         page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda asked: said.append(asked.url) if asked.url.startswith(("http:", "https:")) else None)
         page.goto(address or (project.path / "metrics/report.html").as_uri())
-        page.wait_for_selector("[data-chart=counts] svg")
+        page.wait_for_selector(f"[data-chart={chart}] svg")
         return page
 
     yield opened
@@ -77,7 +78,12 @@ def sight(page, gallery):
     return found
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+VIEWS = pytest.mark.parametrize(
+    ("viewport", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
+)
+
+
+@VIEWS
 def test_it_is_accessible_and_fits(opened, viewport, scheme):
     page = opened(viewport=viewport, color_scheme=scheme)
     for gallery in page.query_selector_all(".gallery"):
@@ -199,3 +205,26 @@ def test_on_paper_all_images_are_there(opened, tmp_path):
     page.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 50_000
     assert not page.locator("nav").is_visible()
+
+
+@VIEWS
+def test_the_page_of_many_runs_is_accessible_and_obeys_no_name(opened, tmp_path, viewport, scheme):
+    rates, names = (0.001, 0.01, 0.1), [f"rate-{number}" for number in range(3)] + [HOSTILE]
+    seconds = dict.fromkeys(comparison.STAGES, 5.0)
+    values = [{"head.learning_rate": rate, "backbone.name": HOSTILE} for rate in rates] + [
+        {"head.learning_rate": 1.0, "backbone.name": "MobileNet"}
+    ]
+    dots = [
+        comparison.Dot(name, f"{name}: {HOSTILE}", 0.9, 0.8, 0.95, seconds if name != "rate-1" else {}, of)
+        for name, of in zip(names, values, strict=True)
+    ]
+    path = tmp_path / "runs.html"
+    comparison.write(path, "Runs", [HOSTILE], (["experiment", "a"], [[name, HOSTILE] for name in names]), dots)
+    page = opened(path.as_uri(), viewport, "parameter-1", color_scheme=scheme)
+    assert Axe().run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert page.evaluate("window.hit") is None
+    assert page.locator("[data-chart=seconds] .points path").count() == 3
+    assert "Not drawn, since they did not run on this machine, or were interrupted: rate-1." in page.inner_text("main")
+    labels = page.locator("[data-chart=parameter-0] .xtick").all_text_contents()
+    assert {"0.001", "0.01", "0.1", "1"} <= set(labels)

@@ -1,30 +1,7 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data-of-page").textContent);
-const find = (id) => document.getElementById(id);
-const make = (tag, text, className) => {
-  const element = document.createElement(tag);
-  if (text !== undefined) element.textContent = text;
-  if (className) element.className = className;
-  return element;
-};
 const kept = {};
 const chosen = new Map();  // of each image that was looked at, what is to be done
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-// Charts.
-function draw() {
-  const style = getComputedStyle(document.body);
-  for (const box of document.querySelectorAll("[data-chart]")) {
-    const chart = data.charts[box.dataset.chart];
-    if (!chart) { box.closest("figure")?.remove(); continue; }
-    const axis = { color: style.color, gridcolor: style.getPropertyValue("--line") };
-    const layout = { ...chart.layout, height: chart.height, font: { color: style.color },
-      xaxis: { ...chart.layout.xaxis, ...axis }, yaxis: { ...chart.layout.yaxis, ...axis } };
-    Plotly.react(box, chart.data, layout, { displayModeBar: false, responsive: true });
-  }
-}
-draw();
-dark.addEventListener("change", draw);
+// A cell of the confusion matrix opens its images.
 document.querySelector("[data-chart=confusion]").on("plotly_click", (event) => {
   find("cell").value = event.points[0].customdata.join(",");
   if (find("cell").value) { fill(); find("g-wrong").scrollIntoView(); }
