@@ -15,6 +15,7 @@ RESULTS = (
         scores.STRANGERS,
         scores.TRUST,
         scores.SUSPECTS,
+        scores.CORRECTIONS,
         scores.FOREIGN,
         scores.PAPER,
         scores.NOISE,

@@ -58,6 +58,10 @@ FLIPPED = tuple(
     Measurement(f"trust/flipped-{seed}", trust.flipped, 1, "cats_vs_dogs", {}, seed, measuring.until("extract"))
     for seed in (1, 2, 3)
 )
+CORRECTED = tuple(
+    Measurement(f"trust/corrected-{seed}", trust.corrected, 6, "cats_vs_dogs", {}, seed, measuring.until("evaluate"))
+    for seed in (1, 2, 3)
+)
 FOREIGN = Measurement(
     "trust/foreign", partial(trust.foreign, other="solar_cells"), 4, "cats_vs_dogs", stages=measuring.until("calibrate")
 )

@@ -122,6 +122,11 @@ def _flipped(numbers: Numbers) -> list[str]:
     return [f"{first} of {trust.FLIPPED}", f"{found} of {trust.FLIPPED}", f"{precision:.2f}", str(numbers[0]["before"])]
 
 
+def _corrected(numbers: Numbers) -> list[str]:
+    accuracies = [spread([run[name] for run in numbers]) for name in ("before", "after", "clean")]
+    return [*accuracies, f"{', '.join(str(run['corrected']) for run in numbers)} of {trust.FLIPPED}"]
+
+
 def _foreign(numbers: Numbers) -> list[str]:
     return [f"{numbers[0]['foreign']:.1%}", f"{numbers[0]['own']:.1%}"]
 
@@ -299,6 +304,13 @@ SUSPECTS = Table(
     ("40 labels flipped", "among the first 60 suspects", "among all", "precision of all", "suspects without flips"),
     (Row("cats_vs_dogs", (f"{PHOTOS}, three draws",), _flipped, runs.FLIPPED),),
     COMMAND.format("suspects"),
+)
+CORRECTIONS = Table(
+    "corrections",
+    RESULTS,
+    ("40 labels flipped", "test accuracy before corrections", "after", "with no label flipped", "labels put right"),
+    (Row("cats_vs_dogs", (f"{PHOTOS}, three draws and seeds",), _corrected, runs.CORRECTED),),
+    COMMAND.format("corrections"),
 )
 FOREIGN = Table(
     "foreign",

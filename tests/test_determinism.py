@@ -12,6 +12,7 @@ VIEWS = {
     "fine_tune.optimizer": "adamw",
     "fine_tune.label_smoothing": 0.1,
     "fine_tune.mixup": 0.2,
+    "fine_tune.ema": 0.9,
     "fine_tune.average_flips": True,
     "augment.rotation": 10.0,
     "head.hidden": [8],

@@ -88,6 +88,7 @@ PARAMETERS = [
     ("fine_tune.early_stopping", 1, "fine_tune"),
     ("fine_tune.label_smoothing", 0.1, "fine_tune"),
     ("fine_tune.mixup", 0.2, "fine_tune"),
+    ("fine_tune.ema", 0.9, "fine_tune"),
     ("fine_tune.average_flips", True, "fine_tune"),
     ("decision.goal", "balanced_accuracy", "calibrate"),
     ("decision.of", "blue", "calibrate"),

@@ -416,6 +416,9 @@ class FineTune(_Training):
         le=10,
         description="alpha of the beta distribution by which two images and their labels are mixed; 0: not at all",
     )
+    ema: Fraction = Field(
+        description="what the moving average of the weights, which is delivered, keeps at each step; 0: no average"
+    )
     average_flips: bool = Field(
         description="the mean over the flips that augment allows may be delivered: 2 or 4 times the work"
     )

@@ -48,6 +48,9 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     `label_smoothing`: the fraction of the target that is spread evenly over all classes (Szegedy et al.,
         arXiv:1512.00567, 2015, section 7).
 
+    `ema`: the model ends each epoch with the moving average of its weights, over some 1 / (1 - ema) steps, in which the
+        noise of single steps cancels out (Polyak and Juditsky, SIAM Journal on Control and Optimization 30, 1992).
+
     steps: batches per epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
         with `schedule: cosine` falls to 0 over the rest.
@@ -66,6 +69,8 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         "adam": (keras.optimizers.Adam, {}),
         "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
+    if ema := getattr(settings, "ema", 0.0):
+        extra |= {"use_ema": True, "ema_momentum": ema}
     loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
     model.compile(
         make(rate, **extra),
@@ -130,9 +135,11 @@ def train(
             _log(live, logs)
         while len(history.epochs) <= settings.epochs and not history.stalled(settings.early_stopping, better):
             start, epoch = time.monotonic(), len(history.epochs)
-            logs = _fit(model, batches(epoch - 1), advance) | _judged(judge, validation)
+            logs, weights = _fit(model, batches(epoch - 1), advance)
+            logs |= _judged(judge, validation)
             _refuse_infinite(logs, stage, epoch, settings.learning_rate)
             history.add(logs, model, better)
+            _assign(model, weights)
             _save(file, model, history)
             _log(live, logs)
             progress.log(work=stage, epoch=epoch, seconds=time.monotonic() - start)
@@ -147,13 +154,16 @@ def train(
 
 
 def fit(model: keras.Model, batches: Callable[[int], tf.data.Dataset], epochs: int, work: str) -> None:
-    """Train a compiled `model` for `epochs` and show how far it is; nothing is logged, and the last weights stay.
+    """Train a compiled `model` for `epochs` and show how far it is; nothing is logged, and the last weights, or their
+    average, stay.
 
     batches: the training batches of an epoch, counted from 0. work: names it.
     """
     with progress.counter(work, epochs * len(batches(0)), "batch") as advance:
+        weights = []
         for epoch in range(epochs):
-            _fit(model, batches(epoch), advance)
+            _assign(model, weights)
+            _, weights = _fit(model, batches(epoch), advance)
 
 
 def solved(
@@ -213,11 +223,25 @@ def _live(stage: str) -> Live:
     return Live(str(_folder(stage)), save_dvc_exp=False, dvcyaml=None, report=None)
 
 
-def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], None]) -> Logs:
-    """Train for one epoch."""
-    bar = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(model.steps_per_execution))
+def _fit(model: keras.Model, batches: tf.data.Dataset, advance: Callable[[int], None]) -> tuple[Logs, list[np.ndarray]]:
+    """Train for one epoch. Returns the logs and, where the model is left with an average, the weights to go on from."""
+    weights = []
+
+    def keep(epoch: int, logs: Logs) -> None:
+        if model.optimizer.use_ema:
+            weights.extend(variable.numpy() for variable in model.trainable_variables)
+
+    bar = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: advance(model.steps_per_execution), on_epoch_end=keep
+    )
     fitted = model.fit(batches, shuffle=False, verbose=0, callbacks=[bar])
-    return _named({name: values[0] for name, values in fitted.history.items()}, "train")
+    return _named({name: values[0] for name, values in fitted.history.items()}, "train"), weights
+
+
+def _assign(model: keras.Model, weights: list[np.ndarray]) -> None:
+    """Give the model the weights that `_fit` returned; nothing where it returned none."""
+    for variable, array in zip(model.trainable_variables, weights, strict=bool(weights)):
+        variable.assign(array)
 
 
 class BalancedAccuracy(keras.metrics.Metric):

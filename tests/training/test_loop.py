@@ -19,7 +19,15 @@ SETTINGS = {
     "weight_decay": 0.0, "epochs": 4, "batch_size": 4, "class_weights": "none", "early_stopping": None,
 }  # fmt: skip
 TUNING = {name: SETTINGS[name] for name in params.FineTune.model_fields if name in SETTINGS}
-TUNING |= {"views": "live", "cut": 0, "schedule": "constant", "warmup": 0, "label_smoothing": 0.0, "mixup": 0.0}
+TUNING |= {
+    "views": "live",
+    "cut": 0,
+    "schedule": "constant",
+    "warmup": 0,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
+    "ema": 0.0,
+}
 TUNING |= {"average_flips": False, "select_by": "accuracy", "choose_on": "validation", "refit": False}
 
 
@@ -230,9 +238,34 @@ def test_without_an_epoch_the_head_is_kept_and_dvc_finds_its_files():
     assert Path("metrics/fine_tune/plots").is_dir() and Path("metrics/fine_tune/metrics.json").is_file()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
-def test_after_a_break_the_same_weights_come_out(optimizer, capsys):
-    data, settings = Data(), tuning(optimizer=optimizer, momentum=0.5, schedule="cosine", epochs=4)
+@pytest.mark.parametrize("logged", [True, False])
+def test_an_epoch_ends_with_the_average_of_the_weights_and_the_next_one_goes_on_from_the_last_ones(logged):
+    data = Data()
+
+    def after(epochs, ema):
+        """The weights after epochs of one step each."""
+        deterministic(7)
+        model = loop.compiled(heads.build((2, 2, 3), 2, head(dropout=0.0)), tuning(epochs=epochs, ema=ema), 1)
+        if logged:
+            loop.train(
+                model, lambda number: data.epoch(0).take(1), data.validation(), tuning(epochs=epochs), "fine_tune", None
+            )
+            checkpoint.finish("fine_tune")
+        else:
+            loop.fit(model, lambda number: data.epoch(0).take(1), epochs, "fit")
+        return model.get_weights()
+
+    steps = [after(epochs, 0.0) for epochs in (1, 2, 3)]
+    expected = steps[0]
+    for step in steps[1:]:
+        expected = [0.6 * mean + 0.4 * weights for mean, weights in zip(expected, step, strict=True)]
+    for weights, mean in zip(after(3, 0.6), expected, strict=True):
+        np.testing.assert_allclose(weights, mean, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("optimizer", "ema"), [("sgd", 0.0), ("rmsprop", 0.9), ("adam", 0.0), ("adamw", 0.9)])
+def test_after_a_break_the_same_weights_come_out(optimizer, ema, capsys):
+    data, settings = Data(), tuning(optimizer=optimizer, momentum=0.5, schedule="cosine", epochs=4, ema=ema)
     deterministic(7)
     whole, _, kept = data.train(settings, "fine_tune", loop.by_accuracy)
     logs = Path("metrics/fine_tune/plots/metrics/validation/loss.tsv").read_bytes()
