@@ -3,7 +3,7 @@
 from functools import partial
 from statistics import mean
 
-from benchmarks import epochs, extraction, first_run, growth, runs, scores, training
+from benchmarks import checks, epochs, extraction, first_run, growth, runs, scores, training
 from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 
@@ -12,6 +12,7 @@ BARE = {"fine_tune.views": "live"}  # extraction without activations at the cut
 EPOCHS = Measurement(
     "speed/epochs", epochs.measure, 9, "cats_vs_dogs", {"fine_tune.views": 2}, stages=until("fine_tune")
 )
+CHECKS = Measurement("speed/checks", checks.measure, 11, "solar_cells", {"fine_tune.epochs": 1})
 AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=until("extract"))
 ENGINES = Measurement(
     "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), openvino=True
@@ -55,6 +56,11 @@ def _live(numbers: Numbers) -> list[str]:
 def _determinism(numbers: Numbers) -> list[str]:
     on, off = numbers[0]["cached"], numbers[0]["without_determinism"]
     return [f"{on / off:.2f} ({on:.1f} s, {off:.1f} s)", UNKNOWN]
+
+
+def _checks(numbers: Numbers) -> list[str]:
+    (checked, unchecked), whole = (numbers[0][name] for name in ("checked", "unchecked")), numbers[1]["seconds"]
+    return [f"{checked - unchecked:+.1f} s, {(checked - unchecked) / sum(whole.values()):.1%}", "under 2 %"]
 
 
 def _bare(numbers: Numbers) -> list[str]:
@@ -110,6 +116,12 @@ FIGURES = Table(
         Row("recipes_accuracy", ("test accuracy of both",), _recipes_accuracy, RECIPES),
         Row("epochs", ("an epoch of fine-tuning, live over cached, same layers trained",), _live, (EPOCHS,)),
         Row("determinism", ("an epoch of fine-tuning, with op determinism over without it",), _determinism, (EPOCHS,)),
+        Row(
+            "checks",
+            ("hashing arrays and syncing outputs, of the default run",),
+            _checks,
+            (CHECKS, runs.SOLAR_CELLS[0]),
+        ),
         Row("extract", ("`extract` over the bare network, TensorFlow",), _bare, (AGAINST_BARE,)),
         Row("engines", ("`extract` with OpenVINO bfloat16 over TensorFlow",), _engines, (ENGINES,)),
         Row(

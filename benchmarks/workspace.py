@@ -108,14 +108,14 @@ class Workspace:
         """Run a stage from its beginning, its progress shown on standard error."""
         return self.python(f"stages.{name}")
 
-    def python(self, module: str) -> Work:
+    def python(self, module: str, *arguments: str) -> Work:
         """Run a module of the workspace, as `stage` does. Raises UserError where it fails."""
         shutil.rmtree(self.path / ".headstart", ignore_errors=True)  # unfinished work would shorten the time
         log = self.path / "log.jsonl"
         log.unlink(missing_ok=True)
         peak, start = 0, time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.path,
             env=os.environ | {"HEADSTART_LOG": str(log)},
             stdout=sys.stderr,

@@ -115,7 +115,6 @@ def train(
         training stops early after `settings.early_stopping` epochs without a better one. None keeps the last epoch's.
 
     Writes DVCLive's logs to `metrics/head/` or `metrics/fine_tune/`. Returns the number of the epoch that was kept.
-
     Raises UserError where the loss becomes infinite or is not a number.
     """
     file = checkpoint.folder(stage) / "epochs.npz"
