@@ -17,6 +17,7 @@ FIRST = CHOICE | {
     "fine_tune.epochs": 10,
     "fine_tune.label_smoothing": 0.1,
     "fine_tune.mixup": 0.0,
+    "fine_tune.ema": 0.0,
     "fine_tune.choose_on": "validation",
 }
 EARLY = FIRST | {"head.dropout": 0.2, "fine_tune.weight_decay": 0.01, "fine_tune.label_smoothing": 0.0}
@@ -52,7 +53,7 @@ LATER = {
         "10, 0.0005",
         1,
     ),
-    "preset": (CHOICE, "`block7`, images and labels mixed by 0.2, from a logistic head: the preset", "15, 0.0007", 3),
+    "preset": (CHOICE, "`block7`, mixed by 0.2, weights averaged, from a logistic head: the preset", "15, 0.0003", 3),
 }
 
 
