@@ -9,7 +9,7 @@ from rich.console import Console
 from headstart.artifacts import dataset, results
 from headstart.artifacts.predictions import PREDICTIONS
 from headstart.artifacts.results import CLASSIFIER, MODELS, PAGE, Results
-from headstart.base import errors, params, wording
+from headstart.base import errors, params, seconds, wording, yaml12
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.base.terminal import say
@@ -88,6 +88,8 @@ def main() -> None:
         "predictions": PREDICTIONS,
         f"classifier ({MODELS[measured.delivered]})": CLASSIFIER,
     }
+    if took := _seconds():
+        console.print(text(f"Seconds of each stage, when it ran on this machine: {took}."))
     width = max(map(len, places))
     for what, path in places.items():
         say(f"{what:<{width}}  {path}")
@@ -130,6 +132,15 @@ def _rare_columns(measured: Results) -> Columns:
         ),
         **_columns(),
     }
+
+
+def _seconds() -> str:
+    """What each stage took when it ran here; empty where nothing is known."""
+    try:
+        took = seconds.of(yaml12.read(seconds.LOCK))
+    except (UserError, AttributeError, KeyError, TypeError):  # no dvc.lock, or a damaged one: the scores are shown
+        return ""
+    return ", ".join(f"{stage} {value:,.0f}" for stage, value in took.items())
 
 
 def _why_rare(measured: Results) -> str:

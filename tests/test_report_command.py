@@ -1,4 +1,5 @@
 import io
+import re
 
 import numpy as np
 import pytest
@@ -212,3 +213,19 @@ def test_the_scores_are_shown_without_what_split_wrote(shown, tmp_path):
     assert "1,656 test images\n" in shown({"head": SCORE}, {}).replace(" \n", "\n").replace("  ", "")
     (tmp_path / dataset.DATASET).write_text('{"published": ["test"], "classes": ["a", "b"], "counts": {}}')
     assert "none of them" not in shown({"head": SCORE}, {})
+
+
+def test_the_seconds_of_each_stage_are_said_where_they_are_known(reproduced):
+    reproduced.environment["COLUMNS"] = "300"
+    said = reproduced.run("python", "-m", "headstart.report").stdout
+    (line,) = re.findall("^Seconds of each stage, when it ran on this machine: (.*)\\.$", said, re.MULTILINE)
+    took = dict(part.split() for part in line.split(", "))
+    assert list(took)[:3] == ["fetch", "split", "extract"] and len(took) == 9
+    assert 1 <= float(took["fine_tune"]) < 200
+    reproduced.set({"fine_tune.learning_rate": 0.0002})
+    assert line in reproduced.run("python", "-m", "headstart.report").stdout
+    for content in ("", "[]", "stages: {fetch: 1}", ": ["):
+        (reproduced.path / "dvc.lock").write_text(content)
+        assert reproduced.run("python", "-m", "headstart.report").stdout == said.replace(
+            f"Seconds of each stage, when it ran on this machine: {line}.\n", ""
+        )

@@ -43,7 +43,7 @@ def of(lock: dict[str, Any]) -> dict[str, float]:
         for line in _file().read_text(encoding="ascii", errors="replace").splitlines():
             if whole := LINE.fullmatch(line):  # a kill or a power loss may cut the last one
                 notes[whole[1], whole[2]] = float(whole[3])
-    for stage, ran in lock["stages"].items():
+    for stage, ran in lock.get("stages", {}).items():
         values = ran.get("params", {}).get(str(params.PARAMS), {})
         key = _key(stage, lock, [dep["path"] for dep in ran.get("deps", [])], values)
         if (key, stage) in notes:
