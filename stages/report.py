@@ -7,6 +7,8 @@ from headstart.base import watch
 
 watch.start(__name__, lower="image.size")  # before what takes seconds to import
 
+from dataclasses import replace
+
 import numpy as np
 
 from headstart.artifacts import dataset, inspection, manifest, predictions, results
@@ -38,12 +40,18 @@ def answers_of(table: manifest.Manifest) -> predictions.Predictions:
         raise UserError(f"{error}: run `dvc repro --force --single-item evaluate`") from None
 
 
+def decided(answers: predictions.Predictions, rule: file.Rule) -> predictions.Predictions:
+    """The same, but what the delivered model, the last one, calls an image is what `decision` makes of it."""
+    model, probabilities = list(answers.probabilities.items())[-1]
+    return replace(answers, predicted=answers.predicted | {model: rule.predicted(probabilities)})
+
+
 def main() -> None:
     settings = params.load_stage("report")
     deterministic(settings.seed)
     table, measured = manifest.read(fold=settings.fold), results.read()
-    answers, found, summary = answers_of(table), inspection.read(), dataset.read()
     classifier, details = file.load_own(table.classes)
+    answers, found, summary = decided(answers_of(table), details.rule), inspection.read(), dataset.read()
     positive = curves.positive_class(table.classes, settings.dataset.positive)
     galleries = shown.galleries(answers, found, summary, table)
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))

@@ -2,11 +2,11 @@
 
 import csv
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from headstart.artifacts import calibration, corrections, results
@@ -35,7 +35,7 @@ def of_images(
 ) -> dict[int, dict[str, Any]]:
     """What the script knows of each image that is shown, by its row; the five likeliest classes of test images."""
     order = {path: at for at, path in enumerate(answers.paths)}
-    probabilities = list(answers.probabilities.values())[-1]
+    probabilities, guesses = (list(of.values())[-1] for of in (answers.probabilities, answers.predicted))
     found = {}
     for row, source in pictures.items():
         path = table.paths[row]
@@ -49,7 +49,9 @@ def of_images(
         if path in order:
             values = probabilities[order[path]]
             best = sorted(range(len(values)), key=lambda label: -values[label])[:5]
-            entry |= {"guess": best[0], "p": [[label, round(float(values[label]), 4)] for label in best]}
+            guess = int(guesses[order[path]])
+            shown = best if guess in best else [*best[:4], guess]
+            entry |= {"guess": guess, "p": [[label, round(float(values[label]), 4)] for label in shown]}
         if row in heat:
             entry["heat"] = heat[row]
         if row in near:
@@ -73,11 +75,11 @@ def of_script(
     suspects = {rows[of["path"]]: classes.index(of["looks_like"]) for of in found["suspects"] if of["path"] in rows}
     return {
         "classes": classes,
-        "charts": of_charts(measured, summary, classes),
+        "charts": of_charts(measured, answers, summary),
         "images": images,
         "galleries": {name: [row for row in of if row in images] for name, of in galleries.items()},
         "suspects": suspects,
-        "cells": cells(measured, classes),
+        "cells": cells(answers),
         "two": threshold(answers, measured, positive),
         "corrections": [correction._asdict() for correction in corrections.read()],
     }
@@ -104,6 +106,7 @@ def of_template(
         "steps": notes.steps(measured),
         "two": data["two"],
         "confused": ", ".join(confused),
+        "goal": None if measured.trust["decision"]["goal"] == "accuracy" else measured.trust["decision"]["goal"],
         "relied": notes.relied(measured),
         "fragile": fragile(measured),
         "classes": classes,
@@ -116,9 +119,10 @@ def of_template(
     }
 
 
-def of_charts(measured: Results, summary: dict[str, Any], classes: Sequence[str]) -> dict[str, charts.Chart]:
+def of_charts(measured: Results, answers: Predictions, summary: dict[str, Any]) -> dict[str, charts.Chart]:
     """The page's charts by their names; one whose data are missing is left out."""
-    found = {"confusion": charts.confusion(measured.scores[measured.delivered]["confusion_matrix"], classes)}
+    classes = answers.classes
+    found = {"confusion": charts.confusion(_confusions(answers).tolist(), classes)}
     for stage in ("head", "fine_tune"):
         by_epoch = {split: _losses(stage, split) for split in ("train", "validation")}
         if any(len(values) > 2 for values in by_epoch.values()):
@@ -145,12 +149,17 @@ def threshold(answers: Predictions, measured: Results, positive: int) -> dict[st
     }
 
 
-def cells(measured: Results, classes: Sequence[str]) -> list[tuple[str, str]]:
+def _confusions(answers: Predictions) -> np.ndarray:
+    """How many test images of each class (rows) the delivered model calls which: int64 (k, k)."""
+    matrix = np.zeros((len(answers.classes),) * 2, int)
+    np.add.at(matrix, (answers.labels, list(answers.predicted.values())[-1]), 1)
+    return matrix
+
+
+def cells(answers: Predictions) -> list[tuple[str, str]]:
     """The confusions that occur, the most frequent first: the value of the choice, and its words."""
-    matrix = measured.scores[measured.delivered]["confusion_matrix"]
-    pairs = [
-        (true, predicted, count) for true, row in enumerate(matrix) for predicted, count in enumerate(row) if count
-    ]
+    classes, rows = answers.classes, _confusions(answers).tolist()
+    pairs = [(true, predicted, count) for true, row in enumerate(rows) for predicted, count in enumerate(row) if count]
     pairs.sort(key=lambda pair: (pair[0] == pair[1], -pair[2]))
     return [(f"{true},{guess}", f"{classes[true]} called {classes[guess]} ({count:,})") for true, guess, count in pairs]
 

@@ -28,7 +28,7 @@ const words = (image) => {
   const line = make("span", undefined, "words");
   line.append(make("span", data.classes[image.label]));
   if (image.guess !== undefined) {
-    line.append(" → ", make("span", `${data.classes[image.guess]} ${image.p[0][1].toFixed(2)}`,
+    line.append(" → ", make("span", `${data.classes[image.guess]} ${image.p.find(([label]) => label === image.guess)[1].toFixed(2)}`,
       image.guess === image.label ? "correct" : "wrong"));
   }
   return line;

@@ -23,7 +23,7 @@ def galleries(
     rows = {path: row for row, path in enumerate(table.paths)}
     tests = np.array([rows[path] for path in answers.paths], int)
     probabilities = list(answers.probabilities.values())[-1]
-    guesses, surety = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    guesses, surety = list(answers.predicted.values())[-1], probabilities.max(axis=1)
     wrong, right = np.flatnonzero(guesses != answers.labels), np.flatnonzero(guesses == answers.labels)
     pairs = [path for pair in found["alike"] for path in pair["paths"]]
     copies = [path for near in summary.get("near_duplicates", []) for path in near[:4]]

@@ -10,6 +10,7 @@ import pytest
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
+from headstart.base.threads import THREADS
 from headstart.page import charts, contents, rendering, shown, words
 
 
@@ -54,7 +55,7 @@ def test_each_gallery_has_so_many_images_at_most_and_each_kind_before_a_second_o
 def test_pictures_stop_where_the_room_ends():
     drawn = []
     pictures = rendering.within(list(range(1000)), lambda row: drawn.append(row) or "x" * 1000, most=10_500)
-    assert list(pictures) == list(range(10)) and len(drawn) == 11
+    assert list(pictures) == list(range(10)) and len(drawn) <= 12 + THREADS  # some are drawn ahead
 
 
 def test_a_page_of_25_000_images_is_no_larger_than_8_mb():
