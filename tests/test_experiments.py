@@ -136,6 +136,10 @@ def test_a_page_of_a_comparison_says_what_the_terminal_says_and_replaces_no_othe
         )
         folder = module(tried, command, "size-1", "size-2", "--html", "metrics", check=False)
         assert folder.returncode == 1 and folder.stderr.count("\n") == 1
+        swallowed = module(tried, command, "--html", "size-1", check=False)
+        assert swallowed.stderr.endswith(
+            "got size-1; takes a name that ends with .html: names of experiments stand before it\n"
+        )
     assert notes.read_text() == "<p>My notes"
 
 

@@ -45,8 +45,10 @@ def write(
 ) -> None:
     """Write a page to `path`. lines: what stands below the title. table: headings, and rows.
 
-    Raises UserError where `path` is a file that no such page is in, or cannot be written.
+    Raises UserError where `path` is no name of a page, or a file of something else, or cannot be written.
     """
+    if path.suffix != ".html":
+        raise UserError(f"--html: got {path}; takes a name that ends with .html: names of experiments stand before it")
     try:
         if path.exists() and OURS not in path.read_text(encoding="utf-8", errors="replace")[:1000]:
             raise UserError(f"--html: got {path}, which is a file of something else: give another name, or remove it")
