@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
@@ -111,6 +112,7 @@ SMALL = {
     "decision.coverage": 0.95,
 }
 
+warm.quicken()
 
 # Files with few tests that take long: where they came last, one worker would wait for the other.
 LONG = {"test_docs.py", "test_real.py", "test_cross_validate.py", "test_experiments.py", "test_determinism.py"}
@@ -138,21 +140,21 @@ INTERRUPTIBLE = {
 
 
 @functools.cache
-def warm_python(hash_seed: str = "random") -> Path:
+def warm_python(hash_seed: str) -> Path:
     """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""
     if sys.platform != "linux":
         return Path(sys.executable).parent  # macOS's frameworks do not survive a fork
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
-    warm, address = ROOT / "tests/warm.py", folder / "socket"
+    script, address = ROOT / "tests/warm.py", folder / "socket"
     server = subprocess.Popen(
-        [sys.executable, warm, "serve", address],
+        [sys.executable, script, "serve", address],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert server.stdout.readline() == b"ready\n", server.stderr.read()
-    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{warm}" ask "{address}" "$@"\n')
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{script}" ask "{address}" "$@"\n')
     (folder / "dvc").write_text(f'#!/bin/sh\nexec "{folder}/python" -m dvc "$@"\n')
     for name in ("python", "dvc"):
         (folder / name).chmod(0o755)
@@ -248,12 +250,14 @@ def draw_weights(file: Path, folder: Path) -> None:
 
     backbone = registry.build("MobileNet", 32, None)
     pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))]) / np.float32(127.5) - 1
-    for layer in backbone.layers:
+    seen = pixels
+    for layer in backbone.layers[1:]:  # one after the other: MobileNet does not branch
         if isinstance(layer, keras.layers.BatchNormalization):
-            seen = np.asarray(keras.Model(backbone.input, layer.input)(pixels))
-            mean = 0.1 * seen.mean((0, 1, 2))
+            values = np.asarray(seen)
+            mean = 0.1 * values.mean((0, 1, 2))
             layer.moving_mean.assign(mean)
-            layer.moving_variance.assign(np.full(mean.shape, np.square(seen - mean).mean()))
+            layer.moving_variance.assign(np.full(mean.shape, np.square(values - mean).mean()))
+        seen = layer(seen)
     with warnings.catch_warnings():
         # The format is legacy, but the one that the published weights of keras.applications have.
         warnings.simplefilter("ignore")

@@ -357,7 +357,7 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     stage = workspace.Workspace.stage
     monkeypatch.setattr(workspace.Workspace, "stage", lambda self, name: ran.append(name) or stage(self, name))
     with monkeypatch.context() as warm:
-        warm.setattr(sys, "executable", str(warm_python() / "python"))
+        warm.setattr(sys, "executable", str(warm_python("random") / "python"))
         assert measuring.run(measuring.planned([whole], older=False), lambda: None) == []
     assert ran == list(measuring.STAGES)
     numbers = records.read("small/seed-1").numbers

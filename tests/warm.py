@@ -28,6 +28,15 @@ LIBRARIES += ["pydantic.functional_validators", "pydantic.plugin._schema_validat
 LIBRARIES += ["matplotlib.backends.backend_agg", "PIL.ImageDraw", "PIL.ImageFont", "PIL.ImageOps", "tensorflow.data"]
 
 
+def quicken() -> None:
+    """Keep what Python 3.11 works out anew at each isinstance with a protocol: thousands of times for a network."""
+    import functools
+    import typing
+
+    if hasattr(typing, "_get_protocol_attrs"):
+        typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
+
+
 def ask(address: str, arguments: list[str]) -> int:
     """Have `arguments` run, and return the exit status."""
     if arguments[:1] != ["-m"]:
@@ -133,18 +142,14 @@ def _run(module: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "ask":
         sys.exit(ask(sys.argv[2], sys.argv[3:]))
-    import functools
     import gc
     import importlib
-    import typing
 
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     for library in LIBRARIES:
         importlib.import_module(library)
     importlib.import_module("PIL.Image").init()
-    if hasattr(typing, "_get_protocol_attrs"):
-        # Python 3.11 works it out at each isinstance: thousands of times for a network.
-        typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
+    quicken()
     gc.freeze()  # a collection in a fork would copy the pages of all that it looks at
     request = serve(sys.argv[2])
     os.environ.clear()
