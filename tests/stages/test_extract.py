@@ -54,6 +54,17 @@ def prepared(project, weights, monkeypatch):
     return project
 
 
+@pytest.fixture
+def any_network(project, monkeypatch):
+    """The same with MobileNet, which is built in half the time, for tests that any network will do for."""
+    monkeypatch.chdir(project.path)
+    project.set({name: value for name, value in SETTINGS.items() if not name.startswith("backbone")})
+    project.set({"fine_tune.cut": "conv_pw_6_relu"})
+    fetch.main()
+    split.main()
+    return project
+
+
 @functools.cache
 def network(weights: bytes):
     """The backbone; made once, since the weights are the same in all of these tests."""
@@ -163,18 +174,18 @@ def test_what_the_arrays_take_is_printed_and_a_disk_too_small_is_an_error(prepar
     assert not features.FEATURES.exists()
 
 
-def test_bottleneck_features_do_not_depend_on_the_views(prepared):
+def test_bottleneck_features_do_not_depend_on_the_views(any_network):
     contents = set()
     for views in (3, "live"):
-        prepared.set({"fine_tune.views": views})
+        any_network.set({"fine_tune.views": views})
         extract.main()
         contents.add((features.BOTTLENECK / "plain.npy").read_bytes())
         assert sorted(path.name for path in features.BOTTLENECK.iterdir()) == ["arrays.json", "plain.npy"]
     assert len(contents) == 1
 
 
-def test_an_image_is_decoded_once_for_all_of_its_views(prepared, monkeypatch):
-    prepared.set({"fine_tune.views": 4})
+def test_an_image_is_decoded_once_for_all_of_its_views(any_network, monkeypatch):
+    any_network.set({"fine_tune.views": 4})
     reads, read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda data, size, values: reads.append(size) or read(data, size, values))
     extract.main()
@@ -198,8 +209,8 @@ def test_a_wrong_cut_is_reported_before_the_work(prepared, views, cut, message):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, prepared, monkeypatch, capsys):
-    prepared.set({"fine_tune.views": 3, "head.views": True})
+def test_a_run_killed_after_its_arrays_moved_ends_in_the_same_bytes(links, any_network, monkeypatch, capsys):
+    any_network.set({"fine_tune.views": 3, "head.views": True})
     with monkeypatch.context() as killed:
         killed.setattr(extract.checkpoint, "finish", lambda stage: None)
         if not links:
