@@ -9,14 +9,14 @@ pytestmark = pytest.mark.real
 
 
 def test_cats_and_dogs(project, shared):
-    """A head on 120 photographs knows cats from dogs, and fine-tuning starts from there."""
+    """A head on 200 photographs knows cats from dogs, and fine-tuning starts from there."""
     photos = shared / "data/cats_dogs_4000.zip"
     project.set(
         {
             "dataset.path": str(photos),
             "dataset.labels": "prefix",
             "dataset.classes": ["cat", "dog"],
-            "split.train": 60,
+            "split.train": 100,
             "split.validation": 20,
             "split.test": 40,
             "image.size": 150,
@@ -26,13 +26,13 @@ def test_cats_and_dogs(project, shared):
             "backbone.scaling": "native",
             "head.epochs": 20,
             "fine_tune.views": 2,
-            "fine_tune.cut": "mixed8",
+            "fine_tune.cut": "mixed9",
             "fine_tune.learning_rate": 0.0001,
             "fine_tune.momentum": 0.9,
             "fine_tune.epochs": 1,
         }
     )
-    project.repro()
+    project.repro("evaluate")
     test = json.loads((project.path / "metrics/test.json").read_text())
     assert test["images"] == 80
     assert test["head"]["accuracy"] >= 0.9
