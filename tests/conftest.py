@@ -134,6 +134,10 @@ INTERRUPTIBLE = {
     "fine_tune.views": 3,
     "fine_tune.cut": "conv_pw_11_relu",
     "fine_tune.epochs": 4,
+    "fine_tune.optimizer": "adamw",
+    "fine_tune.schedule": "cosine",
+    "fine_tune.warmup": 1,
+    "fine_tune.label_smoothing": 0.1,
     "fine_tune.mixup": 0.2,
     "fine_tune.average_flips": True,
     "augment.rotation": 10.0,
@@ -332,6 +336,18 @@ def _reproduced(_fresh, tmp_path_factory) -> Path:
         project.commit("A first run")
 
     return _built_once(tmp_path_factory, "reproduced", reproduce)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_fresh, tmp_path_factory) -> Path:
+    """A project after a `dvc repro` with all that draws at random: what other runs of it are compared with."""
+
+    def reproduce(path: Path) -> None:
+        project = Project(Path(shutil.copytree(_fresh, path)))
+        project.set(INTERRUPTIBLE)
+        project.repro()
+
+    return _built_once(tmp_path_factory, "undisturbed", reproduce)
 
 
 @pytest.fixture
