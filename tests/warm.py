@@ -21,11 +21,11 @@ LIBRARIES += ["cleanlab.filter", "cleanlab.rank", "jinja2", "plotly.graph_object
 LIBRARIES += ["sklearn.linear_model", "sklearn.model_selection", "sklearn.neighbors", "sklearn.pipeline", "imagehash"]
 LIBRARIES += ["dvc.repo", "dvc.repo.reproduce", "dvc.commands.repro", "dvc.commands.experiments", "dvc_data.index"]
 # And what those import in the middle of their work.
-LIBRARIES += ["dvc.data_cloud", "dvc.lock", "dvc.scm", "dvc.repo.metrics.show", "dvc.repo.params.show", "dvc.repo.stage"]
-LIBRARIES += ["dvc.repo.experiments.cache", "dvc.repo.experiments.serialize", "dvc.cachemgr", "dvc.rwlock", "flufl.lock"]
-LIBRARIES += ["zc.lockfile", "dulwich.porcelain", "platformdirs", "socketserver", "yaml", "pydantic.main"]
-LIBRARIES += ["pydantic.functional_validators", "pydantic.plugin._schema_validator", "pi_heif.as_plugin", "anyascii"]
-LIBRARIES += ["matplotlib.backends.backend_agg", "PIL.ImageDraw", "PIL.ImageFont", "PIL.ImageOps", "tensorflow.data"]
+LIBRARIES += ["dvc.data_cloud", "dvc.lock", "dvc.scm", "dvc.repo.metrics.show", "dvc.repo.params.show"]
+LIBRARIES += ["dvc.repo.experiments.cache", "dvc.repo.experiments.serialize", "dvc.cachemgr", "dvc.rwlock"]
+LIBRARIES += ["dvc.repo.stage", "flufl.lock", "zc.lockfile", "dulwich.porcelain", "platformdirs", "yaml"]
+LIBRARIES += ["pydantic.main", "pydantic.functional_validators", "pydantic.plugin._schema_validator", "anyascii"]
+LIBRARIES += ["matplotlib.backends.backend_agg", "pi_heif.as_plugin", "PIL.ImageDraw", "PIL.ImageFont", "PIL.ImageOps"]
 
 
 def quicken() -> None:
