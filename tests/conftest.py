@@ -3,6 +3,7 @@
 import atexit
 import fcntl
 import functools
+import gc
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
@@ -112,6 +114,7 @@ SMALL = {
     "decision.coverage": 0.95,
 }
 
+warm.quicken()
 
 # Files with few tests that take long: where they came last, one worker would wait for the other.
 LONG = {"test_docs.py", "test_real.py", "test_cross_validate.py", "test_experiments.py", "test_determinism.py"}
@@ -122,12 +125,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported stays; to look for waste in all of TensorFlow is a tenth of a training's time
+
+
 # For runs that are killed in their middle: more than one mark of extract, some epochs, and all that draws at random.
 INTERRUPTIBLE = {
     "extract.batch_size": 1,
     "fine_tune.views": 3,
     "fine_tune.cut": "conv_pw_11_relu",
     "fine_tune.epochs": 4,
+    "fine_tune.optimizer": "adamw",
+    "fine_tune.schedule": "cosine",
+    "fine_tune.warmup": 1,
+    "fine_tune.label_smoothing": 0.1,
     "fine_tune.mixup": 0.2,
     "fine_tune.ema": 0.9,
     "fine_tune.average_flips": True,
@@ -140,21 +151,21 @@ INTERRUPTIBLE = {
 
 
 @functools.cache
-def warm_python(hash_seed: str = "random") -> Path:
+def warm_python(hash_seed: str) -> Path:
     """A folder with a `python` that starts the projects' stages and commands warm: tests/warm.py says how."""
     if sys.platform != "linux":
         return Path(sys.executable).parent  # macOS's frameworks do not survive a fork
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
-    warm, address = ROOT / "tests/warm.py", folder / "socket"
+    script, address = ROOT / "tests/warm.py", folder / "socket"
     server = subprocess.Popen(
-        [sys.executable, warm, "serve", address],
+        [sys.executable, script, "serve", address],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert server.stdout.readline() == b"ready\n", server.stderr.read()
-    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{warm}" ask "{address}" "$@"\n')
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{script}" ask "{address}" "$@"\n')
     (folder / "dvc").write_text(f'#!/bin/sh\nexec "{folder}/python" -m dvc "$@"\n')
     for name in ("python", "dvc"):
         (folder / name).chmod(0o755)
@@ -250,12 +261,14 @@ def draw_weights(file: Path, folder: Path) -> None:
 
     backbone = registry.build("MobileNet", 32, None)
     pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))]) / np.float32(127.5) - 1
-    for layer in backbone.layers:
+    seen = pixels
+    for layer in backbone.layers[1:]:  # one after the other: MobileNet does not branch
         if isinstance(layer, keras.layers.BatchNormalization):
-            seen = np.asarray(keras.Model(backbone.input, layer.input)(pixels))
-            mean = 0.1 * seen.mean((0, 1, 2))
+            values = np.asarray(seen)
+            mean = 0.1 * values.mean((0, 1, 2))
             layer.moving_mean.assign(mean)
-            layer.moving_variance.assign(np.full(mean.shape, np.square(seen - mean).mean()))
+            layer.moving_variance.assign(np.full(mean.shape, np.square(values - mean).mean()))
+        seen = layer(seen)
     with warnings.catch_warnings():
         # The format is legacy, but the one that the published weights of keras.applications have.
         warnings.simplefilter("ignore")
@@ -325,6 +338,18 @@ def _reproduced(_fresh, tmp_path_factory) -> Path:
         project.commit("A first run")
 
     return _built_once(tmp_path_factory, "reproduced", reproduce)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_fresh, tmp_path_factory) -> Path:
+    """A project after a `dvc repro` with all that draws at random: what other runs of it are compared with."""
+
+    def reproduce(path: Path) -> None:
+        project = Project(Path(shutil.copytree(_fresh, path)))
+        project.set(INTERRUPTIBLE)
+        project.repro()
+
+    return _built_once(tmp_path_factory, "undisturbed", reproduce)
 
 
 @pytest.fixture

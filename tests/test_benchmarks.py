@@ -356,9 +356,9 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     ran = []
     stage = workspace.Workspace.stage
     monkeypatch.setattr(workspace.Workspace, "stage", lambda self, name: ran.append(name) or stage(self, name))
-    with monkeypatch.context() as warm:
-        warm.setattr(sys, "executable", str(warm_python() / "python"))
-        assert measuring.run(measuring.planned([whole], older=False), lambda: None) == []
+    cold, warm = sys.executable, str(warm_python("random") / "python")
+    monkeypatch.setattr(sys, "executable", warm)
+    assert measuring.run(measuring.planned([whole], older=False), lambda: None) == []
     assert ran == list(measuring.STAGES)
     numbers = records.read("small/seed-1").numbers
     place, seconds = runs.run("small", "small", 1, seed=2, values=values).extracted()
@@ -375,8 +375,10 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     assert len(numbers["validation"]["fine_tune"]["accuracy"]) == 4  # from the untrained model on
     assert numbers["megabytes"] > 0
 
+    monkeypatch.setattr(sys, "executable", cold)  # whose memory is the process's own
     work = place.python("benchmarks.without_determinism")
     assert len(work.epochs()) == 2 and work.peak > 50
+    monkeypatch.setattr(sys, "executable", warm)
     assert place.python("benchmarks.bare_network").rate("bare") > 1
     with pytest.raises(UserError, match="benchmarks.none failed in .* with exit status 1"):
         place.python("benchmarks.none")

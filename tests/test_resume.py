@@ -11,12 +11,6 @@ from pathlib import Path
 import pytest
 from conftest import INTERRUPTIBLE, Project
 
-SETTINGS = INTERRUPTIBLE | {
-    "fine_tune.optimizer": "adamw",
-    "fine_tune.schedule": "cosine",
-    "fine_tune.warmup": 1,
-    "fine_tune.label_smoothing": 0.1,
-}
 # What a stage writes, and how far it has come.
 STAGES = {
     "extract": (["data/features"], "done.json"),
@@ -33,15 +27,6 @@ def contents(project, stage):
             if file.is_file():
                 files[str(file.relative_to(project.path))] = file.read_bytes()
     return files
-
-
-@pytest.fixture(scope="module")
-def undisturbed(_fresh, tmp_path_factory):
-    project = Project(Path(shutil.copytree(_fresh, tmp_path_factory.mktemp("undisturbed") / "project")))
-    project.set(SETTINGS)
-    for stage in ("fetch", "split", *STAGES):
-        project.stage(stage, check=True)
-    return project
 
 
 def killed(project, stage, moment):
@@ -76,9 +61,9 @@ def killed(project, stage, moment):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(stage, undisturbed, tmp_path):
-    expected = contents(undisturbed, stage)
-    assert expected and not (undisturbed.path / ".headstart").exists()
-    project = Project(Path(shutil.copytree(undisturbed.path, tmp_path / "project")))
+    expected = contents(Project(undisturbed), stage)
+    assert expected and not (undisturbed / ".headstart").exists()
+    project = Project(Path(shutil.copytree(undisturbed, tmp_path / "project")))
     for name in STAGES[stage][0]:  # as DVC does before it runs a stage
         path = project.path / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -103,7 +88,7 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(stage, undisturbed, t
 
 
 def test_a_stage_killed_before_dvc_recorded_it_has_nothing_left_to_do(project):
-    project.set(SETTINGS)
+    project.set(INTERRUPTIBLE)
     project.repro("fetch", "split")
     before = (project.path / "dvc.lock").read_bytes()
     for stage in STAGES:
@@ -118,5 +103,5 @@ def test_a_stage_killed_before_dvc_recorded_it_has_nothing_left_to_do(project):
         assert nothing_left in done.stdout + done.stderr and "epoch 1/4" not in done.stdout
         assert contents(project, stage) == expected
         before = (project.path / "dvc.lock").read_bytes()
-    project.repro()
+    project.repro("evaluate")
     assert not (project.path / ".headstart").exists()

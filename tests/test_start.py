@@ -687,7 +687,7 @@ def test_a_run_after_it(project, monkeypatch):
     whole = project.path.parent / "my photos"  # queued runs have other folders, from which .. leads elsewhere
     assert f"40 images in {whole}, their classes by the folders' names:" in done.stdout
     assert yaml12.read(Path("params.yaml"))["dataset"]["path"] == str(whole)
-    project.repro()
+    project.repro("evaluate")
     counts = json.loads(Path("metrics/dataset.json").read_text())["counts"]
     assert counts == {split: {"blue": n, "red": n} for split, n in (("train", 10), ("validation", 5), ("test", 5))}
     assert json.loads(Path("metrics/test.json").read_text())["images"] == 10

@@ -20,6 +20,21 @@ LIBRARIES = ["tensorflow", "keras", "h5py", "sklearn.metrics", "matplotlib.pyplo
 LIBRARIES += ["cleanlab.filter", "cleanlab.rank", "jinja2", "plotly.graph_objects", "plotly.offline", "scipy.stats"]
 LIBRARIES += ["sklearn.linear_model", "sklearn.model_selection", "sklearn.neighbors", "sklearn.pipeline", "imagehash"]
 LIBRARIES += ["dvc.repo", "dvc.repo.reproduce", "dvc.commands.repro", "dvc.commands.experiments", "dvc_data.index"]
+# And what those import in the middle of their work.
+LIBRARIES += ["dvc.data_cloud", "dvc.lock", "dvc.scm", "dvc.repo.metrics.show", "dvc.repo.params.show"]
+LIBRARIES += ["dvc.repo.experiments.cache", "dvc.repo.experiments.serialize", "dvc.cachemgr", "dvc.rwlock"]
+LIBRARIES += ["dvc.repo.stage", "flufl.lock", "zc.lockfile", "dulwich.porcelain", "platformdirs", "yaml"]
+LIBRARIES += ["pydantic.main", "pydantic.functional_validators", "pydantic.plugin._schema_validator", "anyascii"]
+LIBRARIES += ["matplotlib.backends.backend_agg", "pi_heif.as_plugin", "PIL.ImageDraw", "PIL.ImageFont", "PIL.ImageOps"]
+
+
+def quicken() -> None:
+    """Keep what Python 3.11 works out anew at each isinstance with a protocol: thousands of times for a network."""
+    import functools
+    import typing
+
+    if hasattr(typing, "_get_protocol_attrs"):
+        typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 
 def ask(address: str, arguments: list[str]) -> int:
@@ -97,16 +112,44 @@ def _keep(connection: socket.socket) -> dict:
     os._exit(0)
 
 
+def _run(module: str) -> None:
+    """Run `module` as the main one. Where it ends by itself, the process ends with it, without taking Python down.
+
+    To take apart all that is imported is a quarter of a second, and the most of a short command. What counts at the end
+    of a process is done: threads are waited for, exit functions called, streams written out.
+    """
+    import atexit
+    import runpy
+    import threading
+
+    status = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        status = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # a stream that is broken or closed: Python's own end says so
+    os._exit(status)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "ask":
         sys.exit(ask(sys.argv[2], sys.argv[3:]))
     import gc
     import importlib
-    import runpy
 
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     for library in LIBRARIES:
         importlib.import_module(library)
+    importlib.import_module("PIL.Image").init()
+    quicken()
     gc.freeze()  # a collection in a fork would copy the pages of all that it looks at
     request = serve(sys.argv[2])
     os.environ.clear()
@@ -115,4 +158,4 @@ if __name__ == "__main__":
     module, *rest = request["arguments"]
     sys.path[:1] = filter(None, [request["folder"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     sys.argv = [module, *rest]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    _run(module)

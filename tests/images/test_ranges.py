@@ -67,6 +67,7 @@ def test_the_range_goes_from_the_training_images_to_all_stages_and_with_the_clas
         for number in range(16):
             pixels = rng.normal(level, 20, (32, 32)).astype(np.uint16)
             Image.fromarray(pixels).save(project.path / "data/my_images" / name / f"{number:02}.png")
+    project.set({"head.solver": "logistic"})
     project.repro()
     fields = json.loads((project.path / "data/range.json").read_text())
     assert 920 < fields["low"] < 980 and 1220 < fields["high"] < 1280

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,32 @@ SETTINGS = {
 }
 
 
+# What no stage before fine_tune reads.
+ITS_OWN = {"batch_size", "optimizer", "learning_rate", "epochs", "select_by", "choose_on", "average_flips"}
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Path]:
+    """Projects up to `train_head`, by the parameters that they were made with."""
+    return {}
+
+
 @pytest.fixture
-def prepared(project, monkeypatch):
+def prepared(project, made, tmp_path_factory, monkeypatch):
     """The project, as the working directory, up to `train_head`; with two fixed views if `views` says so."""
     monkeypatch.chdir(project.path)
 
     def prepare(**values):
-        project.set(SETTINGS | {name.replace("__", "."): value for name, value in values.items()})
-        for stage in (fetch, split, extract, train_head):
-            stage.main()
+        values = SETTINGS | {name.replace("__", "."): value for name, value in values.items()}
+        own = {f"fine_tune.{name}" for name in ITS_OWN}
+        key = repr(sorted((name, value) for name, value in values.items() if name not in own))
+        if key in made:
+            shutil.copytree(made[key], project.path, dirs_exist_ok=True)
+        project.set(values)
+        if key not in made:
+            for stage in (fetch, split, extract, train_head):
+                stage.main()
+            made[key] = Path(shutil.copytree(project.path, tmp_path_factory.mktemp("made") / "project"))
         return project
 
     return prepare
