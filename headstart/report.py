@@ -137,10 +137,10 @@ def _rare_columns(measured: Results) -> Columns:
 def _seconds() -> str:
     """What each stage took when it ran here; empty where nothing is known."""
     try:
-        took = seconds.of(yaml12.read(seconds.LOCK))
+        took, order = seconds.of(yaml12.read(seconds.LOCK)), yaml12.read(params.PIPELINE)["stages"]
     except (UserError, AttributeError, KeyError, TypeError):  # no dvc.lock, or a damaged one: the scores are shown
         return ""
-    return ", ".join(f"{stage} {value:,.0f}" for stage, value in took.items())
+    return ", ".join(f"{stage} {took[stage]:,.0f}" for stage in order if stage in took)
 
 
 def _why_rare(measured: Results) -> str:
