@@ -59,7 +59,6 @@ def write(
         facts = {
             "title": title,
             "lines": lines,
-            "timed": bool(timed),
             "untimed": ", ".join(dot.name for dot in dots if dot.total() is None),
             "stages": ", ".join(STAGES),
             "parameters": parameters,

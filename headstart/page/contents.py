@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from sklearn.metrics import confusion_matrix
 
 from headstart.artifacts import calibration, corrections, results
 from headstart.artifacts.inspection import LOOKS
@@ -151,9 +152,8 @@ def threshold(answers: Predictions, measured: Results, positive: int) -> dict[st
 
 def _confusions(answers: Predictions) -> np.ndarray:
     """How many test images of each class (rows) the delivered model calls which: int64 (k, k)."""
-    matrix = np.zeros((len(answers.classes),) * 2, int)
-    np.add.at(matrix, (answers.labels, list(answers.predicted.values())[-1]), 1)
-    return matrix
+    guesses = list(answers.predicted.values())[-1]
+    return confusion_matrix(answers.labels, guesses, labels=np.arange(len(answers.classes)))
 
 
 def cells(answers: Predictions) -> list[tuple[str, str]]:
