@@ -1,11 +1,13 @@
 """What hashing arrays and syncing outputs costs: the stages of a run with that and without it, in turns."""
 
+from functools import partial
 from typing import Any
 
+from benchmarks import measuring
 from benchmarks.measuring import Measurement
 
 TURNS = 2
-STAGES = ("extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report")
+STAGES = measuring.STAGES[measuring.STAGES.index("extract") :]
 
 
 def measure(measurement: Measurement) -> dict[str, Any]:
@@ -14,7 +16,6 @@ def measure(measurement: Measurement) -> dict[str, Any]:
     seconds = {"checked": [], "unchecked": []}
     for turn in range(TURNS):
         for name in list(seconds)[:: 1 if turn % 2 else -1]:
-            module = "stages.{}" if name == "checked" else "benchmarks.without_checks {}"
-            works = [workspace.python(*module.format(stage).split()) for stage in STAGES]
-            seconds[name].append(sum(work.seconds for work in works))
+            run = workspace.stage if name == "checked" else partial(workspace.python, "benchmarks.without_checks")
+            seconds[name].append(sum(run(stage).seconds for stage in STAGES))
     return {name: round(sum(values) / TURNS, 1) for name, values in seconds.items()}

@@ -54,13 +54,15 @@ CATS_LITE0_AS_LABELLED = runs("cats_vs_dogs_lite0_labels_as_they_are", "cats_vs_
 ARTICLE_HEADS = runs("article_head", "article", 0.6, seeds=5, until="train_head")
 ARTICLE = run("article_10_epochs", "article", 10, values={"fine_tune.epochs": 10})
 NUDGED = Measurement("solar_cells_nudged/seed-1", training.nudged, 20, "solar_cells")
-FLIPPED = tuple(
-    Measurement(f"trust/flipped-{seed}", trust.flipped, 1, "cats_vs_dogs", {}, seed, measuring.until("extract"))
-    for seed in (1, 2, 3)
-)
-CORRECTED = tuple(
-    Measurement(f"trust/corrected-{seed}", trust.corrected, 6, "cats_vs_dogs", {}, seed, measuring.until("evaluate"))
-    for seed in (1, 2, 3)
+FLIPPED, CORRECTED = (
+    tuple(
+        Measurement(f"trust/{name}-{seed}", measure, minutes, "cats_vs_dogs", {}, seed, measuring.until(stage))
+        for seed in (1, 2, 3)
+    )
+    for name, measure, minutes, stage in (
+        ("flipped", trust.flipped, 1, "extract"),
+        ("corrected", trust.corrected, 6, "evaluate"),
+    )
 )
 FOREIGN = Measurement(
     "trust/foreign", partial(trust.foreign, other="solar_cells"), 4, "cats_vs_dogs", stages=measuring.until("calibrate")

@@ -7,14 +7,14 @@ import numpy as np
 
 from benchmarks import workspace
 from benchmarks.measuring import Measurement
-from headstart.artifacts import features, manifest, results
+from headstart.artifacts import manifest, results
 from headstart.artifacts.results import CLASSIFIER
 from headstart.classifier import file, inference, joining, unlike
 from headstart.images import archive
 from headstart.inspection import mislabelled
+from stages.inspect import pooled
 
 FLIPPED, FIRST, FOREIGN = 40, 60, 500  # training images; suspects that a person looks at; images of the other source
-BLOCK = 256
 
 
 def flipped(measurement: Measurement) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def flipped(measurement: Measurement) -> dict[str, Any]:
     """
     place, _ = measurement.extracted()
     table = manifest.read(place.path)
-    vectors, (labels, wrong) = _vectors(place, table), _flipped(table, measurement.seed)
+    vectors, (labels, wrong) = pooled(table, place.path), _flipped(table, measurement.seed)
     found = mislabelled.find(vectors, dataclasses.replace(table, labels=labels), measurement.seed)
     rows, before = [suspect.row for suspect in found], mislabelled.find(vectors, table, measurement.seed)
     return {
@@ -43,7 +43,7 @@ def corrected(measurement: Measurement) -> dict[str, float]:
     place, _ = measurement.extracted()
     table = manifest.read(place.path)
     labels, wrong = _flipped(table, measurement.seed)
-    found = mislabelled.find(_vectors(place, table), dataclasses.replace(table, labels=labels), measurement.seed)
+    found = mislabelled.find(pooled(table, place.path), dataclasses.replace(table, labels=labels), measurement.seed)
     put_right = sorted(wrong & {suspect.row for suspect in found[:FIRST]})
     after = labels.copy()
     after[put_right] = table.labels[put_right]
@@ -79,13 +79,6 @@ def foreign(measurement: Measurement, other: str) -> dict[str, float]:
             images = [name for name in source.names() if name.lower().endswith((".png", ".jpg"))]
             drawn = np.random.default_rng(1).choice(len(images), FOREIGN, replace=False)
             return {"own": own, "foreign": share(source, [images[at] for at in sorted(drawn)])}
-
-
-def _vectors(place: workspace.Workspace, table: manifest.Manifest) -> np.ndarray:
-    """The bottleneck features, averaged over their places, float32 (n, c)."""
-    written = features.read_bottleneck(place.path, table)
-    blocks = (written[at : at + BLOCK].astype("float32") for at in range(0, len(written), BLOCK))
-    return np.concatenate([block.mean(axis=(1, 2)) for block in blocks])
 
 
 def _flipped(table: manifest.Manifest, seed: int) -> tuple[np.ndarray, set[int]]:

@@ -8,6 +8,7 @@ from headstart.base import watch
 watch.start(__name__)  # before what takes seconds to import
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -23,9 +24,9 @@ from headstart.inspection import looks, mislabelled, neighbours, shift, summary
 BLOCK = 256  # images
 
 
-def pooled(table: Manifest) -> np.ndarray:
-    """The bottleneck features, averaged over their places: float32 (n, c)."""
-    written = features.read_bottleneck(table=table)
+def pooled(table: Manifest, project: Path = Path()) -> np.ndarray:
+    """The bottleneck features in a project, averaged over their places: float32 (n, c)."""
+    written = features.read_bottleneck(project, table)
     starts = track(range(0, len(written), BLOCK), "reading features", unit="batch")
     return np.concatenate([written[at : at + BLOCK].astype("float32").mean(axis=(1, 2)) for at in starts])
 

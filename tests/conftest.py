@@ -291,6 +291,11 @@ def put_array(path: Path, array: np.ndarray) -> None:
     arrays.record(path.parent, known | {path.name: entry})
 
 
+def data_of(page: Path) -> dict[str, Any]:
+    """What the script of a page reads."""
+    return json.loads(re.search(r'id="data-of-page">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)[1])
+
+
 def _built_once(tmp_path_factory, name: str, build: Callable[[Path], None]) -> Path:
     """The project that `build` makes in a folder of that name, for all workers: the first that wants it builds it."""
     temporary = tmp_path_factory.getbasetemp()

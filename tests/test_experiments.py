@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, data_of
 from PIL import Image
 from rich.console import Console
 from ruamel.yaml import YAML
@@ -94,8 +94,6 @@ def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):
 
 def charts_of(path):
     """The charts in a page: their points, by the name of each."""
-    text = re.search(r'id="data-of-page">(.*?)</script>', path.read_text(), re.DOTALL)[1]
-    charts = json.loads(text)["charts"]
     return {
         name: {
             run: point
@@ -103,7 +101,7 @@ def charts_of(path):
             if "text" in trace
             for run, *point in zip(trace["text"], trace["x"], trace["y"], strict=True)
         }
-        for name, chart in charts.items()
+        for name, chart in data_of(path)["charts"].items()
     }
 
 

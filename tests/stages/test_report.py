@@ -1,10 +1,9 @@
 """The stage report: what it needs, and that it is the same twice; tests/page/ looks at the page itself."""
 
-import json
-import re
 from pathlib import Path
 
 import pytest
+from conftest import data_of
 
 from headstart.artifacts import manifest, predictions, results
 from headstart.base.errors import UserError
@@ -29,14 +28,12 @@ def test_twice_the_same_bytes_of_one_file_that_fetches_nothing(run):
 def test_what_is_wrong_is_what_the_decision_gets_wrong(run):
     run.set({"decision.goal": "costs", "decision.costs": {"blue": {"red": 1e6}}})  # all are called blue
     run.repro()
-    page = results.PAGE.read_text(encoding="utf-8")
-    data = json.loads(re.search(r'id="data-of-page">(.*?)</script>', page, re.DOTALL)[1])
-    table = manifest.read()
+    data, table = data_of(results.PAGE), manifest.read()
     red = {table.paths[row] for row in table.rows("test") if table.labels[row]}
     assert red and {data["images"][str(row)]["path"] for row in data["galleries"]["wrong"]} == red
     assert [pair for pair, _ in data["cells"]] == ["1,0", "0,0"]
     assert data["charts"]["confusion"]["data"][0]["text"] == [["4", ""], ["4", ""]]
-    assert "By <code>decision.goal: costs</code>." in page
+    assert "By <code>decision.goal: costs</code>." in results.PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
