@@ -28,6 +28,7 @@ def note(stage: str, seconds: float) -> None:
             value = value[part]
         values[name] = value
     key = _key(stage, lock, params.declaration(stage).deps, values)
+    _file().parent.mkdir(parents=True, exist_ok=True)  # a stage that is run by hand may come before DVC's first run
     with _file().open("a", encoding="ascii") as file:
         file.write(f"{key},{stage},{seconds:.1f}\n")
 
