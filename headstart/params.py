@@ -12,7 +12,7 @@ import operator
 import os
 from pathlib import Path
 
-from headstart.base import account, checkpoint, errors, files, params, yaml12
+from headstart.base import account, errors, files, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
@@ -40,7 +40,7 @@ def refuse_network(settings: params.Params) -> None:
 
     Where nothing has run there is nothing to lose, and where they are the same, nothing to find out.
     """
-    lock = yaml12.read(checkpoint.LOCK) if checkpoint.LOCK.exists() else {}
+    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
     try:
         last = lock["stages"]["extract"]["params"][str(params.PARAMS)]
     except (KeyError, TypeError):

@@ -16,9 +16,9 @@ from pathlib import Path
 from headstart.base import files, params, seconds, watch
 from headstart.base.alone import DVC_STAGE
 from headstart.base.errors import UserError
+from headstart.base.seconds import LOCK
 
 CHECKPOINTS = Path(".headstart")
-LOCK = Path("dvc.lock")  # where DVC records what a stage has done
 PROCESS = "process"  # the file in a folder that holds the id of the process that works there
 FINISHED = "finished"  # the file that says a folder's work is done, and in its place
 # What rounds in its own way: a checkpoint of one version would go on differently with another.

@@ -417,7 +417,8 @@ class FineTune(_Training):
         description="alpha of the beta distribution by which two images and their labels are mixed; 0: not at all",
     )
     ema: Fraction = Field(
-        description="what the moving average of the weights, which is delivered, keeps at each step; 0: no average"
+        description="what the moving average of the weights, which is delivered, keeps at each step, over two epochs "
+        "at most; 0: no average"
     )
     average_flips: bool = Field(
         description="the mean over the flips that augment allows may be delivered: 2 or 4 times the work"

@@ -14,7 +14,7 @@ from typing import Any
 from headstart.base import params, yaml12
 
 NOTES = "seconds.csv"  # what a stage ran on, hashed; the stage; seconds
-LOCK = Path("dvc.lock")
+LOCK = Path("dvc.lock")  # where DVC records what a stage has done
 LINE = re.compile(r"([0-9a-f]{16}),(\w+),([0-9]+\.[0-9])")
 
 

@@ -49,7 +49,8 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         arXiv:1512.00567, 2015, section 7).
 
     `ema`: the model ends each epoch with the moving average of its weights, over some 1 / (1 - ema) steps, in which the
-        noise of single steps cancels out (Polyak and Juditsky, SIAM Journal on Control and Optimization 30, 1992).
+        noise of single steps cancels out (Polyak and Juditsky, SIAM Journal on Control and Optimization 30, 1992); over
+        two epochs at most, or the average of a few steps would still be what training began with.
 
     steps: batches per epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
@@ -70,7 +71,7 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
         "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
     if ema := getattr(settings, "ema", 0.0):
-        extra |= {"use_ema": True, "ema_momentum": ema}
+        extra |= {"use_ema": True, "ema_momentum": min(ema, 1 - 1 / (2 * steps))}
     loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
     model.compile(
         make(rate, **extra),

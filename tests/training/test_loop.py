@@ -239,7 +239,8 @@ def test_without_an_epoch_the_head_is_kept_and_dvc_finds_its_files():
 
 
 @pytest.mark.parametrize("logged", [True, False])
-def test_an_epoch_ends_with_the_average_of_the_weights_and_the_next_one_goes_on_from_the_last_ones(logged):
+@pytest.mark.parametrize(("ema", "kept"), [(0.4, 0.4), (0.99, 0.5)])  # over two epochs of a step each at most
+def test_an_epoch_ends_with_the_average_of_the_weights_and_the_next_one_goes_on_from_the_last_ones(logged, ema, kept):
     data = Data()
 
     def after(epochs, ema):
@@ -258,8 +259,8 @@ def test_an_epoch_ends_with_the_average_of_the_weights_and_the_next_one_goes_on_
     steps = [after(epochs, 0.0) for epochs in (1, 2, 3)]
     expected = steps[0]
     for step in steps[1:]:
-        expected = [0.6 * mean + 0.4 * weights for mean, weights in zip(expected, step, strict=True)]
-    for weights, mean in zip(after(3, 0.6), expected, strict=True):
+        expected = [kept * mean + (1 - kept) * weights for mean, weights in zip(expected, step, strict=True)]
+    for weights, mean in zip(after(3, ema), expected, strict=True):
         np.testing.assert_allclose(weights, mean, rtol=1e-5, atol=1e-7)
 
 
