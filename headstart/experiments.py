@@ -152,7 +152,7 @@ def tasks() -> list[Task]:
 
 
 def queue(swept: dict[str, Any]) -> None:
-    """Queue experiments for `dvc exp run --run-all`: one for each combination of the values of parameters.
+    """Queue experiments for `dvc exp run --run-all`, up to `evaluate`: one for each combination of parameters' values.
 
     swept: by a parameter's name a value, or a list of values. Raises UserError where DVC refuses.
     """
@@ -166,7 +166,7 @@ def queue(swept: dict[str, Any]) -> None:
     copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
     settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
-    command = ["dvc", "exp", "run", "--queue", *copied, *settings]
+    command = ["dvc", "exp", "run", "--queue", *copied, *settings, "evaluate"]  # nobody opens the page of each
     say(" ".join(["$", *command]))
     if subprocess.run([sys.executable, "-m", *command]).returncode:
         raise UserError("DVC did not queue these runs and says why above: mend that and run this again")

@@ -351,7 +351,8 @@ def test_a_run_on_drawn_images(house, project, monkeypatch):
     assert {name.partition(".")[0] for name in SMALL} <= set(workspace.parameters("small", {}))
     values = {
         "dataset.path": str(project.path / "data/my_images"),
-        "backbone.weights": str(project.path / "data/weights.h5"),
+        "backbone.name": "MobileNet",
+        "backbone.weights": "random",
         "fine_tune.cut": "conv_pw_11_relu",
         "fine_tune.views": 2,
         "fine_tune.epochs": 3,

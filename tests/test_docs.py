@@ -256,8 +256,9 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(page, reproduced):
     places = prepare(page, reproduced)
-    # `make start` has to see the network that it knows the cost of; a run of it at that size takes a minute.
-    smaller = {"image.size": 32} if page == "docs/your-images.md" else {}
+    # `make start` has to see the network that it knows the cost of; a run of it takes a minute.
+    smaller = {"image.size": 32, "backbone.name": "TinyNet", "fine_tune.cut": "conv3_relu"}
+    smaller = smaller if page == "docs/your-images.md" else {}
     Reader(reproduced, places, smaller).read(PAGES[page].read_text())
 
 

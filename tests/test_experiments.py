@@ -69,7 +69,7 @@ def test_the_table_has_what_a_person_wants_first(queued):
         row = next(line for line in done.stdout.splitlines() if name in line)
         assert re.search(rf"│ +{images} │", row)
         assert f"{float(accuracy[name]):.4f} (" in row
-    assert "8 test images, MobileNet, conv_pw_12_relu" in done.stdout
+    assert "8 test images, TinyNet, conv3_relu" in done.stdout
     only = module(queued, "experiments", "*-2").stdout
     assert "size-2" in only and "size-1" not in only
     queued.environment["COLUMNS"] = "80"
@@ -247,7 +247,7 @@ def test_the_learning_curve_is_drawn_and_only_what_is_missing_is_queued(tried):
     done = module(tried, "learning_curve", "--queue", "--sizes", "2,4,8,100,1000", "--seeds", "1")
     assert "left out: 100, 1,000 per class, since class blue has 8 training images" in done.stdout
     commands = [line for line in done.stdout.splitlines() if line.startswith("$")]
-    assert commands == ["$ dvc exp run --queue --copy-paths data/my_images -S train_images=8 -S seed=1"]
+    assert commands == ["$ dvc exp run --queue --copy-paths data/my_images -S train_images=8 -S seed=1 evaluate"]
     assert tried.dvc("queue", "status").stdout.count("Queued") == 1
 
     tried.set({"head.dropout": 0.5})

@@ -72,7 +72,7 @@ PARAMETERS = [
     ("augment.flip_horizontal", False, "extract fine_tune"),
     ("augment.flip_vertical", True, "extract fine_tune"),
     ("fine_tune.views", 3, "extract fine_tune"),
-    ("fine_tune.cut", "conv_pw_13_relu", "extract fine_tune"),
+    ("fine_tune.cut", "conv4_relu", "extract fine_tune"),
     ("fine_tune.optimizer", "adam", "fine_tune"),
     ("fine_tune.learning_rate", 0.01, "fine_tune"),
     ("fine_tune.schedule", "cosine", "fine_tune"),

@@ -15,12 +15,14 @@ from headstart.base.wording import did_you_mean
 
 # Where no weights are given, every stage must draw the same ones.
 RANDOM_SEED = 0
+# Those that keras.applications does not have. `preprocess_input` in the module of each scales pixels.
+OWN = {"EfficientNetLite0": EfficientNetLite0}
 
 
 def names() -> list[str]:
-    """Returns the backbones' names, sorted: the networks of keras.applications, and EfficientNetLite0."""
+    """Returns the backbones' names, sorted: the networks of keras.applications, and those of `OWN`."""
     published = [name for name in dir(keras.applications) if callable(getattr(keras.applications, name))]
-    return sorted([*published, "EfficientNetLite0"])
+    return sorted([*published, *OWN])
 
 
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
@@ -35,7 +37,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     """
     keras.utils.set_random_seed(RANDOM_SEED)
     function = _function(name)
-    options = {} if name == "EfficientNetLite0" else {"include_top": False, "weights": None}
+    options = {} if name in OWN else {"include_top": False, "weights": None}
     if name == "EfficientNetLite0" and size < efficientnet_lite.MINIMUM_SIZE:
         raise UserError(f"image.size: got {size}; {name} takes at least {efficientnet_lite.MINIMUM_SIZE}")
     try:
@@ -67,8 +69,8 @@ def scale(pixels: keras.KerasTensor, name: str, mode: str) -> keras.KerasTensor:
 
 
 def _function(name: str):
-    if name == "EfficientNetLite0":
-        return EfficientNetLite0
+    if name in OWN:
+        return OWN[name]
     if name not in names():
         raise UserError(
             f"backbone.name: got {name}; {did_you_mean(name, names(), cutoff=0.4)}takes one of {', '.join(names())}"

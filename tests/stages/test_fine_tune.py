@@ -15,7 +15,7 @@ from headstart.images import archive, augment, decoding
 from headstart.training import again, assembly, batches
 from stages import extract, fetch, fine_tune, split, train_head
 
-CUT = "conv_pw_11_relu"
+CUT = "conv2_relu"
 SETTINGS = {
     "fine_tune.views": "live",
     "fine_tune.cut": CUT,
@@ -59,7 +59,7 @@ def prepared(project, made, tmp_path_factory, monkeypatch):
 def assembled():
     """What `fine_tune` trains: on live images, and on cached activations, with layers that both share."""
     settings, table = params.load_stage("fine_tune"), manifest.read()
-    backbone = registry.build("MobileNet", 32, weights.fetched())
+    backbone = registry.build("TinyNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)
     cut.freeze(backbone, CUT, settings.backbone.weights)
     source, train = archive.open_source(settings.dataset.path), table.rows("train")
@@ -119,7 +119,7 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
     put_array(features.CUT / "plain.npy", marked)
     put_array(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
     table, settings = manifest.read(), params.load_stage("fine_tune")
-    backbone = registry.build("MobileNet", 32, weights.fetched())
+    backbone = registry.build("TinyNet", 32, weights.fetched())
     head = keras.saving.load_model(models.HEAD, compile=False)
     train, orders, counts = table.rows("train"), set(), np.zeros(3, int)
     _, epochs, validation = assembly.cached(settings, table, train, backbone, head)
@@ -158,9 +158,9 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     accuracy = Path("metrics/fine_tune/plots/metrics/validation/accuracy.tsv").read_text().split()
     assert right.mean() == float(accuracy[2 + 2 * metrics["kept_epoch"] + 1])
 
-    tuned = next(layer for layer in classifier.layers if layer.name.startswith("mobilenet"))
+    tuned = next(layer for layer in classifier.layers if layer.name.startswith("TinyNet"))
     # A classifier's convolutions hold the normalisation that follows them: the bias is nothing but its statistics.
-    start = folding.folded(registry.build("MobileNet", 32, Path("data/weights.h5")))
+    start = folding.folded(registry.build("TinyNet", 32, Path("data/weights.h5")))
     frozen = [layer.name for layer in start.layers[: cut.frozen_layers(start, CUT)]]
     assert metrics["kept_epoch"] > 0
     moved = set()
@@ -169,7 +169,7 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
             if not np.array_equal(weight, now):
                 assert before.name not in frozen and weight.name != "bias", weight.path
                 moved.add(before.name)
-    assert {"conv_dw_12", "conv_pw_13"} <= moved
+    assert {"depthwise3", "conv4"} <= moved
     assert not Path(".headstart").exists()
 
 
