@@ -8,8 +8,10 @@ from headstart.classifier import unlike
 from headstart.classifier.unlike import Known
 
 KEPT = 500  # training images: 1 to 2 MB of features
-COMPARED = 250  # validation images, at most
-STAY = 0.99  # the share of images like those of validation that are within the limit
+COMPARED = 500  # validation images, at most
+# The share of images like those of validation that are within the limit. With 0.99, one of six solar cells passed for a
+# cat or a dog.
+STAY = 0.96
 
 
 def rows(table: Manifest, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +23,7 @@ def rows(table: Manifest, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def known(kept: np.ndarray, compared: np.ndarray) -> Known:
     """Returns what the classifier keeps. kept, compared: features of the images in `rows`, (m, c) and (n, c) float32.
 
-    The limit is the distance within which 99 of 100 validation images are; of fewer than a hundred, all of them, and
+    The limit is the distance within which 96 of 100 validation images are; of fewer than a hundred, all of them, and
     as much again as they lie apart.
     """
     features = unlike.unit(kept).astype("float16")
