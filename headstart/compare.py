@@ -215,6 +215,10 @@ def main() -> None:
     if options.against not in by_letter:
         raise UserError(f"--against: got {options.against}; takes one of {', '.join(by_letter)}")
     sentences = verdicts(by_letter, options.model, options.against)
+    if any(run.params.get("decision.goal", "accuracy") != "accuracy" for run in compared):
+        sentences.append(
+            "All of this is of the likeliest class, whatever decision.goal is: metrics/test.json has both."
+        )
     Console().print(table(names, by_letter))
     for sentence in sentences:
         say(sentence)

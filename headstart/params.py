@@ -12,6 +12,7 @@ import operator
 import os
 from pathlib import Path
 
+from headstart.artifacts import corrections, manifest
 from headstart.base import account, errors, files, params, seconds, yaml12
 from headstart.base.errors import UserError
 
@@ -54,6 +55,20 @@ def refuse_network(settings: params.Params) -> None:
         cut.cut_in_two(backbone, settings.fine_tune.cut)
 
 
+def refuse_decision(settings: params.Params) -> None:
+    """Raise UserError where `decision` names a class that there is not, as far as the last run's classes still hold.
+
+    They are known once the images are split; `calibrate`, which would refuse it, comes after all training.
+    """
+    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
+    try:
+        last, classes = lock["stages"]["split"]["params"][str(params.PARAMS)], json.loads(manifest.CLASSES.read_text())
+    except (KeyError, TypeError, OSError, ValueError):
+        return
+    if last == params.declaration("split").values:
+        params.check_decision(settings.decision, classes)
+
+
 def refuse_engine(engine: str) -> None:
     """Raise UserError for an engine that is not installed."""
     if engine == "openvino" and importlib.util.find_spec("openvino") is None:
@@ -74,7 +89,13 @@ def main() -> None:
         account.require()  # what checks the parameters is about to run DVC
         settings = params.load()
         refuse_broken_links(Path(settings.dataset.path))
+        if not corrections.CORRECTIONS.exists():
+            raise UserError(
+                f"no {corrections.CORRECTIONS} here: `git checkout {corrections.CORRECTIONS}` brings it back; without "
+                f"corrections it is one line, {','.join(corrections.COLUMNS)}"
+            )
         refuse_engine(settings.extract.engine)
+        refuse_decision(settings)
         refuse_network(settings)
 
 

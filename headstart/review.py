@@ -8,9 +8,11 @@ is served: "Save corrections" then gives the file, to be put into data/.
 import argparse
 import json
 import secrets
+import threading
 import webbrowser
+from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
@@ -22,20 +24,43 @@ from headstart.base.terminal import say
 MOST = 10_000_000  # bytes of what a page may send
 
 
-def merged(written: list[Correction], decided: list[Correction]) -> list[Correction]:
-    """Return the corrections with the new ones: of one image, the last decision is kept."""
-    paths = {correction.path for correction in decided}
-    return [correction for correction in written if correction.path not in paths] + decided
+def merged(
+    written: list[Correction], decided: list[Correction], undone: list[str]
+) -> tuple[list[Correction], list[Correction]]:
+    """Return the corrections with the new ones, and those that were there and are not any more.
+
+    Of one image, the last decision is kept. undone: the paths of those that are taken back.
+    """
+    paths = {correction.path for correction in decided} | set(undone)
+    kept = [correction for correction in written if correction.path not in paths]
+    same = {correction[:4] for correction in decided}
+    return kept + decided, [old for old in written if old.path in paths and old[:4] not in same]
 
 
-def decided(body: bytes) -> list[Correction]:
-    """Return the corrections that a page sent, as JSON. Raises UserError where they are none."""
+def decided(body: bytes) -> tuple[list[Correction], list[str]]:
+    """Return the corrections that a page sent, as JSON, and the paths of the images whose corrections it takes back.
+
+    Raises UserError where they are none.
+    """
     try:
-        entries = json.loads(body)
-        rows = [[str(entry[name]) for name in COLUMNS] for entry in entries]
+        sent = json.loads(body)
+        rows = [[str(entry[name]) for name in COLUMNS] for entry in sent["decided"]]
+        undone = [str(path) for path in sent["undone"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"these are no corrections: {error}") from None
-    return [corrections.checked(number, row) for number, row in enumerate(rows, 1)]
+    return [corrections.checked(number, row) for number, row in enumerate(rows, 1)], undone
+
+
+def save(new: list[Correction], undone: list[str]) -> str:
+    """Write the corrections into the file, and return what to say of it."""
+    written, replaced = merged(corrections.read(), new, undone)
+    corrections.write(written)
+    said = f"{wording.count(len(new), 'correction')} written to {CORRECTIONS}: dvc repro takes them."
+    if replaced:
+        gone = [f"{old.path}: {old.label or old.action}{f', by {old.by}' if old.by else ''}" for old in replaced[:3]]
+        more = f", and {len(replaced) - 3:,} more" if len(replaced) > 3 else ""
+        said += f" No longer there ({'; '.join(gone)}{more})."
+    return said
 
 
 def server(port: int = 0) -> tuple[HTTPServer, str]:
@@ -44,29 +69,41 @@ def server(port: int = 0) -> tuple[HTTPServer, str]:
     The address holds a secret, and nothing is answered without it: no other page in the browser can write corrections.
     port: 0: a free one. Raises UserError where the port is taken.
     """
-    secret = secrets.token_urlsafe(16)
+    secret, lock = secrets.token_urlsafe(16), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == f"/{secret}/":
+            if self.path == f"/{secret}/corrections":
+                self._tell(lambda: json.dumps([correction._asdict() for correction in corrections.read()]))
+            elif self.path != f"/{secret}/":
+                self._refuse()
+            elif PAGE.exists():
                 self._answer(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.read_bytes())
             else:
-                self._refuse()
+                text = f"no {PAGE} any more: while `dvc repro` runs there is none; load this again after it"
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", text.encode())
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
             if self.path != f"/{secret}/corrections" or not length.isdigit() or int(length) > MOST:
                 self._refuse()
                 return
+            body = self.rfile.read(int(length))
+
+            def saved() -> str:
+                with lock:
+                    text = save(*decided(body))
+                say(f"review: {text}")
+                return text
+
+            self._tell(saved)
+
+        def _tell(self, of: Callable[[], str]) -> None:
             try:
-                new = decided(self.rfile.read(int(length)))
-                corrections.write(merged(corrections.read(), new))
+                status, text = HTTPStatus.OK, of()
             except UserError as error:
-                self._answer(HTTPStatus.BAD_REQUEST, "text/plain; charset=utf-8", str(error).encode())
-                return
-            text = f"{wording.count(len(new), 'correction')} written to {CORRECTIONS}: dvc repro takes them."
-            say(f"review: {text}")
-            self._answer(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
+                status, text = HTTPStatus.BAD_REQUEST, str(error)
+            self._answer(status, "text/plain; charset=utf-8", text.encode())
 
         def _refuse(self) -> None:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not here")
@@ -83,7 +120,7 @@ def server(port: int = 0) -> tuple[HTTPServer, str]:
             pass
 
     try:
-        made = HTTPServer(("127.0.0.1", port), Handler)
+        made = ThreadingHTTPServer(("127.0.0.1", port), Handler)  # one that says nothing keeps no other from it
     except OSError as error:
         raise UserError(f"--port: got {port}, which cannot be used ({error.strerror}); 0 takes a free one") from None
     return made, f"http://127.0.0.1:{made.server_port}/{secret}/"

@@ -74,7 +74,7 @@ def main() -> None:
     maps = {row: rendering.address(looking.overlay(of), "image/png") for row, of in zip(rows, heat, strict=True)}
     images = contents.of_images(table, answers, pictures, maps, near)
     data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
-    texts = contents.of_template(measured, found, summary, data, table.classes[positive])
+    texts = contents.of_template(measured, answers, found, summary, data, table.classes[positive], settings.decision)
     files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
     say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB")
     checkpoint.finish("report")

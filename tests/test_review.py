@@ -1,6 +1,8 @@
 import json
+import socket
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -30,6 +32,11 @@ def address(here):
     made.server_close()
 
 
+def sent(*decided, undone=()):
+    """What the page sends."""
+    return json.dumps({"decided": decided, "undone": undone}).encode()
+
+
 def ask(address, content=None):
     """The status and the text of an answer; content: to send."""
     try:
@@ -41,27 +48,53 @@ def ask(address, content=None):
 
 def test_it_shows_the_page_and_writes_what_is_decided(address):
     assert address.startswith("http://127.0.0.1:") and ask(address) == (200, "the page")
-    status, text = ask(f"{address}corrections", json.dumps([KEEP]).encode())
+    status, text = ask(f"{address}corrections", sent(KEEP))
     assert (status, text) == (200, "1 correction written to data/corrections.csv: dvc repro takes them.")
     assert corrections.read() == [Correction("a.png", "1", "keep", "", "Ann", "")]
 
 
 def test_the_last_decision_on_an_image_is_kept_and_the_others_stay(address):
     corrections.write([Correction("b.png", "2", "leave out", ""), Correction("a.png", "1", "label", "cat")])
-    ask(f"{address}corrections", json.dumps([KEEP]).encode())
+    _, text = ask(f"{address}corrections", sent(KEEP))
+    assert text.endswith("dvc repro takes them. No longer there (a.png: cat).")
     assert [(of.path, of.action) for of in corrections.read()] == [("b.png", "leave out"), ("a.png", "keep")]
+    assert "No longer" not in ask(f"{address}corrections", sent(KEEP))[1]
+
+
+def test_a_page_learns_what_is_decided_by_now_and_takes_back_its_own(address):
+    corrections.write([Correction("a.png", "1", "label", "cat", "Bob"), Correction("b.png", "2", "keep", "")])
+    status, text = ask(f"{address}corrections")
+    assert status == 200 and json.loads(text)[0] == KEEP | {"action": "label", "label": "cat", "by": "Bob"}
+    status, text = ask(f"{address}corrections", sent(undone=["a.png"]))
+    assert (status, text.partition(" takes them. ")[2]) == (200, "No longer there (a.png: cat, by Bob).")
+    assert [of.path for of in corrections.read()] == ["b.png"]
+
+
+def test_while_a_run_makes_the_page_anew_it_says_so(address):
+    PAGE.unlink()
+    status, text = ask(address)
+    assert status == 404 and text.startswith("no metrics/report.html any more: while `dvc repro` runs")
+
+
+def test_a_connection_that_says_nothing_keeps_no_other_waiting(address):
+    with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(address).port)):
+        assert ask(address) == (200, "the page")
 
 
 @pytest.mark.parametrize("path", ["", "corrections", "../corrections", "other/corrections"])
 def test_without_the_secret_nothing_is_answered_and_nothing_written(address, path):
     root = address.rsplit("/", 2)[0]
     assert ask(f"{root}/{path}")[0] == 404
-    assert ask(f"{root}/{path}", json.dumps([KEEP]).encode())[0] == 404
+    assert ask(f"{root}/{path}", sent(KEEP))[0] == 404
     assert not corrections.CORRECTIONS.exists()
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[", b"{}1", b'[{"path": "a"}]', b'["a"]', json.dumps([KEEP | {"action": "burn"}]).encode()]
+    "content",
+    [
+        *(b"", b"[", b"{}1", b"[]", b'{"decided": []}', b'{"decided": [{"path": "a"}], "undone": []}'),
+        *(b'{"decided": [], "undone": 1}', sent("a"), sent(KEEP | {"action": "burn"})),
+    ],
 )
 def test_what_is_no_correction_is_refused(address, content):
     corrections.write([Correction("b.png", "2", "keep", "")])
@@ -73,7 +106,7 @@ def test_what_is_no_correction_is_refused(address, content):
 def test_a_damaged_file_is_not_written_over(address):
     corrections.CORRECTIONS.parent.mkdir()
     corrections.CORRECTIONS.write_text("mine\n")
-    assert ask(f"{address}corrections", json.dumps([KEEP]).encode())[0] == 400
+    assert ask(f"{address}corrections", sent(KEEP))[0] == 400
     assert corrections.CORRECTIONS.read_text() == "mine\n"
 
 

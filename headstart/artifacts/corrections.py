@@ -40,7 +40,8 @@ def read(project: Path = Path()) -> list[Correction]:
     except (UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{CORRECTIONS} is no CSV in UTF-8 ({error}): mend it, or take it back with git") from None
     if tuple(header) != COLUMNS:
-        raise UserError(f"{CORRECTIONS}: got the columns {', '.join(header)}; takes {', '.join(COLUMNS)}")
+        hint = ": save it with commas between the cells" if ";" in "".join(header) or "sep=" in header[0] else ""
+        raise UserError(f"{CORRECTIONS}: got the columns {','.join(header)}; takes {','.join(COLUMNS)}{hint}")
     return [checked(number, row) for number, row in enumerate(rows, 2)]
 
 
@@ -66,8 +67,8 @@ def checked(number: int, row: list[str]) -> Correction:
 
 
 def looked_at(project: Path = Path()) -> set[str]:
-    """Return the hashes of the images that somebody looked at and found right (the action keep)."""
-    return {correction.sha256 for correction in read(project) if correction.action == "keep"}
+    """Return the hashes of the images whose label is somebody's word by now: found right, or put right."""
+    return {correction.sha256 for correction in read(project) if correction.action != "leave out"}
 
 
 def write(corrections: list[Correction], project: Path = Path()) -> None:

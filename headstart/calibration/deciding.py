@@ -44,17 +44,20 @@ def find(
             # Of calibrated probabilities this is the best there is: no threshold need be searched on few images.
             shares = np.bincount(labels, minlength=len(classes)) / len(labels)
             costs = np.repeat(1 / np.maximum(shares, 1 / (len(labels) + 1))[:, None], len(classes), axis=1)
-            return _named(costs * (1 - np.eye(len(classes))), classes)
+            return _named(costs * (1 - np.eye(len(classes))), positive, classes)
         case "costs":
-            return _named(_listed(settings.costs, classes), classes)
+            return _named(_listed(settings.costs, classes), positive, classes)
         case goal:
             return _at_threshold(goal, settings, positive, classes, probabilities, labels)
 
 
-def _named(costs: np.ndarray, classes: Sequence[str]) -> Deciding:
+def _named(costs: np.ndarray, positive: str | None, classes: Sequence[str]) -> Deciding:
     if len(classes) > 2:
         return Deciding(costs)
-    return Deciding(costs, classes[1], float(costs[0, 1] / (costs[0, 1] + costs[1, 0])))
+    of = positive or classes[1]
+    index = classes.index(of)
+    wrongly, missed = costs[1 - index, index], costs[index, 1 - index]
+    return Deciding(costs, of, float(wrongly / (wrongly + missed)))
 
 
 def _listed(costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:

@@ -97,7 +97,7 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     """
     errors = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     return {
-        **interval("ece", lambda rows: _ece(labels[rows], probabilities[rows]), groups, seed),
+        **interval("ece", lambda rows: _ece(labels[rows], probabilities[rows]), groups, seed, biased=True),
         **interval("brier", lambda rows: errors[rows].mean(), groups, seed),
     }
 
@@ -150,10 +150,13 @@ def share(name: str, counts: np.ndarray, groups: np.ndarray, seed: int) -> dict[
     return interval(name, lambda rows: counts[rows].mean(), groups, seed)
 
 
-def interval(name: str, of: Callable[[np.ndarray], float], groups: np.ndarray, seed: int) -> dict[str, float | None]:
+def interval(
+    name: str, of: Callable[[np.ndarray], float], groups: np.ndarray, seed: int, biased: bool = False
+) -> dict[str, float | None]:
     """NAME, NAME_low and NAME_high: what `of` gives for all images, given by their rows, and its interval.
 
-    groups: (n,), equal for images that belong together.
+    groups: (n,), equal for images that belong together. biased: `of` is larger, the fewer different images there are,
+    and so are the draws, which have some of them twice; their mean is then taken to the value, and nothing is below 0.
     """
     value = of(np.arange(len(groups)))
     _, names = np.unique(groups, return_inverse=True)
@@ -162,6 +165,8 @@ def interval(name: str, of: Callable[[np.ndarray], float], groups: np.ndarray, s
     values = [of(np.concatenate([members[group] for group in draw])) for draw in draws]
     values = [drawn for drawn in values if not np.isnan(drawn)]
     low, high = np.quantile(values, (0.025, 0.975)) if values else (np.nan, np.nan)
+    if biased:
+        low, high = (max(0.0, end + value - np.mean(values)) for end in (low, high))
     return {name: number(value), f"{name}_low": number(low), f"{name}_high": number(high)}
 
 

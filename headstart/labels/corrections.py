@@ -5,7 +5,7 @@ and what a correction brings is not mixed up with another draw.
 """
 
 import dataclasses
-from collections import Counter
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ def apply(table: Manifest, of_test: bool) -> Corrected:
         if correction is None or correction.action == "keep":
             continue
         if split == "test" and not of_test:
-            passed["of test images, which are corrected with dataset.correct_test: true alone"] += 1
+            passed["of test images, which are corrected with dataset.correct_test: true alone"].append(table.paths[row])
             continue
         what = "labels" if correction.action == "label" else "left_out"
         if what == "left_out":
@@ -68,14 +68,14 @@ def apply(table: Manifest, of_test: bool) -> Corrected:
     return Corrected(corrected, left_out, _lines(counts, passed), counts)
 
 
-def _passed(table: Manifest, written: list[Correction]) -> Counter:
-    """How many corrections are passed over, by the reason."""
-    passed, in_use = Counter(), dict(zip(table.paths, table.sha256, strict=True))
+def _passed(table: Manifest, written: list[Correction]) -> defaultdict[str, list[str]]:
+    """The images whose corrections are passed over, by the reason."""
+    passed, in_use = defaultdict(list), dict(zip(table.paths, table.sha256, strict=True))
     for correction in written:
         if correction.path not in in_use:
-            passed["of images that are not in use"] += 1
+            passed["of images that are not in use"].append(correction.path)
         elif in_use[correction.path] != correction.sha256:
-            passed["of images that show something else by now"] += 1
+            passed["of images that show something else by now"].append(correction.path)
     return passed
 
 
@@ -102,7 +102,7 @@ def _by_pixels(table: Manifest, written: list[Correction]) -> dict[str, Correcti
         before = decided.setdefault(correction.sha256, correction)
         if (before.action, before.label) != (correction.action, correction.label):
             raise UserError(
-                f"{CORRECTIONS} says two things of the same picture, {before.path} and {correction.path}: keep one"
+                f"{CORRECTIONS} says two things of the same picture, {_said(before)} and {_said(correction)}: keep one"
             )
     return decided
 
@@ -130,16 +130,22 @@ def _refuse_empty(before: Manifest, after: Manifest) -> None:
                 )
 
 
+def _said(correction: Correction) -> str:
+    return f"{correction.path}: {correction.label or correction.action}{_reason(correction)}"
+
+
 def _reason(correction: Correction) -> str:
     said = [text for text in (correction.why, f"by {correction.by}" if correction.by else "") if text]
     return f" ({', '.join(said)})" if said else ""
 
 
-def _lines(counts: dict[str, dict[str, int]], passed: Counter) -> list[str]:
+def _lines(counts: dict[str, dict[str, int]], passed: dict[str, list[str]]) -> list[str]:
     lines, changed, left_out = [], sum(counts["labels"].values()), sum(counts["left_out"].values())
     if changed or left_out:
         what = f"{wording.count(changed, 'label')} changed, {wording.count(left_out, 'image')} left out"
         tests = counts["labels"]["test"] + counts["left_out"]["test"]
         lines.append(f"{CORRECTIONS}: {what}" + (f", {tests:,} of them of the test split" if tests else ""))
-    lines += [f"{CORRECTIONS}: {wording.count(number, 'correction')} {why}" for why, number in sorted(passed.items())]
+    for why, paths in sorted(passed.items()):
+        shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3:,} more" if len(paths) > 3 else "")
+        lines.append(f"{CORRECTIONS}: {wording.count(len(paths), 'correction')} {why}: {shown}")
     return lines

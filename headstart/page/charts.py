@@ -60,11 +60,11 @@ def reliability(bins: Sequence[dict[str, float]]) -> Chart:
     return chart([ideal, points], "probability", "share that is right", xaxis={"range": ends}, yaxis={"range": ends})
 
 
-def curves(by_epoch: dict[str, Sequence[float]], score: str) -> Chart:
-    """A score after each epoch of training, by the name of the images."""
+def curves(by_epoch: dict[str, dict[int, float]], score: str) -> Chart:
+    """A score by the number of epochs that were trained, for each name of the images."""
     colours = dict(zip(by_epoch, (GREY, BLUE), strict=False))
     lines = [
-        go.Scatter(x=list(range(len(values))), y=list(values), name=name, line={"color": colours[name]})
+        go.Scatter(x=list(values), y=list(values.values()), name=name, line={"color": colours[name]})
         for name, values in by_epoch.items()
     ]
     return chart(lines, "epoch", score)

@@ -72,13 +72,14 @@ def of_script(
 ) -> dict[str, Any]:
     """What the page's script reads. galleries: as `shown.galleries`; images that are not in `images` are left out."""
     rows = {image["path"]: row for row, image in images.items()}
-    classes = answers.classes
+    classes, wrong = answers.classes, list(answers.predicted.values())[-1] != answers.labels
     suspects = {rows[of["path"]]: classes.index(of["looks_like"]) for of in found["suspects"] if of["path"] in rows}
     return {
         "classes": classes,
         "charts": of_charts(measured, answers, summary),
         "images": images,
         "galleries": {name: [row for row in of if row in images] for name, of in galleries.items()},
+        "totals": {"wrong": int(wrong.sum())} | {name: found["counts"][name] for name in ("suspects", "outliers")},
         "suspects": suspects,
         "cells": cells(answers),
         "two": threshold(answers, measured, positive),
@@ -87,10 +88,18 @@ def of_script(
 
 
 def of_template(
-    measured: Results, found: dict[str, Any], summary: dict[str, Any], data: dict[str, Any], positive: str
+    measured: Results,
+    answers: Predictions,
+    found: dict[str, Any],
+    summary: dict[str, Any],
+    data: dict[str, Any],
+    positive: str,
+    wanted: params.Decision,
 ) -> dict[str, Any]:
     """What the page's template is given but for `data`, which `of_script` returned. positive: of two classes."""
-    classes = data["classes"]
+    classes, goal = data["classes"], wanted.goal
+    if goal in ("recall", "precision"):
+        goal = f"{goal}, at_least: {wanted.at_least:g}"
     names = ", ".join(wording.labels(classes[:4], 30)) + (f" and {len(classes) - 4} more" if len(classes) > 4 else "")
     confused = [what for pair, what in data["cells"] if len(set(pair.split(","))) > 1][:3]
     shown = [
@@ -102,12 +111,12 @@ def of_template(
         "title": names,
         "headline": words.headline(measured, positive),
         "heading": notes.heading(measured.images, summary),
-        "warnings": words.warnings(measured, found, summary),
+        "warnings": words.of_decision(measured, answers, wanted) + words.warnings(measured, found, summary),
         "models": models(measured),
         "steps": notes.steps(measured),
         "two": data["two"],
         "confused": ", ".join(confused),
-        "goal": None if measured.trust["decision"]["goal"] == "accuracy" else measured.trust["decision"]["goal"],
+        "goal": None if goal == "accuracy" else goal,
         "relied": notes.relied(measured),
         "fragile": fragile(measured),
         "classes": classes,
@@ -188,13 +197,13 @@ def models(measured: Results) -> list[dict[str, Any]]:
 def fragile(measured: Results) -> str:
     """The chart of fragility in a sentence."""
     levels = measured.trust["fragility"]
-    base = levels["none"][0]["accuracy"]
+    base, looks = levels["none"][0]["accuracy"], "By one look at each of at most 100 test images."
     lost = {kind: base - of[2]["accuracy"] for kind, of in levels.items() if kind != "none"}
     kind = max(lost, key=lost.get)
     name = {"jpeg": "strong compression", "noise": "noise", "blur": "blur", "brightness": "darkness"}[kind]
     if lost[kind] <= 0.02:
-        return "At medium strength none of these costs more than 2 points of accuracy."
-    return f"At medium strength {name} costs most: {100 * lost[kind]:.0f} points of accuracy."
+        return f"At medium strength none of these costs more than 2 points of accuracy. {looks}"
+    return f"At medium strength {name} costs most: {100 * lost[kind]:.0f} points of accuracy. {looks}"
 
 
 def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
@@ -206,7 +215,8 @@ def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
     for name, what in found["looks"].items():
         if what:
             images = wording.count(found["counts"][name], "image")
-            said.append(f"{images} {LOOKS[name]}, such as {', '.join(what[:3])}.")
+            looks = LOOKS[name] if found["counts"][name] != 1 else LOOKS[name].replace("are ", "is ")
+            said.append(f"{images} {looks}, such as {', '.join(what[:3])}.")
     corrected = summary.get("corrections", {})
     changed = sum(sum(counts.values()) for counts in corrected.values())
     if changed:
@@ -226,10 +236,10 @@ def origin() -> list[tuple[str, str]]:
     ]
 
 
-def _losses(stage: str, split: str) -> list[float]:
-    """The loss after each epoch; empty where the stage wrote none."""
+def _losses(stage: str, split: str) -> dict[int, float]:
+    """The loss by the number of epochs, of training from 1 on, of validation from 0; empty where there is none."""
     path = Path("metrics", stage, "plots/metrics", split, "loss.tsv")
     if not path.exists():
-        return []
+        return {}
     with path.open(encoding="utf-8", newline="") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")]
+        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")}

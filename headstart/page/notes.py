@@ -82,7 +82,7 @@ def relied(measured: Results) -> list[str]:
         possible = trust["possible"]
         sentences.append(
             f"The classes that remain possible hold the true one for {possible['coverage']:.1%} of the images (wanted: "
-            f"{possible['wanted']:.0%}); for {possible['one_class']:.1%} just one remains."
+            f"{100 * possible['wanted']:g}%); for {possible['one_class']:.1%} just one remains."
         )
     if "unlike" in trust:
         sentences.append(f"Unlike the training images: {trust['unlike']['share']:.1%} of the test images.")

@@ -1,5 +1,7 @@
 const kept = {};
 const chosen = new Map();  // of each image that was looked at, what is to be done
+const changed = new Set();  // the images of which that was decided here
+const served = location.protocol.startsWith("http");  // by `make review`
 
 // A cell of the confusion matrix opens its images.
 document.querySelector("[data-chart=confusion]").on("plotly_click", (event) => {
@@ -65,19 +67,24 @@ function card(row, rows) {
 function decision(row) {
   const image = data.images[row], select = make("select"), looks = data.suspects[row];
   select.setAttribute("aria-label", `What is to be done with ${image.path}`);
-  select.append(new Option(`${data.classes[image.label]}, or ${data.classes[looks]}?`, ""));
+  select.append(new Option("undecided", ""));
   select.append(new Option(`keep: it is ${data.classes[image.label]}`, "keep"));
   const order = [looks, ...data.classes.keys()].filter((value, at, all) => all.indexOf(value) === at && value !== image.label);
   for (const label of order) select.append(new Option(`it is ${data.classes[label]}`, `label:${label}`));
   select.append(new Option("leave it out", "leave out"));
   select.value = chosen.get(row) ?? "";
-  select.addEventListener("change", () => { select.value ? chosen.set(row, select.value) : chosen.delete(row); });
+  select.addEventListener("change", () => {
+    changed.add(row);
+    if (select.value) chosen.set(row, select.value); else chosen.delete(row);
+  });
   return select;
 }
 function fill() {
   for (const gallery of document.querySelectorAll(".gallery")) {
     const all = data.galleries[gallery.dataset.gallery], rows = all.filter(visible);
-    gallery.querySelector(".count").textContent = rows.length === all.length ? `(${all.length})` : `(${rows.length} of ${all.length})`;
+    const total = data.totals[gallery.dataset.gallery] ?? all.length;
+    const here = total > all.length ? `the first ${all.length} of ${total}` : `${all.length}`;
+    gallery.querySelector(".count").textContent = rows.length === all.length ? `(${here})` : `(${rows.length} of ${here})`;
     gallery.querySelector(".cards").replaceChildren();
     gallery.rows = rows;
     seen.unobserve(gallery);
@@ -89,7 +96,9 @@ function show(gallery) {
   if (cards.children.length) return;
   for (const row of gallery.rows) {
     const box = card(row, gallery.rows);
-    if (gallery.dataset.gallery === "suspects") box.append(decision(row));
+    if (gallery.dataset.gallery === "suspects") {
+      box.append(make("span", `${data.classes[data.images[row].label]}, or ${data.classes[data.suspects[row]]}?`, "words"), decision(row));
+    }
     cards.append(box);
   }
   if (!gallery.rows.length) cards.append(make("p", "none", "quiet"));
@@ -139,18 +148,37 @@ find("large").addEventListener("keydown", (event) => {
 });
 
 // Corrections: sent to `make review` where that serves the page, else a file to put into data/.
+async function remember() {
+  if (served) data.corrections = await (await fetch("corrections")).json();
+  const rows = new Map(Object.keys(data.suspects).map((row) => [data.images[row].path, Number(row)]));
+  for (const entry of data.corrections) {
+    const row = rows.get(entry.path);
+    if (row === undefined || entry.sha256 !== data.images[row].sha256 || changed.has(row)) continue;
+    chosen.set(row, entry.action === "label" ? `label:${data.classes.indexOf(entry.label)}` : entry.action);
+  }
+  fill();
+}
+function correction(row) {
+  const image = data.images[row], [action, label] = chosen.get(row).split(":");
+  const before = data.corrections.find((entry) => entry.path === image.path && entry.action === "label");
+  // What was put right already, and is right as it is, stays put right.
+  if (action === "keep" && before?.label === data.classes[image.label]) return { ...before, by: find("by").value };
+  return { path: image.path, sha256: image.sha256, action,
+    label: label === undefined ? "" : data.classes[Number(label)], by: find("by").value, why: "" };
+}
+remember().catch(() => {});
 find("save")?.addEventListener("click", async () => {
-  const by = find("by").value;
-  const decided = [...chosen].map(([row, value]) => {
-    const [action, label] = value.split(":");
-    return { path: data.images[row].path, sha256: data.images[row].sha256, action,
-      label: label === undefined ? "" : data.classes[Number(label)], by, why: "" };
-  });
+  const decided = [...changed].filter((row) => chosen.has(row)).map(correction);
+  const undone = [...changed].filter((row) => !chosen.has(row)).map((row) => data.images[row].path);
   const say = (text) => { find("saved").textContent = text; };
-  if (!decided.length) { say("Nothing is decided yet."); return; }
-  if (location.protocol.startsWith("http")) {
-    const answer = await fetch("corrections", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(decided) });
-    say(await answer.text());
+  if (!changed.size) { say("Nothing is decided yet."); return; }
+  if (served) {
+    say("Saving…");
+    try {
+      const answer = await fetch("corrections", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ decided, undone }) });
+      say(answer.ok ? await answer.text() : `Not saved: ${await answer.text()}`);
+      if (answer.ok) { changed.clear(); await remember(); }
+    } catch { say("Not saved: make review does not answer. Start it again, and decide in the page that it opens."); }
     return;
   }
   const cell = (text) => {
@@ -159,12 +187,13 @@ find("save")?.addEventListener("click", async () => {
     return /[",;\t\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
   };
   const columns = ["path", "sha256", "action", "label", "by", "why"];
-  const same = new Set(decided.map((entry) => entry.path));
+  const same = new Set([...decided.map((entry) => entry.path), ...undone]);
   const rows = [...data.corrections.filter((entry) => !same.has(entry.path)), ...decided];
   const text = [columns, ...rows.map((entry) => columns.map((name) => entry[name]))].map((row) => row.map(cell).join(",") + "\n").join("");
   const link = make("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   link.download = "corrections.csv";
   link.click();
-  say(`${rows.length} corrections: put the file into data/, then run dvc repro.`);
+  say(`${rows.length} correction${rows.length === 1 ? "" : "s"}: put the file into data/ in place of the one there, then run dvc repro. `
+    + "What was saved since this page was made is not in it; make review adds to what is there.");
 });

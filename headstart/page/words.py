@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 from scipy.stats import binomtest
 
+from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
-from headstart.base import wording
+from headstart.base import params, wording
 from headstart.page import notes
 
 SMALL = 0.9  # the recall below which more images of a class are advised
+STRANGE = 0.1  # the share of test images unlike the training images that is worth a warning; some 0.04 are usual
 
 
 def headline(measured: Results, positive: str) -> list[str]:
@@ -42,9 +45,31 @@ def warnings(measured: Results, found: dict[str, Any], summary: dict[str, Any]) 
     said = [_sentence(warning) for warning in found["warnings"]] + notes.warnings(measured)
     if copies := summary.get("test_copies"):
         said.append(f"{wording.count(copies, 'test image')} with a near copy in training: the scores are too high.")
+    if measured.trust.get("unlike", {}).get("share_low", 0) > STRANGE:
+        share = measured.trust["unlike"]["share"]
+        said.append(f"{share:.0%} of the test images are unlike the training images: are they of another source?")
     left_out = len(summary["left_out"])
     if left_out > 0.1 * summary["found"]:
         said.append(f"{wording.count(left_out, 'file')} of {summary['found']:,} left out: see below.")
+    return said
+
+
+def of_decision(measured: Results, answers: Predictions, wanted: params.Decision) -> list[str]:
+    """Where the rule by which it decides misses what was asked for; nothing where it takes the likeliest class.
+
+    answers: as the rule calls the test images, the delivered model last.
+    """
+    said, decided, goal = [], measured.trust.get("decision", {}), wanted.goal
+    called = np.unique(list(answers.predicted.values())[-1])
+    if goal != "accuracy" and len(called) == 1:
+        name = wording.label(answers.classes[called[0]], 30)
+        said.append(f"By decision.goal: {goal}, every test image is called {name}.")
+    if goal in ("recall", "precision") and (high := decided.get(f"{goal}_high")) is not None and high < wanted.at_least:
+        of, low = wording.label(decided["of"], 30), decided[f"{goal}_low"]
+        said.append(
+            f"A {goal} of {wanted.at_least:g} or more of {of} is asked for, and it is {decided[goal]:.3f} on the test "
+            f"images ({low:.3f} – {high:.3f})."
+        )
     return said
 
 
@@ -54,22 +79,22 @@ def what_next(measured: Results, found: dict[str, Any]) -> list[str]:
     counts = found["counts"]
     if suspects := counts["suspects"]:
         said.append(
-            f"Look at the {wording.count(suspects, 'label')} that may be wrong, below, save what you decide, and run "
-            "`dvc repro`: `dvc metrics diff` then says what it brought."
+            f"Look at the labels that may be wrong ({suspects:,}; the likeliest are shown above), save what you "
+            "decide, and run `dvc repro`: `dvc metrics diff` then says what it brought."
         )
     low = sorted((numbers["recall"], name) for name, numbers in tested.items() if numbers["recall"] < SMALL)
     if low:
         names = ", ".join(wording.label(name, 30) for _, name in low[:3])
-        said.append(
-            f"Add images of {names}: there it misses most. `make learning-curve` says what more images would bring."
-        )
+        most = f" of {names}: there it misses most" if len(low) < len(tested) else ": it misses some of every class"
+        said.append(f"Add images{most}. `make learning-curve` says what more images would bring.")
     if len(tested) == 2 and measured.trust.get("decision", {}).get("goal") == "accuracy":
         said.append(
             "If one kind of mistake is worse than the other, choose the threshold: `decision.goal` in params.yaml "
             "(recall, precision or costs) takes seconds to change."
         )
-    if counts["alike"] or counts["outliers"]:
-        said.append("Look at the near-duplicates and at the images unlike all others: are they meant to be there?")
+    odd = {"alike": "the near-duplicates", "outliers": "the images unlike all others"}
+    if shown := [what for name, what in odd.items() if counts[name]]:
+        said.append(f"Look at {' and at '.join(shown)}: are they meant to be there?")
     return said
 
 

@@ -78,3 +78,23 @@ def test_an_engine_that_is_not_installed_is_refused(monkeypatch):
     command.refuse_engine("tensorflow")
     with pytest.raises(UserError, match=r"extract\.engine: got openvino, which is not installed"):
         command.refuse_engine("openvino")
+
+
+def test_a_class_that_there_is_not_is_refused_before_anything_is_trained():
+    last = dict(params.declaration("split").values)
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"split": {"params": {"params.yaml": last}}}}))
+    Path("data").mkdir()
+    Path("data/classes.json").write_text('["functional", "defective"]')
+    set_to({"decision.goal": "recall", "decision.of": "defectiv"})
+    with pytest.raises(UserError, match=r"decision\.of: got defectiv; did you mean defective"):
+        command.refuse_decision(params.load())
+    set_to({"decision.of": "defective"})
+    command.refuse_decision(params.load())
+    set_to({"decision.of": "cat", "dataset.path": "data/pets"})  # the classes are those of other images
+    command.refuse_decision(params.load())
+
+
+def test_corrections_that_are_gone_are_said(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["params"])
+    with pytest.raises(UserError, match=r"no data/corrections\.csv here: `git checkout data/corrections\.csv` brings"):
+        command.main()

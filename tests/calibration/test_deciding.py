@@ -93,6 +93,8 @@ def test_costs_move_the_threshold_of_two_and_choose_among_three():
     rule = find(settings("costs", costs={"bad": {"good": 9}}), *drawn(20))
     assert (rule.of, rule.threshold) == ("bad", pytest.approx(0.1))
     assert decision.predicted(np.array([[0.89, 0.11], [0.91, 0.09]]), rule.costs).tolist() == [1, 0]
+    other = find(settings("costs", costs={"bad": {"good": 9}}), *drawn(20), positive="good")
+    assert (other.of, other.threshold) == ("good", pytest.approx(0.9))
     costs = settings("costs", costs={"mole": {"melanoma": 0.1}, "melanoma": {"mole": 20}})
     rule = find(costs, None, None, classes=["mole", "melanoma", "scar"])
     assert decision.predicted(np.array([[0.9, 0.05, 0.05], [0.05, 0.01, 0.94]]), rule.costs).tolist() == [1, 2]

@@ -22,6 +22,7 @@ def test_the_calibration_error_is_small_where_it_is_as_sure_as_right_and_not_whe
     labels, probabilities = drawn(5000)
     good = trust.calibration(labels, probabilities, groups_of(5000), 1)
     bad = trust.calibration(*drawn(5000, power=3.0), groups_of(5000), 1)
+    assert all(of["ece_low"] <= of["ece"] <= of["ece_high"] for of in (good, bad))
     assert good["ece"] < 0.015 and bad["ece"] > 0.05 and bad["ece_low"] > good["ece_high"]
     assert good["brier"] == pytest.approx(2 * np.mean((probabilities[:, 1] - labels) ** 2), abs=1e-5)
     assert good["brier_low"] < good["brier"] < good["brier_high"] < bad["brier_low"]

@@ -71,6 +71,7 @@ def test_test_images_are_corrected_with_the_flag_alone():
     assert done.table.labels.tolist() == table.labels.tolist()
     assert done.lines == [
         "data/corrections.csv: 1 correction of test images, which are corrected with dataset.correct_test: true alone"
+        ": b/3.png"
     ]
     done = applied(correction, of_test=True, table=table)
     assert done.table.labels[5] == 0 and done.counts["labels"]["test"] == 1
@@ -81,8 +82,8 @@ def test_a_correction_of_another_picture_or_of_none_is_passed_over_and_said():
     done = applied(Correction("a/1.png", "old", "label", "b"), Correction("gone.png", "9", "leave out", ""))
     assert done.table.labels.tolist() == TABLE.labels.tolist()
     assert done.lines == [
-        "data/corrections.csv: 1 correction of images that are not in use",
-        "data/corrections.csv: 1 correction of images that show something else by now",
+        "data/corrections.csv: 1 correction of images that are not in use: gone.png",
+        "data/corrections.csv: 1 correction of images that show something else by now: a/1.png",
     ]
 
 
@@ -99,7 +100,7 @@ def test_an_unsure_label_that_is_corrected_is_certain():
         ([Correction("a/1.png", "1", "label", "c")], r"a/1\.png: got the label c; takes a, b"),
         (
             [Correction("a/2.png", "2", "label", "b"), Correction("a/copy.png", "2", "leave out", "")],
-            r"two things of the same picture, a/2\.png and a/copy\.png",
+            r"two things of the same picture, a/2\.png: b and a/copy\.png: leave out",
         ),
         ([Correction("b/1.png", "4", "leave out", "")], "takes the last train image of class b away"),
         ([Correction("b/2.png", "5", "label", "a")], "takes the last validation image of class b away"),
@@ -113,7 +114,8 @@ def test_what_cannot_be_is_refused(written, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label\na,b\n", r"got the columns path, label; takes path, sha256, action, label, by, why"),
+        ("path,label\na,b\n", r"got the columns path,label; takes path,sha256,action,label,by,why$"),
+        ("path;sha256;action;label;by;why\n", "takes path,.*,why: save it with commas between the cells"),
         ("path,sha256,action,label,by,why\na,1,label,,,\n", "row 2: got the action label with no label"),
         ("path,sha256,action,label,by,why\na,1,keep,b,,\n", "row 2: got the action keep with b label"),
         ("path,sha256,action,label,by,why\na,1,leave,,,\n", "row 2: got the action leave; did you mean leave out"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import markupsafe
 import numpy as np
@@ -32,6 +33,7 @@ def many(count=25_000, classes=3, seed=1):
     suspects = [{"path": paths[row], "looks_like": names[0]} for row in table.rows("train")[:500]]
     pairs = [{"paths": [paths[row], paths[row + 1]]} for row in range(0, 1000, 2)]
     found = {"suspects": suspects, "outliers": [{"path": path} for path in paths[:500]], "alike": pairs}
+    found["counts"] = {"suspects": 500, "outliers": 700}
     return table, answers, found, {"near_duplicates": [paths[:10]]}
 
 
@@ -126,9 +128,38 @@ def test_the_headline_is_of_the_decision_where_a_goal_sets_the_threshold():
     assert contents.threshold(answers, measured, 1)["threshold"] == 0.0
 
 
+def test_what_was_asked_for_and_is_missed_is_said():
+    answers = many(count=1200, classes=2)[1]
+    decided = {"goal": "recall", "of": "class 1", "recall": 0.75, "recall_low": 0.52, "recall_high": 0.92}
+    measured = Results(10, {"head": score()}, {}, {"decision": decided})
+    wanted = SimpleNamespace(goal="recall", at_least=0.99)
+    missed = "A recall of 0.99 or more of class 1 is asked for, and it is 0.750 on the test images (0.520 – 0.920)."
+    assert words.of_decision(measured, answers, wanted) == [missed]
+    wanted.at_least = 0.9
+    assert words.of_decision(measured, answers, wanted) == []
+    answers.predicted["head"][:] = 1
+    assert words.of_decision(measured, answers, SimpleNamespace(goal="costs")) == [
+        "By decision.goal: costs, every test image is called class 1."
+    ]
+
+
+def test_the_loss_is_drawn_at_the_epoch_that_it_is_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split, text in (
+        ("train", "step\tloss\n1\t0.5\n2\t0.4\n"),
+        ("validation", "step\tloss\n0\t0.7\n1\t0.6\n2\t0.5\n"),
+    ):
+        path = tmp_path / f"metrics/head/plots/metrics/{split}/loss.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    measured = Results(10, {}, {}, {"reliability": [], "fragility": {"none": [{"accuracy": 1.0}]}})
+    train, validation = contents.of_charts(measured, many(count=1200)[1], {"counts": {}})["head"]["data"]
+    assert (train["x"], validation["x"]) == ([1, 2], [0, 1, 2])
+
+
 def test_what_next_names_the_class_that_is_missed_most():
     found = {"counts": {"suspects": 3, "alike": 0, "outliers": 0}}
     measured = Results(300, {"head": score()}, {}, {"decision": {"goal": "accuracy"}})
     first, second, third = words.what_next(measured, found)
-    assert first.startswith("Look at the 3 labels that may be wrong")
+    assert first.startswith("Look at the labels that may be wrong (3;")
     assert second.startswith("Add images of bad:") and "decision.goal" in third

@@ -193,10 +193,22 @@ def test_the_review_writes_what_is_decided(opened, project, tmp_path, monkeypatc
         page.locator("#save").press("Enter")
         page.locator("#saved", has_text="written").wait_for()
         assert page.locator("#saved").inner_text().startswith("2 corrections written to data/corrections.csv")
-        assert corrections.read()[0].path == "elsewhere.png" and len(corrections.read()) == 3
+        written = corrections.read()
+        assert written[0].path == "elsewhere.png" and len(written) == 3
+        again = opened(address)  # what is decided is there, and can be taken back
+        first = sight(again, "suspects").locator(".card select").nth(0)
+        assert first.input_value().startswith("label:")
+        first.select_option("")
+        again.locator("#save").press("Enter")
+        again.locator("#saved", has_text="No longer there").wait_for()
+        assert len(corrections.read()) == 2
+        first.select_option("keep")
     finally:
         made.shutdown()
         made.server_close()
+    again.locator("#save").press("Enter")
+    again.locator("#saved", has_text="Not saved").wait_for()
+    assert len(corrections.read()) == 2
 
 
 def test_on_paper_all_images_are_there(opened, tmp_path):
