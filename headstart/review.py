@@ -11,8 +11,9 @@ import secrets
 import threading
 import webbrowser
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
@@ -63,67 +64,71 @@ def save(new: list[Correction], undone: list[str]) -> str:
     return said
 
 
-def server(port: int = 0) -> tuple[HTTPServer, str]:
+class Server(ThreadingHTTPServer):
+    """One that says nothing keeps no other from it. `secret`: without it in the address nothing is answered."""
+
+    def __init__(self, port: int):
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.secret, self.lock = secrets.token_urlsafe(16), threading.Lock()
+
+    def save(self, body: bytes) -> str:
+        with self.lock:
+            text = save(*decided(body))
+        say(f"review: {text}")
+        return text
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == f"/{self.server.secret}/corrections":
+            self._tell(lambda: json.dumps([correction._asdict() for correction in corrections.read()]))
+        elif self.path != f"/{self.server.secret}/":
+            self._refuse()
+        elif PAGE.exists():
+            self._answer(HTTPStatus.OK, "text/html", PAGE.read_bytes())
+        else:
+            text = f"no {PAGE} any more: while `dvc repro` runs there is none; load this again after it"
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", text.encode())
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if self.path != f"/{self.server.secret}/corrections" or not length.isdigit() or int(length) > MOST:
+            self._refuse()
+        else:
+            self._tell(partial(self.server.save, self.rfile.read(int(length))))
+
+    def _tell(self, of: Callable[[], str]) -> None:
+        try:
+            self._answer(HTTPStatus.OK, "text/plain", of().encode())
+        except UserError as error:
+            self._answer(HTTPStatus.BAD_REQUEST, "text/plain", str(error).encode())
+
+    def _refuse(self) -> None:
+        self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not here")
+
+    def _answer(self, status: HTTPStatus, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def server(port: int = 0) -> tuple[Server, str]:
     """Return a server on this machine's loopback address alone, and the address of its page.
 
     The address holds a secret, and nothing is answered without it: no other page in the browser can write corrections.
     port: 0: a free one. Raises UserError where the port is taken.
     """
-    secret, lock = secrets.token_urlsafe(16), threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == f"/{secret}/corrections":
-                self._tell(lambda: json.dumps([correction._asdict() for correction in corrections.read()]))
-            elif self.path != f"/{secret}/":
-                self._refuse()
-            elif PAGE.exists():
-                self._answer(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.read_bytes())
-            else:
-                text = f"no {PAGE} any more: while `dvc repro` runs there is none; load this again after it"
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", text.encode())
-
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if self.path != f"/{secret}/corrections" or not length.isdigit() or int(length) > MOST:
-                self._refuse()
-                return
-            body = self.rfile.read(int(length))
-
-            def saved() -> str:
-                with lock:
-                    text = save(*decided(body))
-                say(f"review: {text}")
-                return text
-
-            self._tell(saved)
-
-        def _tell(self, of: Callable[[], str]) -> None:
-            try:
-                status, text = HTTPStatus.OK, of()
-            except UserError as error:
-                status, text = HTTPStatus.BAD_REQUEST, str(error)
-            self._answer(status, "text/plain; charset=utf-8", text.encode())
-
-        def _refuse(self) -> None:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not here")
-
-        def _answer(self, status: HTTPStatus, kind: str, content: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_) -> None:
-            pass
-
     try:
-        made = ThreadingHTTPServer(("127.0.0.1", port), Handler)  # one that says nothing keeps no other from it
+        made = Server(port)
     except OSError as error:
         raise UserError(f"--port: got {port}, which cannot be used ({error.strerror}); 0 takes a free one") from None
-    return made, f"http://127.0.0.1:{made.server_port}/{secret}/"
+    return made, f"http://127.0.0.1:{made.server_port}/{made.secret}/"
 
 
 def main(arguments: list[str] | None = None) -> None:

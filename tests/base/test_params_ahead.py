@@ -81,6 +81,7 @@ def test_an_engine_that_is_not_installed_is_refused(monkeypatch):
 
 
 def test_a_class_that_there_is_not_is_refused_before_anything_is_trained():
+    set_to({"dataset.classes": None, "dataset.labels": "folders"})
     last = dict(params.declaration("split").values)
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"split": {"params": {"params.yaml": last}}}}))
     Path("data").mkdir()

@@ -153,8 +153,10 @@ def test_the_loss_is_drawn_at_the_epoch_that_it_is_of(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True)
         path.write_text(text)
     measured = Results(10, {}, {}, {"reliability": [], "fragility": {"none": [{"accuracy": 1.0}]}})
-    train, validation = contents.of_charts(measured, many(count=1200)[1], {"counts": {}})["head"]["data"]
-    assert (train["x"], validation["x"]) == ([1, 2], [0, 1, 2])
+    answers = many(count=1200)[1]
+    summary = {"counts": {split: dict.fromkeys(answers.classes, 1) for split in ("train", "validation", "test")}}
+    train, validation = contents.of_charts(measured, answers, summary)["head"]["data"]
+    assert (list(train["x"]), list(validation["x"])) == ([1, 2], [0, 1, 2])
 
 
 def test_what_next_names_the_class_that_is_missed_most():
