@@ -112,7 +112,7 @@ def chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict |
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": 1.12, "x": 0},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
         xaxis={"title": {"text": x}, "automargin": True, "zeroline": False, **(xaxis or {})},
         yaxis={"title": {"text": y}, "automargin": True, "zeroline": False, **(yaxis or {})},
         **others,
