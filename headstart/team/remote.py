@@ -18,7 +18,7 @@ from dvc.fs import RemoteMissingDepsError, get_cloud_fs
 from dvc.repo import Repo
 from dvc.scm import SCM
 
-from headstart.base import account
+from headstart.base import account, credentials
 from headstart.base.errors import UserError
 from headstart.team import addresses
 from headstart.team.faults import Refused, explain, reason
@@ -159,6 +159,7 @@ def _address(url: str | None, previous: str | None, root: Path, replace: bool) -
     if url is None:
         if previous is None:
             raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
+        addresses.refuse_secret(previous)
         return previous, None
     url, user = addresses.parse(url, root)
     if previous not in (None, url) and not replace:
@@ -178,6 +179,11 @@ def _endpoint(url: str, endpoint: str | None) -> dict[str, str]:
         return {}
     if addresses.storage(url) != "s3":
         raise UserError(f"endpoint: got {endpoint}, which goes with an s3:// address; the address is {url}")
+    if credentials.where(endpoint):
+        raise UserError(
+            f"endpoint: got a login in {credentials.shown(endpoint)}, which Git would keep: leave it out, "
+            f"{addresses.LOGIN_HELP['s3']}"
+        )
     return {"endpointurl": endpoint}
 
 

@@ -117,6 +117,14 @@ def test_what_does_not_go_with_the_address(root, tmp_path):
     assert f"no file {root}/../key" in refusal(root, "ssh://127.0.0.1/srv", keyfile="../key")
 
 
+def test_a_secret_that_somebody_wrote_into_the_shared_configuration_is_refused_and_not_shown(root):
+    text = config(root) + "    remote = team\n['remote \"team\"']\n    url = webdavs://anna:opensesame@host/x\n"
+    (root / ".dvc/config").write_text(text)
+    assert "got a password or a token in webdavs://…@host/x, which Git would keep" in refusal(root, None)
+    line = refusal(root, "s3://bucket/x", endpoint="https://anna:opensesame@host", replace=True)
+    assert "endpoint: got a login in https://…@host" in line
+
+
 def test_letters_that_dvc_cannot_write_change_nothing(root, tmp_path):
     """`dvc.config.Config._save_config` opens the file before it fails to encode such letters: it is empty then."""
     remote.configure("../results", root=root)
