@@ -5,6 +5,9 @@ a link to nothing it stops before a stage could say what to do; and it removes w
 stage can refuse what is asked of it now.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import importlib.util
 import json
@@ -12,7 +15,7 @@ import operator
 import os
 from pathlib import Path
 
-from headstart.base import account, errors, files, params, seconds, yaml12
+from headstart.base import account, files, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
