@@ -15,7 +15,7 @@ import operator
 import os
 from pathlib import Path
 
-from headstart.base import account, files, params, seconds, yaml12
+from headstart.base import account, files, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
@@ -76,9 +76,11 @@ def main() -> None:
     else:
         account.require()  # what checks the parameters is about to run DVC
         settings = params.load()
+        params.refuse_linked_outs()
         refuse_broken_links(Path(settings.dataset.path))
         refuse_engine(settings.extract.engine)
         refuse_network(settings)
+        origin.refuse_ending(settings.backbone.weights, settings.backbone.name)
 
 
 if __name__ == "__main__":

