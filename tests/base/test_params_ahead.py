@@ -90,16 +90,18 @@ def test_an_engine_that_is_not_installed_is_refused(monkeypatch):
     ],
 )
 def test_weights_whose_name_does_not_fit_are_refused_before_anything_is_removed(weights, backbone, takes, monkeypatch):
-    set_to({"backbone.weights": weights, "backbone.name": backbone, "image.size": 64, "fine_tune.cut": "x"})
-    Path("dvc.lock").unlink()
+    set_to({"backbone.weights": weights, "backbone.name": backbone, "image.size": 64})
+    for path in ("dvc.lock", "own.pth", "own.h5"):
+        Path(path).write_text("{}")
     monkeypatch.setattr("sys.argv", ["headstart.params"])
     with pytest.raises(UserError) as caught:
         command.main()
     assert str(caught.value) == f"backbone.weights: got {weights}; {backbone} takes a {takes} file: name one"
 
 
-@pytest.mark.parametrize("weights", ["imagenet", "random", "pypi:a==1", "a/b.h5", "https://host/x.h5?raw=true"])
+@pytest.mark.parametrize("weights", ["imagenet", "random", "pypi:a==1", "b.h5", "https://host/x.h5?raw=true", "gone"])
 def test_weights_whose_name_fits_or_says_nothing_are_taken(weights, monkeypatch):
+    Path("b.h5").touch()
     set_to({"backbone.weights": weights})
     monkeypatch.setattr("sys.argv", ["headstart.params"])
     command.main()

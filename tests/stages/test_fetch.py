@@ -520,18 +520,18 @@ def test_imagenet_is_for_the_networks_of_keras(tmp_path, monkeypatch, name):
 
 def test_the_stage_fetches_what_its_parameters_name(tmp_path):
     Path("photos").mkdir()
-    Path("own.h5").write_bytes(b"one")
+    Path("own.pth").write_bytes(b"one")
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / file, file)
-    values = {"dataset.source": None, "dataset.path": "photos", "backbone.weights": "own.h5"}
+    values = {"dataset.source": None, "dataset.path": "photos", "backbone.weights": "own.pth"}
     Project(tmp_path).set(values | {"dataset.sha256": None, "backbone.sha256": None})
     run = [sys.executable, "-m", "stages.fetch"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     first = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert (first.returncode, first.stderr) == (0, "")
-    assert stored() == ["origin.json", "weights/origin.json", "weights/weights.h5"]
-    Path("own.h5").unlink()
+    assert stored() == ["origin.json", "weights/origin.json", "weights/weights.pth"]
+    Path("own.pth").unlink()
     again = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert again.returncode == 1
-    assert again.stderr.startswith("error: backbone.weights: no file own.h5")
+    assert again.stderr.startswith("error: backbone.weights: no file own.pth")
     assert again.stderr.count("\n") == 1
