@@ -26,7 +26,7 @@ override install := pip install --quiet --disable-pip-version-check --requiremen
 override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
-.PHONY: start repro report review check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote push pull requirements pythons
+.PHONY: start repro report review check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote remote-address push pull requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -103,9 +103,18 @@ bench: .venv/ready .venv/ready-for-openvino
 	@python -m benchmarks.speed
 
 # make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
-remote: .venv/ready $(speaks:%=.venv/ready-for-%)
-	@python -m headstart.remote $(if $(LOGIN),--user="$$LOGIN") $(if $(KEY),--keyfile="$$KEY") \
-		$(if $(ENDPOINT),--endpoint="$$ENDPOINT") $(if $(REPLACE),--replace) $(if $(URL),-- "$$URL")
+remote: override given = $(if $(LOGIN),--user="$$LOGIN") $(if $(KEY),--keyfile="$$KEY") \
+	$(if $(ENDPOINT),--endpoint="$$ENDPOINT") $(if $(REPLACE),--replace) $(if $(URL),-- "$$URL")
+remote: .venv/ready remote-address $(speaks:%=.venv/ready-for-%)
+	@python -m headstart.remote $(given)
+
+# Nothing is installed for an address that is refused.
+remote-address: .venv/ready
+	@python -m headstart.remote --check $(given)
+
+ifneq ($(filter remote,$(MAKECMDGOALS)),)
+$(speaks:%=.venv/ready-for-%): | remote-address
+endif
 
 push pull: .venv/ready $(speaks:%=.venv/ready-for-%)
 	@python -m headstart.sharing $@

@@ -1,10 +1,12 @@
 """`python -m headstart`: the version, and the commands there are."""
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import sys
 import tomllib
 from pathlib import Path
 
-from headstart.base import errors
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 

@@ -15,6 +15,9 @@ The test asks whether other images would show the same. Whether other seeds woul
 the count of seeds say; of one seed nothing is known.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_uppercase
@@ -24,7 +27,7 @@ from rich.console import Console
 from scipy.stats import permutation_test
 
 from headstart import experiments
-from headstart.base import errors, wording
+from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say

@@ -15,6 +15,9 @@ other seeds; and that the models have (K - 2) / K of the images to train on, so 
 standard deviation over the folds says how much a single test split would have been luck.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import json
 from collections import Counter
@@ -26,7 +29,7 @@ import numpy as np
 from rich.console import Console
 
 from headstart import experiments
-from headstart.base import errors, files, params, wording
+from headstart.base import files, params, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.evaluation import scores

@@ -4,6 +4,9 @@ How long a run took is not among them: it takes what it can out of DVC's cache, 
 not what was tried. What it costs say the notes of `headstart/base/seconds.py`; `--html` draws accuracy against that.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import fnmatch
 import json
@@ -24,7 +27,7 @@ from headstart.artifacts import dataset, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
-from headstart.base import account, errors, params, seconds, yaml12
+from headstart.base import account, params, seconds, yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
 from headstart.base.tables import Table

@@ -14,6 +14,9 @@ The sizes share one validation split, which is not made smaller, and the epochs 
 images there are fewer steps of training.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from rich.console import Console
 from scipy.optimize import curve_fit
 
 from headstart import experiments
-from headstart.base import checkpoint, errors, figures, wording
+from headstart.base import checkpoint, figures, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say

@@ -5,6 +5,9 @@ a link to nothing it stops before a stage could say what to do; and it removes w
 stage can refuse what is asked of it now.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import importlib.util
 import json
@@ -13,7 +16,7 @@ import os
 from pathlib import Path
 
 from headstart.artifacts import corrections, manifest
-from headstart.base import account, errors, files, params, seconds, yaml12
+from headstart.base import account, files, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
@@ -88,6 +91,7 @@ def main() -> None:
     else:
         account.require()  # what checks the parameters is about to run DVC
         settings = params.load()
+        params.refuse_linked_outs()
         refuse_broken_links(Path(settings.dataset.path))
         if not corrections.CORRECTIONS.exists():
             raise UserError(
@@ -97,6 +101,7 @@ def main() -> None:
         refuse_engine(settings.extract.engine)
         refuse_decision(settings)
         refuse_network(settings)
+        origin.refuse_ending(settings.backbone.weights, settings.backbone.name)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ training images. An image that cannot be read is reported on its line, and the r
 on; the exit status is then 1. Predictions go to standard output, everything else to standard error.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import json
 import os
@@ -19,7 +22,7 @@ from typing import TextIO
 import numpy as np
 from rich.cells import cell_len
 
-from headstart.base import cells, errors, progress, wording
+from headstart.base import cells, progress, wording
 from headstart.base.runtime import keras
 from headstart.base.terminal import has_no_shape, printable, say
 from headstart.classifier import decision, file, inference, joining, unlike

@@ -1,11 +1,14 @@
 """`python -m headstart.preset NAME`: set the parameters of a named experiment in `params.yaml`; comments stay."""
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.base import editing, errors, files, params, wording, yaml12
+from headstart.base import editing, files, params, wording, yaml12
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 

@@ -1,10 +1,12 @@
 """`python -m headstart.remote [URL]`: say where the team keeps its results (DVC's remote), and try it out."""
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import getpass
 import sys
 
-from headstart.base import errors
 from headstart.base.terminal import say
 from headstart.team import addresses, remote
 
@@ -30,9 +32,12 @@ def main() -> None:
     parser.add_argument("--keyfile", metavar="FILE", help="your private key for SSH")
     parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible store that is not Amazon's")
     parser.add_argument("--replace", action="store_true", help="take another address than the configured one")
-    arguments = parser.parse_args()
-    prompt = ask if sys.stdin.isatty() else None
-    say(*remote.configure(**vars(arguments), prompt=prompt))
+    parser.add_argument("--check", action="store_true", help="only say whether the address can be one; ask nobody")
+    arguments = vars(parser.parse_args())
+    if arguments.pop("check"):
+        remote.check(**arguments)
+    else:
+        say(*remote.configure(**arguments, prompt=ask if sys.stdin.isatty() else None))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The short table at the end of a run: python -m headstart.report"""
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +12,7 @@ from rich.console import Console
 from headstart.artifacts import dataset, results
 from headstart.artifacts.predictions import PREDICTIONS
 from headstart.artifacts.results import CLASSIFIER, MODELS, PAGE, Results
-from headstart.base import errors, params, seconds, wording, yaml12
+from headstart.base import params, seconds, wording, yaml12
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.base.terminal import say

@@ -5,6 +5,9 @@ data/corrections.csv; `dvc repro` then takes it. Ctrl-C ends it. With --page the
 is served: "Save corrections" then gives the file, to be put into data/.
 """
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import json
 import secrets
@@ -18,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
 from headstart.artifacts.results import PAGE
-from headstart.base import errors, wording
+from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 

@@ -1,5 +1,8 @@
 """`python -m headstart.start PATH`: look at a folder, zip or table of images and set `params.yaml` for them."""
 
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
 import argparse
 import os
 import re
@@ -11,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from headstart.base import editing, errors, files, params, wording
+from headstart.base import editing, files, params, wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.discovery import cost, labelling, recipe, sniffing, subjects

@@ -6,13 +6,14 @@ watch.start(__name__)  # before what takes seconds to import
 
 from pathlib import Path
 
-from headstart.base import checkpoint, errors, params
+from headstart.base import checkpoint, errors, origin, params
 from headstart.sources import fetching
 
 
 def main() -> None:
     settings = params.load_stage("fetch")
     path = Path(settings.dataset.path)
+    origin.refuse_ending(settings.backbone.weights, settings.backbone.name)  # before what may take minutes
     fetching.fetch_dataset(settings.dataset.source, settings.dataset.sha256, path)
     backbone = settings.backbone
     fetching.fetch_weights(backbone.weights, backbone.sha256, backbone.name, settings.image.size)

@@ -33,6 +33,7 @@ def main() -> None:
     with archive.open_source(settings.dataset.path) as source:
         for note in source.notes:
             say(note)
+        replaced = [dataset.LeftOut(path, "the zip has another file of this name") for path in source.replaced]
         items, left_out = find_images(source, settings.dataset)
         classes = order_classes((item.label for item in items), settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)
@@ -54,7 +55,7 @@ def main() -> None:
         corrected.table,
         found=len(items),
         unused=sum(map(len, together.groups)) - len(splits),
-        left_out=left_out + corrected.left_out,
+        left_out=left_out + corrected.left_out + replaced,
         published={item.split for item in items} - {None},
         corrections=corrected.counts,
         **together.facts(splits),

@@ -248,7 +248,7 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
             (project.path / ".dvc/.gitignore").write_text((ROOT / ".dvc/.gitignore").read_text() + "/site\n")
             project.run("git", "rm", "-rq", "--cached", ".dvc")
             project.commit("The project")
-            (folder / "mounted").mkdir()
+            (folder / "mounted/of others").mkdir(parents=True)  # an empty folder may be one that is not mounted
             return {"/mnt/team": folder / "mounted", "https://git.example.org/team/headstart": project.path}
     return {}
 

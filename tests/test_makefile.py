@@ -108,3 +108,11 @@ def test_what_speaks_to_the_remote_is_installed_by_its_address(folder, url, kind
         path.unlink()
     assert make("remote", f"URL={url}").returncode == 0
     assert [path.name for path in Path(".venv").glob("ready-for-*")] == [f"ready-for-{kind}" for kind in kinds.split()]
+
+
+def test_nothing_is_installed_for_an_address_that_is_refused(folder):
+    for path in Path(".venv").glob("ready-for-*"):
+        path.unlink()
+    Path(".venv/bin/python").write_text('#!/bin/sh\n[ "$3" != --check ]\n')
+    assert make("--jobs", "4", "remote", "URL=ssh://h/x").returncode != 0
+    assert not Path("given").exists() and list(Path(".venv").glob("ready-for-*")) == []

@@ -9,6 +9,7 @@ import numpy as np
 from headstart.backbones import efficientnet_lite
 from headstart.backbones.efficientnet_lite import EfficientNetLite0
 from headstart.backbones.torch_pickle import load_tensors
+from headstart.base import origin
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.base.wording import did_you_mean
@@ -79,9 +80,7 @@ def _function(name: str):
 
 
 def _load(backbone: keras.Model, name: str, weights: Path) -> None:
-    takes = ".pth" if name == "EfficientNetLite0" else ".h5"
-    if weights.suffix != takes:
-        raise UserError(f"backbone.weights: got {weights.name}; {name} takes a {takes} file")
+    origin.refuse_ending(str(weights), name)
     try:
         if name == "EfficientNetLite0":
             efficientnet_lite.assign(backbone, load_tensors(weights))

@@ -2,14 +2,23 @@
 
 import re
 
-# Of a query, as Amazon, Azure, Google and others name them. Written so that JavaScript reads it too, in the schema.
-NAMES = (
-    "[Pp]assword|passwd|pwd|secret|[Tt]oken|access_token|auth|api_?[Kk]ey|access_?[Kk]ey|sig|[Ss]ignature"
-    "|X-(Amz|Goog)-(Signature|Credential|Security-Token)"
+
+def _any_case(pattern: str) -> str:
+    # JavaScript, which reads the schema, has no (?i) for a pattern.
+    return re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", pattern)
+
+
+# Of a query, as Amazon, Azure, Google and others name them: `key` and `code` are secrets too. Of a longer name the last
+# word counts.
+NAMES = _any_case(
+    "[^?&;#=]*(?:password|passwd|secret|token|signature|credentials?)|(?:[^?&;#=]*[_.-])?(?:auth|pwd|sig|key)|code"
+    "|(?:api|access|account|private|subscription)key|authorization|passphrase|awsaccesskeyid|googleaccessid"
+    "|x-(?:amz|goog)-[^?&;#=]*"
 )
-# Before an @; or, of a password with a slash in it, what stands in the place of the port and is no number.
-LOGIN = "://[^/?#]*@|://[^/?#[]*:[0-9]*[^0-9/?#[]"
-QUERY = f"[?&]({NAMES})=[^&#]"
+# A password before an @; or, of one with a slash in it, what stands in the place of the port and is no number.
+PASSWORD = "://[^/?#]*:[^/?#]*@|://[^/?#[]*:[0-9]*[^0-9/?#[]"
+LOGIN = f"://[^/?#]*@|{PASSWORD}"
+QUERY = f"[?&;](?:{NAMES})=[^&;#]"
 PATTERN = f"{LOGIN}|://.*{QUERY}"
 
 
@@ -20,12 +29,25 @@ def where(address: str) -> str | None:
     return "query" if re.search(f"://.*{QUERY}", address) else None
 
 
+def has_secret(address: str) -> bool:
+    """Whether an address has a password or a token; the name of a user alone is none."""
+    return re.search(PASSWORD, address) is not None or where(address) == "query"
+
+
 def hidden(text: str) -> str:
     """The text with … in the place of the credentials in the addresses in it."""
-    return re.sub(r"://\S+", lambda address: _without(address[0]), text)
+    text = re.sub('://[^/?#"]*@', "://…@", text)  # a password may have spaces in it
+    text = re.sub(r"://\S+", lambda address: _without_login(address[0]), text)
+    return re.sub(rf'([?&;](?:{NAMES}))=[^&;#"\s]+', r"\1=…", text)
 
 
-def _without(address: str) -> str:
-    if where(address) == "login":
-        address = "://…" + "".join(address.rpartition("@")[1:])
-    return re.sub(f'([?&])({NAMES})=[^&#"]+', r"\1\2=…", address)
+def shown(address: str) -> str:
+    """An address as it may be shown: `hidden`, also where it is written as scp does, name:password@host:folder."""
+    login, at, rest = address.rpartition("@")
+    return f"…{at}{rest}" if "://" not in address and ":" in login else hidden(address)
+
+
+def _without_login(address: str) -> str:
+    if where(address) != "login":
+        return address
+    return "://…" + "".join(address.rpartition("@")[1:]) if "@" in address else "://…"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+from headstart.base import credentials
 from headstart.base.terminal import say
 
 # How Python, NumPy, the loader of libraries and TensorFlow say that there is too little memory.
@@ -80,8 +81,8 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def fail(message: str) -> int:
-    """Write an error in one line to standard error. Returns the exit status 1."""
-    say("error: " + " ".join(message.split()), file=sys.stderr)
+    """Write an error in one line to standard error, without the passwords in its addresses. Returns exit status 1."""
+    say("error: " + credentials.hidden(" ".join(message.split())), file=sys.stderr)
     return 1
 
 

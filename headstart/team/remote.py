@@ -18,7 +18,7 @@ from dvc.fs import RemoteMissingDepsError, get_cloud_fs
 from dvc.repo import Repo
 from dvc.scm import SCM
 
-from headstart.base import account
+from headstart.base import account, credentials
 from headstart.base.errors import UserError
 from headstart.team import addresses
 from headstart.team.faults import Refused, explain, reason
@@ -30,6 +30,8 @@ CREDENTIALS = {
     "ssh": {"password": "HEADSTART_REMOTE_PASSWORD"},
     "webdav": {"password": "HEADSTART_REMOTE_PASSWORD"},
 }
+# What a user gives beside the address, and the addresses that take it.
+TAKEN_BY = {"LOGIN": ("ssh", "webdav"), "KEY": ("ssh",), "ENDPOINT": ("s3",)}
 
 
 def configure(
@@ -56,15 +58,9 @@ def configure(
     Secrets come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or HEADSTART_REMOTE_PASSWORD.
     Nothing is written unless the remote answers. Raises UserError.
     """
-    config = read_config(root)
-    name, previous = default_remote(config)
-    url, user_in_url = _address(url, previous, root, replace)
-    moved = previous not in (None, url)
-    shared = {"url": url} | ({} if moved else _section(config, "repo", name)) | {"verify": "true"}
-    # The old server's secrets must never go to the new one.
-    own = {} if moved else _section(config, "local", name)
-    shared |= _endpoint(url, endpoint)
-    own |= _login(user or user_in_url, root / os.path.expanduser(keyfile) if keyfile else None) | _credentials(url)
+    config, name, previous, shared, own = _plan(url, root, user, keyfile, endpoint, replace)
+    url = shared["url"]
+    new_folder = addresses.storage(url) == "folder" and not Path(url).exists()
     try:
         note = probe(shared | own)
     except Refused:
@@ -73,11 +69,25 @@ def configure(
         own |= prompt(url, own.get("user"))
         note = probe(shared | own)
     _write(config, name, shared, own)
-    messages = [f"the remote was {previous}: what was pushed there stays there"] if moved else []
+    messages = [f"the remote was {previous}: what was pushed there stays there"] if previous not in (None, url) else []
+    messages += [f"made the folder {url}"] if new_folder else []
     messages.append(f"{url} answers; its address is in .dvc/config: commit that file for the others")
     if own:
         messages.append(f"{', '.join(sorted(own))}: in .dvc/config.local, which Git leaves out")
     return messages + ([note] if note else [])
+
+
+def check(
+    url: str | None = None,
+    *,
+    root: Path = Path(),
+    user: str | None = None,
+    keyfile: str | None = None,
+    endpoint: str | None = None,
+    replace: bool = False,
+) -> None:
+    """Raise UserError for what `configure` would refuse before it asks the remote, whose library may not be there."""
+    _plan(url, root, user, keyfile, endpoint, replace)
 
 
 def read_config(root: Path) -> Config:
@@ -105,10 +115,6 @@ def probe(options: Mapping[str, Any]) -> str | None:
     `Refused` where that is for want of the right credentials.
     """
     url = options["url"]
-    if addresses.storage(url) == "folder" and not Path(url).parent.is_dir():
-        raise UserError(f"got {url}: there is no folder {Path(url).parent}: make it, or mount what belongs there")
-    if addresses.storage(url) == "folder" and Path(url).is_file():
-        raise UserError(f"got {url}, which is a file: takes {addresses.FORMS}")
     try:
         cls, arguments, path = get_cloud_fs({"remote": {NAME: dict(options)}}, name=NAME)
         fs = cls(**arguments)
@@ -154,11 +160,73 @@ def _close_experiments(dvc_dir: Path) -> None:
     folder.chmod(0o700)
 
 
+def _plan(
+    url: str | None, root: Path, user: str | None, keyfile: str | None, endpoint: str | None, replace: bool
+) -> tuple[Config, str, str | None, dict[str, Any], dict[str, Any]]:
+    """DVC's configuration, the remote's name, its address until now, and its options from now on: for all, for one."""
+    config = read_config(root)
+    name, previous = default_remote(config)
+    configured = url is None
+    url, user_in_url = _address(url, previous, root, replace)
+    _refuse_options(url, {"LOGIN": user or user_in_url, "KEY": keyfile, "ENDPOINT": endpoint})
+    _check_letters({"url": url})
+    if addresses.storage(url) == "folder":
+        _refuse_folder(Path(config.dvc_dir, url).resolve(), config, configured)
+    moved = previous not in (None, url)
+    # The old server's secrets must never go to the new one.
+    shared = {"url": url} | ({} if moved else _section(config, "repo", name)) | {"verify": "true"} | _endpoint(endpoint)
+    own = {} if moved else _section(config, "local", name)
+    own |= _login(user or user_in_url, root / os.path.expanduser(keyfile) if keyfile else None) | _credentials(url)
+    return config, name, previous, shared, own
+
+
+def _refuse_options(url: str, given: Mapping[str, str | None]) -> None:
+    """Raise UserError for what the storage does not take: DVC would blame its own configuration."""
+    kind = addresses.storage(url)
+    for name, value in given.items():
+        if value and kind not in TAKEN_BY[name]:
+            takes = " or ".join(f"{scheme}://" for scheme in TAKEN_BY[name])
+            none = "; a folder takes no LOGIN, KEY or ENDPOINT" if kind == "folder" else ""
+            raise UserError(
+                f"{name}: got {credentials.shown(value)}, which goes with an {takes} address; the address is "
+                f"{url}{none}: leave {name} out"
+            )
+
+
+def _refuse_folder(folder: Path, config: Config, configured: bool) -> None:
+    """Raise UserError for a folder that is no place for a remote, or that is not there for want of a mount.
+
+    configured: whether it stands in .dvc/config: then it has been there once, and nobody wants it made anew.
+    """
+    cache = Path(config.dvc_dir, config.get("cache", {}).get("dir", "cache")).resolve()
+    for place, what in ((Path(config.dvc_dir).resolve().parent, "the project itself"), (cache, "DVC's cache")):
+        if place.is_relative_to(folder) or folder.is_relative_to(place):
+            raise UserError(
+                f"got {folder}, but {place} is {what}: take a folder that is neither in it nor around it, which "
+                "everyone reaches"
+            )
+    if folder.is_file():
+        raise UserError(f"got {folder}, which is a file: takes {addresses.FORMS}")
+    if folder.exists():
+        return
+    if configured:
+        raise UserError(f"there is no folder {folder}: mount it or, if it has moved, make remote URL=… REPLACE=1")
+    above = folder.parent
+    if not above.is_dir():
+        raise UserError(f"got {folder}: there is no folder {above}: make it, or mount what belongs there")
+    if not os.path.ismount(above) and os.access(above, os.R_OK) and not any(above.iterdir()):
+        raise UserError(
+            f"got {folder}: {above} is empty and nothing is mounted there: mount what belongs there or, if it is the "
+            f"right place, make {folder} yourself"
+        )
+
+
 def _address(url: str | None, previous: str | None, root: Path, replace: bool) -> tuple[str, str | None]:
     """The address to take, and the user that it names or None."""
     if url is None:
         if previous is None:
             raise UserError(f"no remote is configured: make remote URL=…, {addresses.FORMS}")
+        addresses.refuse_secret(previous)
         return previous, None
     url, user = addresses.parse(url, root)
     if previous not in (None, url) and not replace:
@@ -173,11 +241,14 @@ def _section(config: Config, level: str, name: str) -> dict[str, Any]:
     return dict(config.load_one(level).get("remote", {}).get(name, {}))
 
 
-def _endpoint(url: str, endpoint: str | None) -> dict[str, str]:
+def _endpoint(endpoint: str | None) -> dict[str, str]:
     if not endpoint:
         return {}
-    if addresses.storage(url) != "s3":
-        raise UserError(f"endpoint: got {endpoint}, which goes with an s3:// address; the address is {url}")
+    if credentials.where(endpoint):
+        raise UserError(
+            f"endpoint: got a login in {credentials.shown(endpoint)}, which Git would keep: leave it out, "
+            f"{addresses.LOGIN_HELP['s3']}"
+        )
     return {"endpointurl": endpoint}
 
 

@@ -99,3 +99,55 @@ def test_corrections_that_are_gone_are_said(monkeypatch):
     monkeypatch.setattr("sys.argv", ["params"])
     with pytest.raises(UserError, match=r"no data/corrections\.csv here: `git checkout data/corrections\.csv` brings"):
         command.main()
+
+
+@pytest.mark.parametrize(
+    ("weights", "backbone", "takes"),
+    [
+        ("/etc/passwd", "MobileNet", ".h5"),
+        ("own.pth", "MobileNet", ".h5"),
+        ("own.h5", "EfficientNetLite0", ".pth"),
+        ("https://host/x.zip?a=x.h5", "MobileNet", ".h5"),
+    ],
+)
+def test_weights_whose_name_does_not_fit_are_refused_before_anything_is_removed(weights, backbone, takes, monkeypatch):
+    set_to({"backbone.weights": weights, "backbone.name": backbone, "image.size": 64})
+    for path in ("dvc.lock", "own.pth", "own.h5"):
+        Path(path).write_text("{}")
+    monkeypatch.setattr("sys.argv", ["headstart.params"])
+    with pytest.raises(UserError) as caught:
+        command.main()
+    assert str(caught.value) == f"backbone.weights: got {weights}; {backbone} takes a {takes} file: name one"
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "random", "pypi:a==1", "b.h5", "https://host/x.h5?raw=true", "gone"])
+def test_weights_whose_name_fits_or_says_nothing_are_taken(weights, monkeypatch):
+    Path("data").mkdir()
+    for path in ("b.h5", "data/corrections.csv"):
+        Path(path).touch()
+    set_to({"backbone.weights": weights})
+    monkeypatch.setattr("sys.argv", ["headstart.params"])
+    command.main()
+
+
+@pytest.mark.parametrize("place", ["data", "data/features", "data/features/cut", "data/raw", "metrics"])
+def test_a_link_out_of_the_project_in_the_place_of_an_output_is_refused(place, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    Path(place).symlink_to(elsewhere)
+    with pytest.raises(UserError, match=f"^{place} is a link to {elsewhere}, outside of the project") as caught:
+        params.refuse_linked_outs()
+    stages = {"data/raw": "fetch", "metrics": "evaluate"}
+    with pytest.raises(UserError, match=str(caught.value)[:30]):
+        params.load_stage(stages.get(place, "extract"))
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_links_that_stay_in_the_project_and_those_of_dvc_are_taken(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache") / "1234"
+    cache.touch()
+    for folder in ("models", "data", "big"):
+        Path(folder).mkdir()
+    Path("models/head.keras").symlink_to(cache)
+    Path("data/features").symlink_to("../big")
+    params.refuse_linked_outs()

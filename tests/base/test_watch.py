@@ -108,6 +108,33 @@ def test_ctrl_c_while_a_stage_imports_is_one_line():
         assert process.returncode in (-signal.SIGINT, 130)
 
 
+# Ctrl-C at the first import of ours that the handler does not need: what takes seconds comes after it.
+INTERRUPTED = """
+import sys
+
+class Finder:
+    def find_spec(name, *_):
+        ready = [f"headstart.base{part}" for part in ("", ".errors", ".credentials", ".terminal")]
+        if name.partition(".")[0] in ("numpy", "dvc", "rich") or (name.startswith("headstart.") and name not in ready):
+            raise KeyboardInterrupt
+
+__import__("headstart")
+command = sys.argv.pop(1)
+spec = __import__("importlib.util").util.find_spec(command)
+sys.meta_path.insert(0, Finder)
+exec(compile(open(spec.origin).read(), spec.origin, "exec"), {"__name__": "__main__"})
+"""
+COMMANDS = sorted(path.stem for path in (ROOT / "headstart").glob("*.py") if not path.stem.startswith("__"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_while_a_command_imports_is_one_line(name):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, f"headstart.{name}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("", "error: interrupted\n")
+
+
 MEMORY = "error: too little memory: lower a.batch_size, close other programs, or raise the limit (`ulimit -v`)\n"
 
 

@@ -55,6 +55,22 @@ def test_names_that_leave_the_zip_are_refused(tmp_path, name, word):
         archive.open_source(path)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_a_name_that_a_zip_has_twice_the_last_file_is_taken_with_a_line(tmp_path):
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in (("a/1.jpg", b"one"), ("a/2.jpg", b"x"), ("a/1.jpg", b"two"), ("a/2.jpg", b"x")):
+            file.writestr(name, data)
+    with archive.open_source(path) as source:
+        assert (source.names(), source.read("a/1.jpg"), source.replaced) == (
+            ["a/1.jpg", "a/2.jpg"],
+            b"two",
+            ["a/1.jpg"],
+        )
+        (note,) = source.notes
+    assert note.startswith(f"{path} has 1 name more than once, with other content, such as 'a/1.jpg': the last")
+
+
 def test_links_are_refused(tmp_path):
     entry = zipfile.ZipInfo("a/link.jpg")
     entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16

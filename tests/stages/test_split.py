@@ -359,3 +359,15 @@ def test_a_subject_of_a_published_test_image_is_not_trained_on(run):
     reason = "of the same group as test/a/3/1.png, which is in test (3)"
     assert reasons(summary) == {"train/a/3/1.png": reason, "train/b/3/1.png": reason}
     assert summary["counts"]["test"] == {"a": 2, "b": 2}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_of_a_zip_that_another_of_its_name_replaces_is_left_out(configure, capsys):
+    configure(photos("cats/{}.png", "dogs/{}.png"))
+    with zipfile.ZipFile("source.zip", "a") as file:
+        file.writestr("cats/3.png", photo([7, 7]))
+    split.main()
+    left_out = [{"path": "cats/3.png", "reason": "the zip has another file of this name"}]
+    summary = dataset.read()
+    assert (summary["left_out"], summary["found"]) == (left_out, 20)
+    assert capsys.readouterr().out.startswith("source.zip has 1 name more than once, with other content")

@@ -22,12 +22,25 @@ def test_what_is_no_address(url, expected, tmp_path):
     assert expected in message(addresses.parse, url, tmp_path)
 
 
-@pytest.mark.parametrize("url", ["ssh://anna:opensesame@host/folder", "webdavs://anna:opensesame@host/folder"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://anna:opensesame@host/folder",
+        "webdavs://anna:opensesame@host/folder",
+        "webdavs://anna:open/opensesame@host/folder",
+        "webdavs://host/folder?token=opensesame",
+    ],
+)
 def test_a_password_in_the_address_is_not_taken_and_not_repeated(url, tmp_path):
     """treeverse/dvc#1615, closed: DVC takes a password into .dvc/config, which Git keeps."""
     line = message(addresses.parse, url, tmp_path)
     assert "which Git would keep" in line
     assert "opensesame" not in line
+
+
+@pytest.mark.parametrize("start", ["https://", "foo://", "", "//", "ssh://[", "SSH://"])
+def test_no_refusal_repeats_a_password(start, tmp_path):
+    assert "opensesame" not in message(addresses.parse, f"{start}anna:opensesame@host:/folder", tmp_path)
 
 
 def test_a_folder_is_absolute_and_without_links(tmp_path):

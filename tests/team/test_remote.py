@@ -52,7 +52,10 @@ def refusal(root: Path, url: str | None, **options) -> str:
 def test_a_folder_is_written_down_as_the_same_for_every_clone(root, tmp_path):
     """treeverse/dvc#3159, open: DVC writes the path of a folder relative to .dvc/config."""
     messages = remote.configure("../results", root=root)
-    assert messages == [f"{tmp_path}/results answers; its address is in .dvc/config: commit that file for the others"]
+    assert messages[0] == f"made the folder {tmp_path}/results"
+    assert messages[1:] == [
+        f"{tmp_path}/results answers; its address is in .dvc/config: commit that file for the others"
+    ]
     written = "[core]\n    analytics = false\n    remote = team\n['remote \"team\"']\n"
     assert config(root) == written + f"    url = {tmp_path}/results\n    verify = true\n"
     assert list((tmp_path / "results").iterdir()) == []
@@ -113,8 +116,56 @@ def test_another_address_than_before_has_to_be_meant(root, webdav, tmp_path, mon
 def test_what_does_not_go_with_the_address(root, tmp_path):
     (tmp_path / "file").touch()
     assert "which is a file" in refusal(root, "../file")
-    assert "goes with an s3:// address" in refusal(root, "../results", endpoint="http://127.0.0.1:1")
+    line = refusal(root, "../results", endpoint="http://127.0.0.1:1")
+    assert "ENDPOINT: got http://127.0.0.1:1, which goes with an s3:// address; the address is" in line
+    line = refusal(root, "../results", user="anna")
+    assert "LOGIN: got anna, which goes with an ssh:// or webdav:// address" in line
+    assert "a folder takes no LOGIN, KEY or ENDPOINT: leave LOGIN out" in line
+    assert "LOGIN: got anna, which goes with" in refusal(root, "s3://anna@bucket/x")
+    assert "KEY: got key, which goes with an ssh:// address" in refusal(root, "webdavs://host/x", keyfile="key")
     assert f"no file {root}/../key" in refusal(root, "ssh://127.0.0.1/srv", keyfile="../key")
+
+
+def test_a_secret_that_somebody_wrote_into_the_shared_configuration_is_refused_and_not_shown(root):
+    text = config(root) + "    remote = team\n['remote \"team\"']\n    url = webdavs://anna:opensesame@host/x\n"
+    (root / ".dvc/config").write_text(text)
+    assert "got a password or a token in webdavs://…@host/x, which Git would keep" in refusal(root, None)
+    line = refusal(root, "s3://bucket/x", endpoint="https://anna:opensesame@host", replace=True)
+    assert "endpoint: got a login in https://…@host" in line
+
+
+@pytest.mark.parametrize("url", [".", ".dvc/cache", "data/results", "..", "/", "link"])
+def test_the_project_is_not_its_own_remote(root, url):
+    (root / "link").symlink_to(".")
+    line = refusal(root, url)
+    assert f"but {root} is the project itself: take a folder that is neither in it nor around it" in line
+    assert not (root / "data").exists()
+
+
+def test_the_cache_of_dvc_is_no_remote(root, tmp_path):
+    (root / ".dvc/config").write_text("[cache]\n    dir = ../../shared\n")
+    assert f"but {tmp_path}/shared is DVC's cache" in refusal(root, "../shared")
+
+
+def test_a_folder_is_made_only_where_something_is_mounted_or_kept(root, tmp_path):
+    (tmp_path / "mnt").mkdir()
+    assert f"{tmp_path}/mnt is empty and nothing is mounted there" in refusal(root, "../mnt/results")
+    assert list((tmp_path / "mnt").iterdir()) == []
+    (tmp_path / "mnt/results").mkdir()
+    assert " answers; " in remote.configure("../mnt/results", root=root)[0]
+    (tmp_path / "mnt/results").rmdir()
+    assert f"there is no folder {tmp_path}/mnt/results: mount it" in refusal(root, None)
+
+
+def test_an_address_is_checked_before_anybody_is_asked(root, tmp_path, monkeypatch, capsys):
+    """`make remote` runs this before it installs what speaks to that kind of remote."""
+    monkeypatch.chdir(root)
+    monkeypatch.setitem(sys.modules, "sshfs", None)
+    monkeypatch.setattr("sys.argv", ["headstart.remote", "--check", "ssh://host/folder"])
+    command.main()
+    assert (capsys.readouterr().out, config(root)) == ("", "[core]\n    analytics = false\n")
+    monkeypatch.setattr("sys.argv", ["headstart.remote", "--check", "ssh://anna:opensesame@host/folder"])
+    assert "got a password" in message(command.main)
 
 
 def test_letters_that_dvc_cannot_write_change_nothing(root, tmp_path):
