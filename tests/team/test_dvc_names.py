@@ -35,6 +35,7 @@ IMPORTED = {
     "dvc.fs.generic",
     "dvc.fs.get_cloud_fs",
     "dvc.lock.LockError",
+    "dvc.output.Output",
     "dvc.repo.Repo",
     "dvc.repo.lock_repo",
     "dvc.rwlock.RWLOCK_FILE",
@@ -74,7 +75,7 @@ REPO = [
     "stage_cache.pull",
 ]
 
-OUTPUT = ["can_push", "hash_info", "use_cache"]  # of what `index.outs` has
+OUTPUT = ["can_push", "files", "hash_info", "use_cache"]  # of what `index.outs` has
 
 # Of classes.
 ATTRIBUTES = {
