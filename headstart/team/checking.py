@@ -39,10 +39,16 @@ def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
         messages += put_records_aside(repo, aside) if not quick or known.restarted else []
         run_cache.remove_empty(repo)
         messages += mend_cache(repo, _suspects(repo, known, quick), aside, known if quick else None)
+        messages += workspace.move_obstacles(repo, aside)
         if not quick or known.restarted:
             # What the cache has not is made anew by the next run in any case.
             strange = workspace.differing(repo)
             messages += workspace.put_aside(repo, workspace.restorable(repo, strange), aside)
+        if quick:
+            # The next run may remove it.
+            messages += workspace.put_aside(repo, workspace.edited(repo), aside)
+        else:
+            messages += workspace.nowhere(repo) + workspace.links_out(repo)
         if count := workspace.part(repo):
             messages.append(f"{wording.count(count, 'file')} shared with DVC's cache by hard links: now copies")
         opened_up = remote.protect(Path(repo.dvc_dir))

@@ -129,6 +129,7 @@ def _bring(session: Session, messages: list[str]) -> int:
     here = [oid for oid in objects.paths(repo) if repo.cache.local.exists(oid)]
     messages += checking.mend_cache(repo, here, aside)
     count = _fetch(session)
+    messages += workspace.move_obstacles(repo, aside)
     strange = workspace.differing(repo)
     messages += workspace.put_aside(repo, strange, aside)
     changed = {file.stage for file in strange if file.is_own}

@@ -73,9 +73,10 @@ REPO = [
     "pull",
     "stage_cache.cache_dir",
     "stage_cache.pull",
+    "state.get",
 ]
 
-OUTPUT = ["can_push", "files", "hash_info", "use_cache"]  # of what `index.outs` has
+OUTPUT = ["can_push", "files", "hash_info", "persist", "use_cache", "workspace_status"]  # of what `index.outs` has
 
 # Of classes.
 ATTRIBUTES = {

@@ -116,6 +116,16 @@ def test_a_pull_mends_the_cache_and_the_workspace(team):
     assert team.first.ran(team.first.repro()) == []
 
 
+def test_a_pull_puts_a_folder_aside_that_is_in_the_place_of_a_file(team):
+    (team.first.path / "model").unlink()
+    (team.first.path / "model").mkdir()
+    (team.first.path / "model/mine").write_text("mine")
+    line = sharing.pull(team.first.path)
+    assert "model: no file, as dvc.lock has it; what was there is now .dvc/tmp/damaged/1/model" in line
+    assert (team.first.path / ".dvc/tmp/damaged/1/model/mine").read_text() == "mine"
+    assert (team.first.path / "model").read_text() == "rate: 1\n"
+
+
 @pytest.mark.parametrize("content", [b"", b"edited\n"])
 def test_a_pull_brings_back_what_was_changed_and_keeps_the_change(team, content):
     before = digests(team.first)
