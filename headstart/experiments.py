@@ -326,7 +326,7 @@ def _run(name: str, state: Any) -> Run:
         raise ValueError(f"{error}; run it again") from None
     try:
         summary = json.loads(dvc.api.read(str(dataset.DATASET), rev=state.rev, encoding="utf-8"))
-    except (DvcException, OSError) as error:
+    except (DvcException, OSError, RecursionError) as error:
         raise ValueError(f"it has no {dataset.DATASET} ({error})") from None
     return Run(name, state.rev, values, measured, dataset.counts(summary, values.get("fold")))
 

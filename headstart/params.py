@@ -93,15 +93,15 @@ def main() -> None:
         settings = params.load()
         params.refuse_linked_outs()
         refuse_broken_links(Path(settings.dataset.path))
+        refuse_engine(settings.extract.engine)
+        refuse_decision(settings)
+        refuse_network(settings)
+        origin.refuse_ending(settings.backbone.weights, settings.backbone.name)
         if not corrections.CORRECTIONS.exists():
             raise UserError(
                 f"no {corrections.CORRECTIONS} here: `git checkout {corrections.CORRECTIONS}` brings it back; without "
                 f"corrections it is one line, {','.join(corrections.COLUMNS)}"
             )
-        refuse_engine(settings.extract.engine)
-        refuse_decision(settings)
-        refuse_network(settings)
-        origin.refuse_ending(settings.backbone.weights, settings.backbone.name)
 
 
 if __name__ == "__main__":

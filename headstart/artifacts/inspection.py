@@ -47,6 +47,6 @@ def read(project: Path = Path()) -> dict[str, Any]:
             raise ValueError("it has no warnings")
     except FileNotFoundError:
         raise UserError(f"no {path} here: run `dvc repro inspect` to write it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}): run `dvc repro --force inspect`") from None
     return found

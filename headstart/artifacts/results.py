@@ -82,7 +82,7 @@ def read(project: Path = Path()) -> Results:
         return parse(json.loads((project / TEST).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"no {TEST} here: run `dvc repro` to write it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{TEST} is not valid JSON ({error}): run `dvc repro`") from None
     except ValueError as error:
         raise UserError(f"{error}: run `dvc repro`") from None

@@ -21,6 +21,7 @@ SCALARS = {
     ),
     "int": ("[-+]?(0b[01_]+|0o?[0-7_]+|[0-9_]+|0x[0-9a-fA-F_]+)", "-+0123456789"),
 }
+DEPTH = 100
 TAG = "tag:yaml.org,2002:"
 
 
@@ -90,6 +91,7 @@ def read(path: Path) -> Any:
 def parse(text: str) -> Any:
     """Returns what `text` holds, as `read` does for a file. Raises UserError: `not valid YAML, line 3: …`."""
     try:
+        _refuse_depth(text)
         # The fast one would take a tab between values, or before a comment, where DVC refuses the file.
         return yaml.load(text, _Loader if "\t" in text else _FastLoader)
     except yaml.MarkedYAMLError as error:
@@ -98,3 +100,13 @@ def parse(text: str) -> Any:
         raise UserError(f"not valid YAML{where}: {problem}") from None
     except yaml.YAMLError as error:
         raise UserError(f"not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _refuse_depth(text: str) -> None:
+    """Raise UserError for what is nested deeper than `DEPTH`: of some thousands PyYAML's fast loader dies."""
+    depth = 0
+    for event in yaml.parse(text, _FastLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            line = event.start_mark.line + 1
+            raise UserError(f"not valid YAML, line {line}: got lists or mappings more than {DEPTH} deep")

@@ -182,5 +182,5 @@ def _noted_validator(url: str, part: Path) -> str | None:
     try:
         note = json.loads(_note(part).read_text())
         return note["validator"] if note["url"] == url else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
+from dvc_data.hashfile.db import HashFileDB
 
 from headstart.base import alone, wording
 from headstart.base.errors import UserError
@@ -33,13 +34,21 @@ def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
         known, aside = integrity.Known(repo), integrity.Aside(repo)
         messages = _free_lock(repo, known, aside)
         refuse_beside_a_run(repo)
-        messages += _records(repo, aside) if not quick or known.restarted else []
+        if not any(stage.cmd for stage in repo.index.stages):
+            raise UserError("dvc.yaml: got no stages; takes the pipeline's: `git checkout dvc.yaml` brings it back")
+        messages += put_records_aside(repo, aside) if not quick or known.restarted else []
         run_cache.remove_empty(repo)
         messages += mend_cache(repo, _suspects(repo, known, quick), aside, known if quick else None)
+        messages += workspace.move_obstacles(repo, aside)
         if not quick or known.restarted:
             # What the cache has not is made anew by the next run in any case.
             strange = workspace.differing(repo)
             messages += workspace.put_aside(repo, workspace.restorable(repo, strange), aside)
+        if quick:
+            # The next run may remove it.
+            messages += workspace.put_aside(repo, workspace.edited(repo), aside)
+        else:
+            messages += workspace.nowhere(repo) + workspace.links_out(repo)
         if count := workspace.part(repo):
             messages.append(f"{wording.count(count, 'file')} shared with DVC's cache by hard links: now copies")
         opened_up = remote.protect(Path(repo.dvc_dir))
@@ -54,6 +63,9 @@ def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integ
     damaged = integrity.damaged_objects(cache, oids, known and known.states)
     if not damaged:
         return []
+    # As its name says, but no list of a folder: the remote may have it, and `dvc repro --pull` would take it again.
+    foreign = {oid for oid in damaged if _is_as_named(cache, oid)}
+    messages += put_records_aside(repo, aside, foreign) if foreign else []
     paths = objects.paths(repo)
     expected = workspace.expected(repo)
     for oid in damaged:
@@ -79,6 +91,7 @@ def opened(root: Path) -> Iterator[Repo]:
     config = remote.read_config(root)  # says what is wrong with it
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
+            objects.refuse_strange(repo)
             yield repo
     except LockError:
         raise UserError(ONE_AT_A_TIME) from None
@@ -110,14 +123,23 @@ def _suspects(repo: Repo, known: integrity.Known, quick: bool) -> list[str]:
     cache = repo.cache.local
     if not quick:
         return integrity.all_objects(cache)
-    oids = {oid for oid in objects.paths(repo) if cache.exists(oid)}
+    oids = {oid for oid in objects.paths(repo) if os.path.lexists(cache.oid_to_path(oid))}
     if known.restarted:
         oids |= set(integrity.all_objects(cache, known.since - integrity.HOUR))
     return sorted(oids)
 
 
-def _records(repo: Repo, aside: integrity.Aside) -> list[str]:
-    damaged = [record for record in run_cache.records(repo) if not run_cache.is_intact(record)]
+def _is_as_named(cache: HashFileDB, oid: str) -> bool:
+    return cache.exists(oid) and objects.digest(cache.oid_to_path(oid)) == oid.removesuffix(objects.LIST)
+
+
+def put_records_aside(repo: Repo, aside: integrity.Aside, foreign: Collection[str] = ()) -> list[str]:
+    """Put the records of runs aside that are damaged, or name one of these lists. Returns messages."""
+    damaged = [
+        record
+        for record in run_cache.records(repo)
+        if not run_cache.is_intact(record) or not set(foreign).isdisjoint(run_cache.lists(record))
+    ]
     places = [aside.take(record, "/".join(["runs", *record.parts[-3:]])) for record in damaged]
     return [f"the record of a run is damaged; it is now {place}" for place in places]
 
@@ -125,9 +147,11 @@ def _records(repo: Repo, aside: integrity.Aside) -> list[str]:
 def _free_lock(repo: Repo, known: integrity.Known, aside: integrity.Aside) -> list[str]:
     """Put DVC's list of who writes what aside where it is damaged, or names processes of before the last start."""
     try:
-        if not (_writers(repo) and known.restarted):
+        numbers = [entry["pid"] for entry in _entries(repo)]
+        # Of zero or less, the system takes it for a group of processes.
+        if all(0 < number < 2**31 for number in numbers) and not (_writers(repo) and known.restarted):
             return []
-    except (DvcException, ValueError):
+    except (DvcException, ValueError, RecursionError):
         pass
     place = aside.take(Path(repo.tmp_dir, RWLOCK_FILE), RWLOCK_FILE)
     return [f"DVC's list of running commands is damaged or out of date; it is now {place}"]
@@ -137,6 +161,12 @@ def _writers(repo: Repo) -> dict[str, dict]:
     """The files that a dvc command says it writes, each with the command and its process."""
     with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink=False) as entries:
         return dict(entries["write"])
+
+
+def _entries(repo: Repo) -> list[dict]:
+    """What dvc commands say that they read or write: each with its process."""
+    with _edit_rwlock(repo.tmp_dir, repo.fs, hardlink=False) as entries:
+        return [*entries["write"].values(), *(entry for readers in entries["read"].values() for entry in readers)]
 
 
 def _is_alive(process: int) -> bool:

@@ -5,7 +5,7 @@ inode, time and size are those it knows (`State.get`). Neither sees what a power
 """
 
 import json
-import re
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ from headstart.base import files, progress
 from headstart.team import objects
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 HOUR = 3600  # seconds: what was written so long before a file was known is on the disk
 State = tuple[int, int, int]  # of a file: its inode, when it was changed (ns), its size (bytes)
 
 
 def state(path: str | Path) -> State:
     """Returns by what a file that was written since is told from the one that was looked at."""
-    status = Path(path).stat()
+    path = Path(path)
+    status = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere, or to itself
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
@@ -63,7 +63,7 @@ class Known:
             self.restarted, self.since = content["boot"] != self._boot, self._file.stat().st_mtime
         except FileNotFoundError:
             return
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.restarted, self.since = True, 0.0  # it may be a power loss that damaged it
             return
         if not self.restarted:
@@ -75,8 +75,8 @@ class Known:
 
 def all_objects(cache: HashFileDB, since: float = 0.0) -> list[str]:
     """Returns the objects in the cache that were written after `since` (seconds, as `st_mtime`), sorted."""
-    paths = (path for path in Path(cache.path).glob("??/*") if OBJECT.fullmatch(path.parent.name + path.name))
-    return sorted(path.parent.name + path.name for path in paths if path.stat().st_mtime >= since)
+    paths = (path for path in Path(cache.path).glob("??/*") if objects.OID.fullmatch(path.parent.name + path.name))
+    return sorted(path.parent.name + path.name for path in paths if path.lstat().st_mtime >= since)
 
 
 def damaged_objects(cache: HashFileDB, oids: Iterable[str], known: dict[str, State] | None = None) -> list[str]:
@@ -95,7 +95,7 @@ def damaged_objects(cache: HashFileDB, oids: Iterable[str], known: dict[str, Sta
         for oid in new:
             if objects.is_intact(cache, oid):
                 known[oid] = states[oid]
-            elif Path(paths[oid]).exists():  # and has not been put aside by another user of the cache
+            elif os.path.lexists(paths[oid]):  # and has not been put aside by another user of the cache
                 damaged.append(oid)
             advance(states[oid][-1])
     return damaged

@@ -41,6 +41,8 @@ class Session:
 def push(root: Path = Path()) -> str:
     """Send every output of the pipeline, and of every run whose outputs are all in the cache.
 
+    What of it is damaged at a remote that is a folder is sent again.
+
     A file goes before the record of the run that wrote it, and a folder's list after its files, so a push that breaks
     off leaves nothing that looks complete; the next one goes on. What a broken push left short at the remote is sent
     again. Each file is hashed before it is sent: one that is damaged here stays here, with all that would name it.
@@ -59,12 +61,13 @@ def push(root: Path = Path()) -> str:
             if all(map(cache.exists, outputs)):
                 paths = outputs | paths
                 outputs_by_record[record] = outputs.keys()
-        oids = objects.to_send(cache, session.database, paths, session.url)
+        oids, mended = objects.to_send(cache, session.database, paths, session.url)
         damaged = {oid for oid in oids if not objects.is_intact(cache, oid)}
         held_back = {oid for oid in oids if damaged & {member for member, _ in objects.members(cache, oid, "")}}
         sent = [oid for oid in oids if oid not in damaged | held_back]
         objects.send(cache, session.database, sent, session.url)
-        run_count = _send_records(session, [run for run, outputs in outputs_by_record.items() if not damaged & outputs])
+        runs = [run for run, outputs in outputs_by_record.items() if not damaged & outputs]
+        run_count, mended_run_count = _send_records(session, runs)
         not_here = [oid for oid in wanted if oid not in paths]
         sizes = objects.sizes_at_remote(session.database, not_here, session.url)
     if damaged:
@@ -80,7 +83,9 @@ def push(root: Path = Path()) -> str:
         )
     if not len(sent) + run_count:
         return f"everything is on {session.url} already"
-    return f"{wording.count(len(sent), 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}"
+    names = sorted({paths[oid] for oid in mended}) + ["the record of a run"] * mended_run_count
+    replaced = f"; replaced there, where it was damaged: {', '.join(names)}" if names else ""
+    return f"{wording.count(len(sent), 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}{replaced}"
 
 
 def pull(root: Path = Path()) -> str:
@@ -95,9 +100,11 @@ def pull(root: Path = Path()) -> str:
     with _open(root) as session:
         repo, messages = session.repo, []
         checking.refuse_beside_a_run(repo)
-        damaged_records = run_cache.fetch(repo)
+        objects.refuse_strange(repo)
+        messages += checking.put_records_aside(repo, integrity.Aside(repo))
+        count, damaged_records = run_cache.fetch(repo)
         try:
-            count = _bring(session, messages)
+            count += _bring(session, messages)
             fault = _shortfall(session)
             if not fault and damaged_records:
                 fault = _damaged([f"the record of a run ({place})" for place in damaged_records])
@@ -121,7 +128,8 @@ def _bring(session: Session, messages: list[str]) -> int:
     repo, aside = session.repo, integrity.Aside(session.repo)
     here = [oid for oid in objects.paths(repo) if repo.cache.local.exists(oid)]
     messages += checking.mend_cache(repo, here, aside)
-    count = repo.fetch()
+    count = _fetch(session)
+    messages += workspace.move_obstacles(repo, aside)
     strange = workspace.differing(repo)
     messages += workspace.put_aside(repo, strange, aside)
     changed = {file.stage for file in strange if file.is_own}
@@ -130,6 +138,22 @@ def _bring(session: Session, messages: list[str]) -> int:
     repo.checkout(others if changed else None, allow_missing=True)
     messages += [f"{name}: changed here since `dvc add`, and left as it is" for name in sorted(changed)]
     return count
+
+
+def _fetch(session: Session) -> int:
+    """Fetch what `objects.paths` names, then what else DVC knows of: outputs with a remote of their own, imports."""
+    cache, remote_objects, count = session.repo.cache.local, session.database, 0
+    # What the lists name is known when they are here.
+    for kind in (lambda oid: oid.endswith(objects.LIST), lambda oid: True):
+        oids = [oid for oid in objects.paths(session.repo) if kind(oid) and not cache.exists(oid)]
+        come, errors = objects.bring(cache, remote_objects, oids)
+        count += come
+        session.logged.extend(errors)
+    missing = [oid for oid in objects.paths(session.repo) if not cache.exists(oid)]
+    sizes = objects.sizes_at_remote(remote_objects, missing, session.url)
+    if session.logged or any(size is not None for size in sizes):
+        return count  # what is there and did not come is damaged: DVC would remove it
+    return count + session.repo.fetch()
 
 
 @contextmanager
@@ -173,18 +197,22 @@ def _reach(session: Session) -> None:
         fs.ls(fs.parent(fs.parent(session.database.path)))
 
 
-def _send_records(session: Session, records: list[Path]) -> int:
-    """Send those records of runs that the remote lacks, or has shorter or longer. Returns how many they were."""
+def _send_records(session: Session, records: list[Path]) -> tuple[int, int]:
+    """Send those records of runs that the remote lacks or has damaged, as `objects.to_send` tells.
+
+    Returns how many they were, and of these how many were damaged.
+    """
+    is_folder = addresses.storage(session.url) == "folder"
     fs, places = run_cache.at_remote(session.repo, records)
     sizes = objects.sizes(fs, places, session.url)
     missing = [
-        (record, place)
+        (record, place, size)
         for record, place, size in zip(records, places, sizes, strict=True)
-        if size != record.stat().st_size
+        if size != record.stat().st_size or (is_folder and Path(place).read_bytes() != record.read_bytes())
     ]
-    for record, place in missing:
+    for record, place, _ in missing:
         generic.copy(session.repo.cache.legacy.fs, str(record), fs, place)
-    return len(missing)
+    return len(missing), sum(size is not None for *_, size in missing)
 
 
 def _shortfall(session: Session) -> UserError | None:

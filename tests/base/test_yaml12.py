@@ -137,3 +137,11 @@ def test_a_message_names_the_file(tmp_path, monkeypatch):
         with pytest.raises(UserError) as raised:
             yaml12.read(Path(name))
         assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("nested", ["[", "{a: ", "- "])
+@pytest.mark.parametrize("count", [101, 5_000, 200_000])
+def test_what_is_nested_too_deeply_is_refused(nested, count):
+    """PyYAML's fast loader dies of SIGSEGV, the other one raises RecursionError."""
+    with pytest.raises(UserError, match="^not valid YAML, line 1: got lists or mappings more than 100 deep$"):
+        yaml12.parse(nested * count)

@@ -171,7 +171,9 @@ def test_after_a_start_of_the_machine_the_workspace_and_what_earlier_runs_wrote_
     assert (project.path / "model").read_text() == "rate: 2\n"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"boot": 1, "intact": [3]}', "\0\0\0"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"boot": 1, "intact": [3]}', "\0\0\0", "[" * 200_000], ids=range(6)
+)
 def test_a_damaged_list_of_what_is_known_is_not_believed(project, content):
     assert lines(project, quick=True) == ""
     workshop.zero(cached(project, "model"))
@@ -239,6 +241,16 @@ def test_a_damaged_list_of_running_commands_is_put_aside(project, content):
     assert project.ran(project.repro()) == []
 
 
+@pytest.mark.parametrize("number", [10**19, 0, -1])
+def test_a_number_that_no_process_has_blocks_nothing(project, number):
+    entry = {"pid": number, "cmd": "dvc repro"}
+    writes, reads = {"write": {str(project.path / "model"): entry}}, {"read": {str(project.path / "code"): [entry]}}
+    for content in (json.dumps(writes), json.dumps(reads), "[" * 200_000):
+        (project.path / ".dvc/tmp/rwlock").write_text(content)
+        assert lines(project, quick=True).startswith("DVC's list of running commands is damaged or out of date")
+    assert project.ran(project.repro()) == []
+
+
 def test_a_process_of_before_a_start_of_the_machine_blocks_nothing(project, restart):
     assert lines(project, quick=True) == ""
     entry = {"pid": os.getpid(), "cmd": "dvc repro"}
@@ -276,6 +288,121 @@ def test_a_damaged_dvc_lock_is_one_line(project, content):
     (project.path / "dvc.lock").write_text(content)
     line = workshop.message(checking.check, project.path)
     assert "dvc.lock" in line and "`git checkout` brings it back" in line
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("digest", ["1234", "../../../../etc/passwd"])
+def test_what_is_no_md5_in_dvc_lock_is_one_line(project, digest, quick):
+    lock, old = project.path / "dvc.lock", objects.digest(project.path / "model")
+    before, found, after = lock.read_text().partition("path: model\n")
+    assert found and old in after
+    lock.write_text(before + found + after.replace(old, digest, 1))
+    line = workshop.message(checking.check, project.path, quick=quick)
+    assert line.startswith("dvc.lock: got ") and digest in line and "model; takes" in line
+    assert "`git checkout dvc.lock` brings it back" in line
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "dvc.lock"])
+def test_what_is_nested_too_deeply_is_one_line(project, name):
+    (project.path / name).write_text("a: " + "[" * 5000)
+    assert "nested too deeply" in workshop.message(checking.check, project.path)
+
+
+@pytest.mark.parametrize("content", ["", "stages: {}\n", "plots: []\n"])
+def test_a_dvc_yaml_without_stages_is_one_line(project, content):
+    (project.path / "dvc.yaml").write_text(content)
+    assert workshop.message(checking.check, project.path).startswith("dvc.yaml: got no stages")
+
+
+@pytest.mark.parametrize("target", ["/nowhere", None, ""], ids=["a link to nothing", "a link to itself", "a folder"])
+@pytest.mark.parametrize("quick", [True, False])
+def test_an_object_that_is_no_file_is_put_aside(project, target, quick):
+    path = cached(project, "model")
+    content = path.read_bytes()
+    path.unlink()
+    if target == "":
+        path.mkdir()
+    else:
+        path.symlink_to(target or path.name)
+    assert "model, plots/more/p.yaml: damaged in DVC's cache; mended from" in lines(project, quick=quick)
+    assert path.read_bytes() == content and not path.is_symlink()
+
+
+def test_what_is_neither_here_nor_in_the_cache_is_named(project):
+    shutil.rmtree(project.path / ".dvc/cache/files")
+    assert lines(project) == ""  # all of it is in the project
+    (project.path / "model").write_text("edited\n")
+    shutil.rmtree(project.path / "plots")
+    (project.path / "m.yaml").write_text("edited: 1\n")
+    printed = lines(project).splitlines()
+    assert sorted(line.partition(":")[0] for line in printed) == ["m.yaml", "model", "plots"]
+    help = "neither here nor in DVC's cache; `dvc repro` makes it anew, or `make pull` brings it"
+    assert all(help in line for line in printed)
+
+
+def test_a_cache_that_is_a_file_is_one_line(project):
+    shutil.rmtree(project.path / ".dvc/cache")
+    (project.path / ".dvc/cache").write_text("")
+    line = workshop.message(checking.check, project.path)
+    assert line.startswith(f"{project.path / '.dvc/cache'} is no folder") and "move it elsewhere" in line
+
+
+OBSTACLES: dict[str, Callable[[Path], object]] = {
+    "a folder": lambda path: (path.mkdir(), (path / "mine").write_text("mine")),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+}
+
+
+@pytest.mark.parametrize("how", OBSTACLES)
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_is_in_the_place_of_a_file_is_put_aside(project, how, quick):
+    before = workshop.digests(project)
+    for name in ("model", "features/all"):
+        (project.path / name).unlink()
+        OBSTACLES[how](project.path / name)
+    printed = lines(project, quick=quick)
+    for name in ("model", "features/all"):
+        aside = f".dvc/tmp/damaged/1/{name}"
+        assert f"{name}: no file, as dvc.lock has it; what was there is now {aside}" in printed
+        assert os.path.lexists(project.path / aside)
+        assert how != "a folder" or (project.path / aside / "mine").read_text() == "mine"
+    assert workshop.digests(project) == before
+
+
+def test_a_file_in_the_place_of_a_folder_is_put_aside(project):
+    shutil.rmtree(project.path / "plots")
+    (project.path / "plots").write_text("mine")
+    assert "plots: no folder, as dvc.lock has it; what was there is now .dvc/tmp/damaged/1/plots" in lines(project)
+    assert (project.path / ".dvc/tmp/damaged/1/plots").read_text() == "mine"
+    assert (project.path / "plots/more/p.yaml").read_text() == "rate: 1\n"
+
+
+def test_a_link_out_of_the_project_is_named_and_nothing_there_is_touched(project, tmp_path):
+    (project.path / "plots").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/mine").write_text("mine")
+    (project.path / "plots").symlink_to(tmp_path / "elsewhere")
+    assert lines(project).startswith(f"plots: a link out of the project, to {tmp_path / 'elsewhere'}")
+    assert (tmp_path / "elsewhere/mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("in_cache", [True, False])
+def test_before_a_run_what_was_edited_is_put_aside(project, in_cache):
+    """DVC removes what a stage wrote before it runs it again."""
+    assert lines(project, quick=True) == ""
+    if not in_cache:
+        cached(project, "model").unlink()
+    (project.path / "model").write_text("edited\n")
+    (project.path / "plots/more/mine").write_text("mine\n")
+    (project.path / "raw/mine").write_text("mine\n")  # `persist`: it stays
+    printed = lines(project, quick=True)
+    for name in ("model", "plots/more/mine"):
+        assert f"what was there is now .dvc/tmp/damaged/1/{name}" in printed
+    assert (project.path / ".dvc/tmp/damaged/1/model").read_text() == "edited\n"
+    assert (project.path / ".dvc/tmp/damaged/1/plots/more/mine").read_text() == "mine\n"
+    assert (project.path / "raw/mine").exists()
+    project.repro()
+    assert (project.path / "model").read_text() == "rate: 1\n"
 
 
 def test_a_damaged_database_of_dvcs_is_one_line(project, tmp_path):

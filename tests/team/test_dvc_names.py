@@ -35,6 +35,7 @@ IMPORTED = {
     "dvc.fs.generic",
     "dvc.fs.get_cloud_fs",
     "dvc.lock.LockError",
+    "dvc.output.Output",
     "dvc.repo.Repo",
     "dvc.repo.lock_repo",
     "dvc.rwlock.RWLOCK_FILE",
@@ -72,9 +73,10 @@ REPO = [
     "pull",
     "stage_cache.cache_dir",
     "stage_cache.pull",
+    "state.get",
 ]
 
-OUTPUT = ["can_push", "hash_info", "use_cache"]  # of what `index.outs` has
+OUTPUT = ["can_push", "files", "hash_info", "persist", "use_cache", "workspace_status"]  # of what `index.outs` has
 
 # Of classes.
 ATTRIBUTES = {

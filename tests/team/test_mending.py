@@ -47,6 +47,29 @@ def test_a_file_that_the_remote_has_too_is_not_sent_where_it_is_damaged(team):
     assert contents(team.server.folder) == before
 
 
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_what_is_damaged_at_its_own_size_in_a_folder_is_sent_again(team, mode):
+    before = contents(team.server.folder)
+    (record,) = team.server.folder.glob("runs/*/*/*")
+    for path in (kept(team, "raw/big"), workshop.folder_list(team), record):
+        workshop.zero(path)
+        path.chmod(mode)
+    line = sharing.push(team.first.path)
+    assert line.startswith(f"2 files and 1 run pushed to {team.server.url}; replaced there, where it was damaged: ")
+    assert all(name in line for name in ("raw/big", "plots", "the record of a run"))
+    assert contents(team.server.folder) == before
+    assert sharing.push(team.first.path) == f"everything is on {team.server.url} already"
+
+
+def test_what_is_a_link_elsewhere_in_a_folder_is_sent_again_and_nothing_is_written_there(team, tmp_path):
+    path, other = kept(team, "raw/big"), tmp_path / "other"
+    other.write_bytes(bytes(path.stat().st_size))
+    path.unlink()
+    path.symlink_to(other)
+    assert "replaced there, where it was damaged: " in sharing.push(team.first.path)
+    assert objects.digest(path) == objects.digest(team.first.path / "raw/big") and not any(other.read_bytes())
+
+
 def another_run(project: Project) -> None:
     (project.path / "params.yaml").write_text("rate: 2\n")
     assert project.ran(project.repro()) == ["train"]
@@ -91,6 +114,16 @@ def test_a_pull_mends_the_cache_and_the_workspace(team):
     assert len(list((team.first.path / ".dvc/tmp/damaged/1").rglob("*"))) > 4
     assert sharing.pull(team.first.path) == f"0 files fetched from {team.server.url}"
     assert team.first.ran(team.first.repro()) == []
+
+
+def test_a_pull_puts_a_folder_aside_that_is_in_the_place_of_a_file(team):
+    (team.first.path / "model").unlink()
+    (team.first.path / "model").mkdir()
+    (team.first.path / "model/mine").write_text("mine")
+    line = sharing.pull(team.first.path)
+    assert "model: no file, as dvc.lock has it; what was there is now .dvc/tmp/damaged/1/model" in line
+    assert (team.first.path / ".dvc/tmp/damaged/1/model/mine").read_text() == "mine"
+    assert (team.first.path / "model").read_text() == "rate: 1\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"edited\n"])
