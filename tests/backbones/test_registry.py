@@ -136,5 +136,5 @@ def test_weights_as_keras_3_saves_them_are_told(tmp_path):
 )
 def test_weights_of_another_format_are_told(name, file, takes, tmp_path):
     (tmp_path / file).touch()
-    with pytest.raises(UserError, match=f"got {file}; {name} takes a {takes} file"):
+    with pytest.raises(UserError, match=f"got {tmp_path / file}; {name} takes a {takes} file"):
         registry.build(name, 32, tmp_path / file)
