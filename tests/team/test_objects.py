@@ -46,7 +46,11 @@ def test_what_arrived_short_is_sent_again(team):
     for path in (workshop.kept(team, "model"), workshop.folder_list(team), record):
         workshop.cut(path, 3)
     assert workshop.damaged(team.server.folder) != []
-    assert sharing.push(team.first.path) == f"2 files and 1 run pushed to {team.server.url}"
+    said = sharing.push(team.first.path)
+    assert said.startswith(
+        f"2 files and 1 run pushed to {team.server.url}; replaced there, where it was damaged: model,"
+    )
+    assert said.endswith(" plots, the record of a run")
     assert workshop.damaged(team.server.folder) == []
     assert record.read_bytes() == next((team.first.path / ".dvc/cache/runs").glob("*/*/*")).read_bytes()
 
@@ -68,4 +72,4 @@ def test_a_push_shows_how_far_it_is(team, capsys):
     for name in ("model", "features/all"):
         workshop.kept(team, name).unlink()
     sharing.push(team.first.path)
-    assert capsys.readouterr().err.startswith(f"push to {team.server.url}: 2 files in ")
+    assert f"\npush to {team.server.url}: 2 files in " in capsys.readouterr().err
