@@ -420,6 +420,8 @@ def test_a_head_on_views_needs_fixed_ones(views):
 
 
 def test_the_command_is_silent_or_says_what_is_wrong():
+    Path("data").mkdir()
+    Path("data/corrections.csv").touch()
     right = run()
     assert (right.returncode, right.stdout, right.stderr) == (0, "", "")
     put("head.dropout", 3)
