@@ -14,6 +14,7 @@ import json
 import operator
 import os
 from pathlib import Path
+from typing import Any
 
 from headstart.artifacts import corrections, manifest
 from headstart.base import account, files, origin, params, seconds, yaml12
@@ -39,17 +40,22 @@ def refuse_broken_links(folder: Path) -> None:
                 )
 
 
+def _last(stage: str) -> dict[str, Any] | None:
+    """The parameters of the last run of a stage, as dvc.lock has them; None where it knows of none."""
+    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
+    try:
+        return lock["stages"][stage]["params"][str(params.PARAMS)]
+    except (KeyError, TypeError):
+        return None
+
+
 def refuse_network(settings: params.Params) -> None:
     """Raise UserError for a network, an image size or a cut that `extract` would refuse, where the last run had others.
 
     Where nothing has run there is nothing to lose, and where they are the same, nothing to find out.
     """
-    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
-    try:
-        last = lock["stages"]["extract"]["params"][str(params.PARAMS)]
-    except (KeyError, TypeError):
-        return
-    if all(name in last and last[name] == operator.attrgetter(name)(settings) for name in NETWORK):
+    last = _last("extract")
+    if last is None or all(name in last and last[name] == operator.attrgetter(name)(settings) for name in NETWORK):
         return
     from headstart.backbones import cut, registry  # TensorFlow takes seconds to import
 
@@ -63,13 +69,13 @@ def refuse_decision(settings: params.Params) -> None:
 
     They are known once the images are split; `calibrate`, which would refuse it, comes after all training.
     """
-    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
-    try:
-        last, classes = lock["stages"]["split"]["params"][str(params.PARAMS)], json.loads(manifest.CLASSES.read_text())
-    except (KeyError, TypeError, OSError, ValueError):
+    if _last("split") != params.declaration("split").values:
         return
-    if last == params.declaration("split").values:
-        params.check_decision(settings.decision, classes)
+    try:
+        classes = json.loads(manifest.CLASSES.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # `split` writes it anew, or says more
+    params.check_decision(settings.decision, classes)
 
 
 def refuse_engine(engine: str) -> None:

@@ -33,11 +33,9 @@ def main() -> None:
     parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible store that is not Amazon's")
     parser.add_argument("--replace", action="store_true", help="take another address than the configured one")
     parser.add_argument("--check", action="store_true", help="only say whether the address can be one; ask nobody")
-    arguments = vars(parser.parse_args())
-    if arguments.pop("check"):
-        remote.check(**arguments)
-    else:
-        say(*remote.configure(**arguments, prompt=ask if sys.stdin.isatty() else None))
+    arguments = parser.parse_args()
+    prompt = ask if sys.stdin.isatty() else None
+    say(*remote.configure(**vars(arguments), prompt=prompt))
 
 
 if __name__ == "__main__":

@@ -74,8 +74,7 @@ def main() -> None:
     say(f"calibrate: temperature {temperature:.2f}, by {len(rows):,} images that were not trained on")
     if rule.threshold is not None:
         say(f"calibrate: {rule.of} from a probability of {rule.threshold:.3f} on (decision.goal: {goal.goal})")
-    if at_least == 0:
-        needed = round(goal.coverage / (1 - goal.coverage))
+    if goal.coverage and len(rows) < (needed := coverage.needed(goal.coverage)):
         said = f"takes {needed:,} such images, and every class remains possible"
         say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} {said}")
     if rule.reached is not None and rule.reached < goal.at_least:

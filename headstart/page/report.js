@@ -156,7 +156,7 @@ async function remember() {
     if (row === undefined || entry.sha256 !== data.images[row].sha256 || changed.has(row)) continue;
     chosen.set(row, entry.action === "label" ? `label:${data.classes.indexOf(entry.label)}` : entry.action);
   }
-  fill();
+  if (chosen.size) fill();  // what is shown was filled before this was known
 }
 function correction(row) {
   const image = data.images[row], [action, label] = chosen.get(row).split(":");

@@ -42,6 +42,7 @@ def configure(
     keyfile: str | None = None,
     endpoint: str | None = None,
     replace: bool = False,
+    check: bool = False,
     prompt: Callable[[str, str | None], dict[str, str]] | None = None,
 ) -> list[str]:
     """Try the remote out and write it down. Returns messages for the user, one line each.
@@ -52,6 +53,7 @@ def configure(
     keyfile: the private key for SSH; None leaves it to the agent and `~/.ssh`.
     endpoint: the URL of an S3-compatible store; None is the configured one, or Amazon's.
     replace: whether `url` may differ from the configured one.
+    check: only raise what is refused before the remote is asked, whose library may not be there.
     prompt: asked where the server refuses the login; takes the address and the user's name or None, and returns
         credentials by the names of DVC's options; None: nobody is asked.
 
@@ -59,6 +61,8 @@ def configure(
     Nothing is written unless the remote answers. Raises UserError.
     """
     config, name, previous, shared, own = _plan(url, root, user, keyfile, endpoint, replace)
+    if check:
+        return []
     url = shared["url"]
     new_folder = addresses.storage(url) == "folder" and not Path(url).exists()
     try:
@@ -75,19 +79,6 @@ def configure(
     if own:
         messages.append(f"{', '.join(sorted(own))}: in .dvc/config.local, which Git leaves out")
     return messages + ([note] if note else [])
-
-
-def check(
-    url: str | None = None,
-    *,
-    root: Path = Path(),
-    user: str | None = None,
-    keyfile: str | None = None,
-    endpoint: str | None = None,
-    replace: bool = False,
-) -> None:
-    """Raise UserError for what `configure` would refuse before it asks the remote, whose library may not be there."""
-    _plan(url, root, user, keyfile, endpoint, replace)
 
 
 def read_config(root: Path) -> Config:
