@@ -24,6 +24,7 @@ COMMANDS = {
     "learning_curve": "how many images do I need?",
     "cross_validate": "how good is the recipe, tested on every image?",
     "remote": "say where the team keeps its results, and try it out",
+    "publish": "put the classifier, its exports and its model card onto a model hub",
     "sharing": "send results to the team's remote, or fetch them from there",
 }
 

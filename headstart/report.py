@@ -16,7 +16,7 @@ from headstart.base import params, seconds, wording, yaml12
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.base.terminal import say
-from headstart.page import notes
+from headstart.page import CARD, notes
 
 INTERVAL = "95 % interval"
 Columns = dict[str, Callable[[dict], str]]  # what to write of the numbers, by the column's heading
@@ -90,6 +90,7 @@ def main() -> None:
         "what it got right": results.RIGHT,
         "predictions": PREDICTIONS,
         f"classifier ({MODELS[measured.delivered]})": CLASSIFIER,
+        "its model card": CARD,
     }
     if took := _seconds():
         console.print(text(f"Seconds of each stage, when it ran on this machine: {took}."))

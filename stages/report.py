@@ -1,6 +1,6 @@
-"""Show the result: one page of words, charts and pictures, metrics/report.html, that needs no network.
+"""Show the result: one page of words, charts and pictures, metrics/report.html, and the classifier's model card.
 
-Chooses and measures nothing: all numbers are those of the stages before it.
+Chooses nothing, and measures nothing anew but what the card says of each class: how far its recall is known.
 """
 
 from headstart.base import watch
@@ -20,9 +20,9 @@ from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.calibration import familiar
 from headstart.classifier import file
-from headstart.evaluation import curves
+from headstart.evaluation import curves, trust
 from headstart.images import archive, batches, decoding
-from headstart.page import contents, looking, rendering, shown
+from headstart.page import contents, looking, model_card, rendering, shown
 
 NEAREST = 4
 
@@ -76,7 +76,11 @@ def main() -> None:
     data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
     texts = contents.of_template(measured, answers, found, summary, data, table.classes[positive], settings.decision)
     files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
-    say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB")
+    guesses, groups = list(answers.predicted.values())[-1], table.groups[table.rows("test")]
+    by_class = trust.by_class(answers.labels, guesses, table.classes, groups, settings.seed)
+    run = (table, details, measured, answers, by_class, found, summary, settings, positive, decoding.RESIZING)
+    model_card.write(model_card.Run(*run))
+    say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB; {model_card.CARD}")
     checkpoint.finish("report")
 
 

@@ -36,6 +36,8 @@ ARGUMENTS = {
     "SEEDS": ("learning-curve", "--seeds={}"),
     "JOBS": ("learning-curve", "{}"),
     "FOLDS": ("cross-validate", "--folds={}"),
+    "REPO": ("publish", "{}"),
+    "LICENSE": ("publish", "--license={}"),
 }
 
 
@@ -50,10 +52,10 @@ def folder(tmp_path, monkeypatch):
         command = tmp_path / ".venv/bin" / name
         command.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >> given\nprintf "%s\\0" "$PYTEST_ADDOPTS" >> addopts\n')
         command.chmod(0o755)
-    for name in ("ready", "ready-for-tests", "ready-for-s3", "ready-for-ssh", "ready-for-webdav"):
+    for name in ("ready", "ready-for-tests", "ready-for-s3", "ready-for-ssh", "ready-for-webdav", "ready-for-hub"):
         (tmp_path / ".venv" / name).touch()
     monkeypatch.chdir(tmp_path)
-    for name in [*ARGUMENTS, "TESTS", "REPLACE", "GPU", "PYTHON", "MAKEFLAGS", "PYTEST_ADDOPTS"]:
+    for name in [*ARGUMENTS, "TESTS", "REPLACE", "PUBLIC", "GPU", "PYTHON", "MAKEFLAGS", "PYTEST_ADDOPTS"]:
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -75,10 +77,10 @@ def test_a_value_reaches_its_command_letter_by_letter(folder, name):
 
 
 @pytest.mark.parametrize(
-    "name", [*ARGUMENTS, "TESTS", "PYTHON", "REPLACE", "GPU", "UPGRADE", "PYTHONS", "speaks", "GIVEN", "X"]
+    "name", [*ARGUMENTS, "TESTS", "PYTHON", "REPLACE", "PUBLIC", "GPU", "UPGRADE", "PYTHONS", "speaks", "GIVEN", "X"]
 )
 def test_nothing_acts_where_make_only_shows_what_it_would_do(folder, name):
-    targets = ("start", "remote", "test", "pythons", "learning-curve", "cross-validate")
+    targets = ("start", "remote", "test", "pythons", "learning-curve", "cross-validate", "publish")
     for value in ("x'; touch acted; echo '", "$(shell touch acted)", 'x"; touch acted; echo "', "x; touch acted # y"):
         make("-n", *targets, f"{name}={value}")
         make("-n", *targets, **{name: value})

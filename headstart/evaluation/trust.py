@@ -122,6 +122,22 @@ def decided(
     return found
 
 
+def by_class(
+    labels: np.ndarray, guesses: np.ndarray, classes: list[str], groups: np.ndarray, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of each class images, predicted (how often it is), recall and precision, each with its interval.
+
+    labels, guesses: (n,) int, true and predicted. What is not defined is None.
+    """
+    found = {}
+    for index, name in enumerate(classes):
+        truth, taken = labels == index, guesses == index
+        found[name] = {"images": int(truth.sum()), "predicted": int(taken.sum())}
+        found[name] |= share("recall", taken[truth], groups[truth], seed)
+        found[name] |= share("precision", truth[taken], groups[taken], seed)
+    return found
+
+
 def coverage(labels: np.ndarray, possible: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
     """How often the true class is among those that remain possible, with its interval; and how often one remains alone.
 

@@ -132,7 +132,7 @@ def of_template(
 def of_charts(measured: Results, answers: Predictions, summary: dict[str, Any]) -> dict[str, charts.Chart]:
     """The page's charts by their names; one whose data are missing is left out."""
     classes = answers.classes
-    found = {"confusion": charts.confusion(_confusions(answers).tolist(), classes)}
+    found = {"confusion": charts.confusion(confusions(answers).tolist(), classes)}
     for stage in ("head", "fine_tune"):
         by_epoch = {split: _losses(stage, split) for split in ("train", "validation")}
         if any(len(values) > 2 for values in by_epoch.values()):
@@ -159,7 +159,7 @@ def threshold(answers: Predictions, measured: Results, positive: int) -> dict[st
     }
 
 
-def _confusions(answers: Predictions) -> np.ndarray:
+def confusions(answers: Predictions) -> np.ndarray:
     """How many test images of each class (rows) the delivered model calls which: int64 (k, k)."""
     guesses = list(answers.predicted.values())[-1]
     return confusion_matrix(answers.labels, guesses, labels=np.arange(len(answers.classes)))
@@ -167,7 +167,7 @@ def _confusions(answers: Predictions) -> np.ndarray:
 
 def cells(answers: Predictions) -> list[tuple[str, str]]:
     """The confusions that occur, the most frequent first: the value of the choice, and its words."""
-    classes, rows = answers.classes, _confusions(answers).tolist()
+    classes, rows = answers.classes, confusions(answers).tolist()
     pairs = [(true, predicted, count) for true, row in enumerate(rows) for predicted, count in enumerate(row) if count]
     pairs.sort(key=lambda pair: (pair[0] == pair[1], -pair[2]))
     return [(f"{true},{guess}", f"{classes[true]} called {classes[guess]} ({count:,})") for true, guess, count in pairs]

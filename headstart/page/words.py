@@ -23,20 +23,20 @@ def headline(measured: Results, positive: str) -> list[str]:
     if decided.get("of") is not None:
         shares = {name: [decided[f"{name}_{end}"] for end in ("low", "high")] for name in ("recall", "precision")}
         if shares["recall"][0] is not None:
-            said.append(f"Of 100 images of {decided['of']}, it finds {_between(*shares['recall'])}.")
+            said.append(f"Of 100 images of {decided['of']}, it finds {between(*shares['recall'])}.")
         if shares["precision"][0] is not None:
-            said.append(f"Of 100 images that it calls {decided['of']}, {_between(*shares['precision'])} are.")
+            said.append(f"Of 100 images that it calls {decided['of']}, {between(*shares['precision'])} are.")
     elif len(score["per_class"]) == 2 and (numbers := score["per_class"][positive])["images"]:
         found = round(numbers["recall"] * numbers["images"])
         low, high = _interval(found, numbers["images"])
-        said.append(f"Of 100 images of {positive}, it finds {_between(low, high)}.")
+        said.append(f"Of 100 images of {positive}, it finds {between(low, high)}.")
         if numbers["precision"] is not None:
             right = round(numbers["precision"] * numbers["predicted"])
             low, high = _interval(right, numbers["predicted"])
-            said.append(f"Of 100 images that it calls {positive}, {_between(low, high)} are.")
+            said.append(f"Of 100 images that it calls {positive}, {between(low, high)} are.")
     right = decided if decided.get("goal", "accuracy") != "accuracy" else score
     low, high = (right[f"accuracy_{end}"] for end in ("low", "high"))
-    said.append(f"Of 100 new images like the test images, it gets {_between(low, high)} right.")
+    said.append(f"Of 100 new images like the test images, it gets {between(low, high)} right.")
     return said
 
 
@@ -107,6 +107,7 @@ def _interval(count: int, total: int) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def _between(low: float, high: float) -> str:
+def between(low: float, high: float) -> str:
+    """Two shares as counts of a hundred: `67 to 83`, or `about 67`."""
     low, high = round(100 * low), round(100 * high)
     return f"{low} to {high}" if low < high else f"about {low}"

@@ -6,7 +6,9 @@ import pytest
 from conftest import data_of
 
 from headstart.artifacts import manifest, predictions, results
+from headstart.base import files
 from headstart.base.errors import UserError
+from headstart.page import CARD
 from stages import report
 
 
@@ -19,10 +21,13 @@ def run(reproduced, monkeypatch):
 def test_twice_the_same_bytes_of_one_file_that_fetches_nothing(run):
     before = results.PAGE.read_text(encoding="utf-8")
     assert 4e6 < len(before.encode()) < 8e6
+    card = CARD.read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: keras\n") and files.sha256(results.CLASSIFIER) in card
     static = before.split("<script")[0]
     assert "src=" not in static and "http" not in static.replace("http-equiv", "")
     run.stage("report", check=True)
     assert results.PAGE.read_text(encoding="utf-8") == before
+    assert CARD.read_text(encoding="utf-8") == card
 
 
 def test_what_is_wrong_is_what_the_decision_gets_wrong(run):
@@ -34,6 +39,8 @@ def test_what_is_wrong_is_what_the_decision_gets_wrong(run):
     assert [pair for pair, _ in data["cells"]] == ["1,0", "0,0"]
     assert data["charts"]["confusion"]["data"][0]["text"] == [["4", ""], ["4", ""]]
     assert "By <code>decision.goal: costs</code>." in results.PAGE.read_text(encoding="utf-8")
+    card = CARD.read_text(encoding="utf-8")
+    assert "- `red` called `blue`: 4 of 4 images\n" in card and "| `red` | 4 | 0.000 (0.000 – 0.490) | 0 | – |" in card
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""Put the classifier, its exports and its model card onto a model hub: python -m headstart.publish OWNER/NAME
+
+One commit holds all of it: README.md (the card), classifier.keras, and exports/FORMAT/… where there are any; exports of
+an earlier classifier are removed there. A repository that is not there is made, a private one unless --public says
+otherwise. What goes is said before, where it is after.
+
+HF_TOKEN is a token that may write (https://huggingface.co/settings/tokens), unless `hf auth login` has kept one.
+HF_ENDPOINT is the address of another hub.
+"""
+
+from headstart.base import errors  # first: from here on Ctrl-C is one line
+
+# isort: split
+import argparse
+import json
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from headstart.artifacts.results import CLASSIFIER
+from headstart.base import files
+from headstart.base.errors import UserError
+from headstart.base.terminal import say
+from headstart.page import CARD
+
+EXPORTS = Path("models/exports")
+README = "README.md"
+HEADER = re.compile(r"---\n(.*?\n)---\n", re.DOTALL)
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def parts() -> dict[str, Path]:
+    """Returns what is published: the files by the places that they have at the hub, the card first.
+
+    Raises UserError where the classifier or its card is missing, and where card or exports are of another classifier.
+    """
+    for path, stage in ((CLASSIFIER, "calibrate"), (CARD, "report")):
+        if not path.is_file():
+            raise UserError(
+                f"no {path}: run `dvc repro {stage}`, `dvc checkout` (brings back the last one) or `make pull`"
+            )
+    sha256 = files.sha256(CLASSIFIER)
+    if sha256 not in CARD.read_text(encoding="utf-8", errors="replace"):
+        raise UserError(
+            f"{CARD} is of another classifier than {CLASSIFIER}: run `dvc repro`, or `dvc checkout` for both"
+        )
+    found = {README: CARD, CLASSIFIER.name: CLASSIFIER}
+    for folder in sorted(path for path in EXPORTS.glob("*") if path.is_dir()):
+        if _made_of(folder) != sha256:
+            what = f"{folder} is of another classifier than {CLASSIFIER}, or is no export"
+            raise UserError(f"{what}: `make export FORMAT={folder.name}` makes it anew; or remove it")
+        found |= {str(path.relative_to("models")): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return found
+
+
+def licensed(card: str, licence: str | None) -> tuple[str, str | None]:
+    """Returns the card with that licence in its header, and the licence; None: what the header says, if it does."""
+    found = HEADER.match(card)
+    try:
+        header = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        header = None
+    if not isinstance(header, dict):
+        raise UserError(f"{CARD} does not begin with a header: run `dvc repro --force --single-item report`")
+    if licence is None:
+        return card, header.get("license")
+    said = yaml.safe_dump(header | {"license": licence}, sort_keys=False, allow_unicode=True, width=10**6)
+    return f"---\n{said}---\n{card[found.end() :]}", licence
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    if not REPOSITORY.fullmatch(options.repository):
+        raise UserError(f"got {options.repository}; takes OWNER/NAME, such as anna/solar-cells")
+    found = parts()
+    card, licence = licensed(CARD.read_text(encoding="utf-8"), options.license)
+    library = _library()
+    token = library.get_token()
+    if not token:
+        raise UserError("no token: set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)")
+    api = library.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
+    try:
+        _publish(library, api, options, found, card, licence)
+    except (library.errors.HTTPError, library.errors.OfflineModeIsEnabled, RuntimeError, ValueError) as error:
+        raise _explained(error, api.endpoint, options.repository) from None
+
+
+def _publish(
+    library: ModuleType, api: Any, options: argparse.Namespace, found: dict[str, Path], card: str, licence: str | None
+) -> None:
+    name = options.repository
+    try:
+        there = api.model_info(name)
+    except library.errors.RepositoryNotFoundError:
+        there = None
+    if there and not there.private and not options.public:
+        raise UserError(f"{name} is public, where everybody may read what is sent: add --public if that is meant")
+    kind = "private" if (there.private if there else not options.public) else "public"
+    say(f"to {api.endpoint}/{name}, {'the' if there else 'a new'} {kind} repository:")
+    width = max(map(len, found))
+    for place, path in found.items():
+        say(f"  {place:<{width}}  {path.stat().st_size / 1e6:8.3f} MB  {path}")
+    old = [of.rfilename for of in (there.siblings or [] if there else []) if of.rfilename.startswith("exports/")]
+    old = sorted(set(old) - found.keys())
+    for place in old:
+        say(f"  {place:<{width}}  is removed there: it is of an earlier classifier")
+    say(f"  licence: {licence or 'not stated (--license ID states it)'}")
+    operations = [library.CommitOperationAdd(README, card.encode())]
+    operations += [library.CommitOperationAdd(place, path) for place, path in found.items() if place != README]
+    operations += [library.CommitOperationDelete(place) for place in old]
+    if there is None:
+        api.create_repo(name, private=not options.public)
+    with warnings.catch_warnings(record=True) as remarks:
+        done = api.create_commit(name, operations, commit_message=f"Classifier {files.sha256(CLASSIFIER)[:12]}")
+    for remark in remarks:
+        say(f"the hub remarks: {' '.join(str(remark.message).split())}", file=sys.stderr)
+    say(f"published: {done.commit_url}")
+
+
+def _made_of(folder: Path) -> str | None:
+    """The sha256 of the classifier that an export is of; None for what is no export."""
+    try:
+        return json.loads((folder / "classifier.json").read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _library() -> ModuleType:
+    """huggingface_hub, which reads these settings when it is imported."""
+    # Plain HTTP serves for files of this size, and with any hub; the other way goes through a store of its own.
+    os.environ["HF_HUB_DISABLE_XET"] = "1"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors
+    except ImportError:
+        raise UserError("huggingface-hub is not installed: pip install -r requirements-hub.txt") from None
+    return huggingface_hub
+
+
+def _explained(error: Exception, endpoint: str, name: str) -> UserError:
+    """What went wrong at the hub, in one line."""
+    cause = error.__cause__ or error if isinstance(error, RuntimeError) else error  # it names the file alone
+    response = getattr(cause, "response", None)
+    if response is not None:
+        said = f"{response.status_code} {getattr(cause, 'server_message', None) or response.reason_phrase}"
+    else:
+        said = str(cause) or type(cause).__name__
+    said = " ".join(said.split())[:300]
+    if response is not None and response.status_code in (401, 403):
+        return UserError(f"{endpoint} refuses to let this token write to {name} ({said}): is HF_TOKEN one that may?")
+    if response is not None or isinstance(cause, ValueError):
+        return UserError(f"{endpoint} did not take it: {said}")
+    return UserError(f"{endpoint} does not answer ({said}): is the network there? HF_ENDPOINT names another hub")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m headstart.publish",
+        description="Put the classifier, its exports and its model card onto a model hub, in one commit.",
+        epilog="HF_TOKEN: a token that may write. HF_ENDPOINT: the address of another hub than huggingface.co.",
+    )
+    parser.add_argument("repository", metavar="OWNER/NAME", help="made where it is not there")
+    parser.add_argument("--public", action="store_true", help="everybody may read it; default: a private repository")
+    parser.add_argument("--license", metavar="ID", help="of the classifier, such as cc-by-4.0, for the card's header")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,172 @@
+"""`python -m headstart.publish` against a hub on the loopback interface: what arrives there, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from hub import TOKEN, Hub, Repository
+
+from headstart import publish
+from headstart.base import files
+from headstart.base.errors import UserError
+from headstart.page import CARD
+
+CONTENT = b"a classifier\0" * 1000
+CARD_TEXT = "---\nlibrary_name: keras\ntags:\n- headstart\n---\n\n# Classifier: `猫`\n\nsha256 `{}`\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A project with a classifier, its card, and an export of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_OIDC_RESOURCE", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    put(CONTENT)
+    return tmp_path
+
+
+def put(content: bytes) -> None:
+    publish.CLASSIFIER.parent.mkdir(exist_ok=True)
+    publish.CLASSIFIER.write_bytes(content)
+    sha256 = files.sha256(publish.CLASSIFIER)
+    CARD.write_text(CARD_TEXT.format(sha256), encoding="utf-8")
+    export("onnx", sha256)
+
+
+def export(name: str, sha256: str) -> None:
+    folder = publish.EXPORTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "classifier.json").write_text(json.dumps({"sha256": sha256}))
+    (folder / "classifier.onnx").write_bytes(b"\0onnx" * 100)
+
+
+@pytest.fixture
+def hub():
+    with Hub() as server:
+        yield server
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """The command as a user has it: huggingface_hub reads its environment once."""
+    return subprocess.run(
+        [sys.executable, "-m", "headstart.publish", *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def to(hub: Hub, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess:
+    return run(*arguments, HF_TOKEN=token, HF_ENDPOINT=hub.url)
+
+
+def refused(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    return line.removeprefix("error: ")
+
+
+def test_all_of_it_arrives_in_one_commit_in_a_new_private_repository(folder, hub):
+    done = to(hub, "anna/cats")
+    assert done.returncode == 0, done.stderr
+    repository = hub.repositories["anna/cats"]
+    assert repository.private and len(repository.commits) == 1
+    assert repository.files == {
+        "README.md": CARD.read_bytes(),
+        "classifier.keras": CONTENT,
+        "exports/onnx/classifier.json": Path("models/exports/onnx/classifier.json").read_bytes(),
+        "exports/onnx/classifier.onnx": b"\0onnx" * 100,
+    }
+    assert hub.asked[-1] == "POST /api/models/anna/cats/commit/main"
+    assert [line.split()[0] for line in hub.asked].count("PUT") == 2
+    first, *named, last = done.stdout.splitlines()
+    assert first == f"to {hub.url}/anna/cats, a new private repository:"
+    assert [line.split()[0] for line in named] == [*sorted(repository.files), "licence:"]
+    assert named[-1].endswith("not stated (--license ID states it)")
+    assert last == f"published: {hub.url}/anna/cats/commit/{'1' * 40}"
+
+
+def test_a_second_version_replaces_the_first_and_takes_its_exports_away(folder, hub):
+    assert to(hub, "anna/cats").returncode == 0
+    put(CONTENT + b"2")
+    Path("models/exports/onnx").rename("models/exports/tflite")
+    hub.repositories["anna/cats"].files["notes.txt"] = b"somebody's own"
+    done = to(hub, "anna/cats")
+    assert done.returncode == 0, done.stderr
+    repository = hub.repositories["anna/cats"]
+    assert len(repository.commits) == 2 and repository.files["classifier.keras"] == CONTENT + b"2"
+    exported = {f"exports/tflite/classifier.{ending}" for ending in ("json", "onnx")}
+    assert set(repository.files) == {"README.md", "classifier.keras", "notes.txt", *exported}
+    assert "the private repository" in done.stdout
+    assert "exports/onnx/classifier.onnx    is removed there" in done.stdout
+
+
+def test_what_is_public_takes_a_word(folder, hub):
+    hub.repositories["anna/cats"] = Repository(private=False)
+    assert refused(to(hub, "anna/cats")).startswith("anna/cats is public, where everybody may read what is sent: add")
+    assert hub.repositories["anna/cats"].files == {}
+    assert to(hub, "anna/cats", "--public").returncode == 0
+    assert to(hub, "anna/dogs", "--public").returncode == 0
+    assert not hub.repositories["anna/dogs"].private
+
+
+def test_a_licence_goes_into_the_header(folder, hub):
+    hub.remark = "a remark\non two lines"
+    done = to(hub, "anna/cats", "--license", "cc-by-4.0")
+    card = hub.repositories["anna/cats"].files["README.md"].decode()
+    assert card.startswith("---\nlibrary_name: keras\n") and "\nlicense: cc-by-4.0\n---\n\n# Classifier: `猫`\n" in card
+    assert "licence: cc-by-4.0" in done.stdout and "license" not in CARD.read_text("utf-8")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("the hub remarks: ") and line.endswith("a remark on two lines")
+
+
+def test_a_hub_that_refuses_fails_or_is_not_there_is_one_line(folder, hub):
+    said = refused(to(hub, "anna/cats", token="hf_other"))
+    assert (
+        said.startswith(f"{hub.url} refuses to let this token write to anna/cats (401 Invalid username")
+        and "hf_other" not in said
+    )
+    hub.full = True
+    assert refused(to(hub, "anna/cats")).startswith(f"{hub.url} did not take it: 507 no space left")
+    assert hub.repositories["anna/cats"].files == {}
+    said = refused(run("anna/cats", HF_TOKEN=TOKEN, HF_ENDPOINT="http://127.0.0.1:9"))
+    assert said.startswith("http://127.0.0.1:9 does not answer (") and TOKEN not in said
+    assert refused(run("anna/cats", HF_ENDPOINT=hub.url)).startswith("no token: set HF_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: publish.CLASSIFIER.unlink(), r"no models/classifier\.keras: run `dvc repro calibrate`"),
+        (lambda: CARD.unlink(), r"no models/MODEL_CARD\.md: run `dvc repro report`"),
+        (
+            lambda: publish.CLASSIFIER.write_bytes(b"2"),
+            r"MODEL_CARD\.md is of another classifier than models/classifier",
+        ),
+        (lambda: export("tflite", "0" * 64), r"models/exports/tflite is of another classifier .* FORMAT=tflite"),
+        (lambda: export("my", ""), r"models/exports/my is of another classifier than .*, or is no export"),
+        (lambda: Path("models/exports/empty").mkdir(), r"models/exports/empty is of another .* or is no export"),
+        (
+            lambda: CARD.write_text(f"# {files.sha256(publish.CLASSIFIER)}"),
+            r"models/MODEL_CARD\.md does not begin with a header: run `dvc repro",
+        ),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_before_the_hub_is_asked(folder, change, message):
+    change()
+    with pytest.raises(UserError, match=message):
+        publish.main(["anna/cats"])
+
+
+@pytest.mark.parametrize(
+    "name", ["cats", "a/b/c", "", "anna/cats dogs", "../cats/..", "https://huggingface.co/anna/cats"]
+)
+def test_a_name_that_is_no_repository_is_refused(folder, name):
+    with pytest.raises(UserError, match="takes OWNER/NAME, such as anna/solar-cells"):
+        publish.main(["--", name])
