@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "show the result of the last run",
     "review": "look at the report, and correct labels in it",
     "predict": "classify images with the trained classifier",
+    "export": "write the classifier in the format of another runtime",
     "experiments": "list the experiments that DVC keeps, with their test accuracy",
     "compare": "is B better than A, or is it luck?",
     "learning_curve": "how many images do I need?",

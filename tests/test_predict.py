@@ -19,6 +19,8 @@ from headstart.base import cells
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining, unlike
+from headstart.classifier.details import Details, Rule
+from headstart.delivery.classifier import Answers, Classifier
 from headstart.images.ranges import Range
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +38,7 @@ def classifier(path, classes=("blue", "red"), axes=()):
         layer, kernel = keras.layers.Dense(3, "softmax"), 4 * np.eye(3)
     model = keras.Model(inputs, layer(means), name="classifier")
     layer.set_weights([kernel, np.zeros(kernel.shape[1])])
-    file.save(joining.averaged(model, axes), path, file.Details(list(classes), SIZE, "averaged", axes=axes))
+    file.save(joining.averaged(model, axes), path, Details(list(classes), SIZE, "averaged", axes=axes))
     return path
 
 
@@ -227,9 +229,9 @@ def test_three_classes(here, capsys):
     assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_exactly_one_half_is_class_one():
-    answer = np.array([0.5, 0.5], "float32"), np.zeros(0)
-    assert predict.entry("x", answer, file.Details(["a", "b"], SIZE, "head"))["class"] == "b"
+def test_exactly_one_half_is_class_one(here):
+    answers = Answers(np.array([[0.5, 0.5]], "float32"), None, None, None)
+    assert Classifier.load().prediction(answers, 0).label == "red"
 
 
 def test_a_classifier_that_averages_over_flips_gives_its_average(here, capsys):
@@ -299,7 +301,7 @@ def trained(here, coverage=0.95, at_least=0.2):
     network, details = file.load(results.CLASSIFIER)
     known = unlike.Known(unlike.unit(np.array([[1, 0, 0.02], [1, 0, 0.0], [0, 0, 1], [0.02, 0, 1]])), 0.05)
     known = known._replace(features=known.features.repeat(5, axis=0).astype("float16"))
-    rule = file.Rule(2.0, coverage=coverage, at_least=at_least)
+    rule = Rule(2.0, coverage=coverage, at_least=at_least)
     file.save(joining.calibrated(network, 2.0), results.CLASSIFIER, details._replace(rule=rule, known=known))
 
 

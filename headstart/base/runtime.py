@@ -15,8 +15,9 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 @contextlib.contextmanager
-def _standard_error_closed() -> Iterator[None]:
-    # TensorFlow's libraries log from C++ before they read TF_CPP_MIN_LOG_LEVEL; a failing import still raises.
+def standard_error_closed() -> Iterator[None]:
+    """Keeps what libraries log from C++ off the terminal; a failure still raises."""
+    # TensorFlow's do so before they read TF_CPP_MIN_LOG_LEVEL, and its converters whatever that says.
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
@@ -39,13 +40,13 @@ def _hidden(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-with _standard_error_closed(), _hidden("matplotlib", "sklearn"):
+with standard_error_closed(), _hidden("matplotlib", "sklearn"):
     import keras
     import tensorflow as tf
 
 tf.get_logger().setLevel(logging.ERROR)
 
-__all__ = ["ahead", "deterministic", "keras", "tf", "traced"]
+__all__ = ["ahead", "deterministic", "keras", "standard_error_closed", "tf", "traced"]
 
 
 def deterministic(seed: int) -> None:

@@ -15,6 +15,7 @@ PURPOSES = {
     "known images": 9,  # those that a classifier keeps, where there are many; number: 0 training, 1 validation
     "bootstrap": 10,  # which groups of test images are drawn for an interval; number: 0
     "corruptions": 11,  # number: 0 which test images are corrupted, 1 their noise
+    "images for 8 bits": 12,  # training images by which an export in int8 finds its ranges; number: 0
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

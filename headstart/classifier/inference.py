@@ -1,44 +1,25 @@
 """What a classifier gives for image files, which threads decode ahead of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
 from headstart.base import progress
 from headstart.base.runtime import keras, traced
-from headstart.base.threads import in_order
 from headstart.classifier import decision
-from headstart.images import archive, decoding
-from headstart.images.batches import UNREADABLE, changed
+from headstart.classifier.reading import BATCH, Read, outcomes
+from headstart.images import archive
+from headstart.images.batches import changed
 from headstart.images.ranges import Range
-
-BATCH = 32
-Read = Callable[[], bytes]
 
 
 def outputs(
     model: keras.Model, size: int, reads: Iterable[Read], value_range: Range | None = None
 ) -> Iterator[tuple[np.ndarray, ...] | Exception]:
-    """Run `model` on images, in batches that threads decode ahead of it.
-
-    Args:
-        model: takes uint8 (n, size, size, 3).
-        size: side of the model's images in pixels.
-        reads: for each image a function that returns the bytes of its file; it is called in another thread.
-        value_range: as `decoding.decode` takes it.
-
-    Yields:
-        For each image in turn what each output of the model is for it, float32 without the axis of the images, or one
-        of `UNREADABLE` where it could not be read.
-    """
+    """Run `model`, which takes uint8 (n, size, size, 3), on images: as `reading.outcomes`, in float32."""
     run = traced(model)  # Keras would trace the network again for the last batch, which is smaller
-    images = in_order(partial(_pixels, size, value_range), reads, ahead=2 * BATCH)
-    while batch := list(islice(images, BATCH)):
-        readable = [image for image in batch if isinstance(image, np.ndarray)]
-        given = zip(*map(np.asarray, run(np.stack(readable)) if readable else []), strict=True)
-        yield from (next(given) if isinstance(image, np.ndarray) else image for image in batch)
+    yield from outcomes(lambda images: map(np.asarray, run(images)), size, reads, value_range)
 
 
 def of_source(
@@ -75,10 +56,3 @@ def of_features(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> 
     starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
     batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
     return decision.probabilities(np.concatenate(batches))
-
-
-def _pixels(size: int, value_range: Range | None, read: Read) -> np.ndarray | Exception:
-    try:
-        return decoding.read(read(), size, value_range)
-    except UNREADABLE as error:
-        return error

@@ -76,7 +76,8 @@ def parts(classifier: keras.Model, delivered: str, axes: Sequence[int]) -> tuple
     over their places. All are computed at the cost of the last answer.
     """
     names = next([model, mean] for model, mean in AVERAGED.items() if delivered in (model, mean))
-    images, given, features = _looks(classifier, axes)
+    images, given, maps = looks(classifier, axes)
+    features = pooled(maps)
     if len(given) == 1:
         return names[:1], keras.Model(images, [*given, features])
     return names, keras.Model(images, [given[0], keras.layers.Average()(given), features])
@@ -87,9 +88,19 @@ def with_features(classifier: keras.Model, axes: Sequence[int], temperature: flo
 
     axes: those that the classifier averages over; temperature: its own; None: it has none.
     """
-    images, given, features = _looks(classifier, axes)
+    images, given, maps = looks(classifier, axes)
+    return keras.Model(images, [answer(given, temperature), pooled(maps)])
+
+
+def answer(given: list[keras.KerasTensor], temperature: float | None) -> keras.KerasTensor:
+    """Returns what a classifier makes of what its network gives for the mirror images. temperature: as above."""
     mean = keras.layers.Average()(given) if len(given) > 1 else given[0]
-    return keras.Model(images, [mean if temperature is None else _tempered(mean, temperature), features])
+    return mean if temperature is None else _tempered(mean, temperature)
+
+
+def pooled(maps: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns what the head takes, (n, h, w, c), averaged over the places: (n, c)."""
+    return keras.layers.GlobalAveragePooling2D()(maps) if len(maps.shape) > 2 else maps
 
 
 def one_look(classifier: keras.Model) -> keras.Model:
@@ -98,13 +109,16 @@ def one_look(classifier: keras.Model) -> keras.Model:
     return network.get_layer("classifier") if _has(network, MEAN) else network
 
 
-def _looks(classifier: keras.Model, axes: Sequence[int]) -> tuple[keras.KerasTensor, list, keras.KerasTensor]:
-    """Images, what the network gives for each of their mirror images before the temperature, and the features."""
-    looks = one_look(classifier)
-    features = looks.get_layer(FEATURES).output
-    if len(features.shape) > 2:
-        features = keras.layers.GlobalAveragePooling2D()(features)
-    both = keras.Model(looks.input, [looks.output, features])
+def looks(
+    classifier: keras.Model, axes: Sequence[int]
+) -> tuple[keras.KerasTensor, list[keras.KerasTensor], keras.KerasTensor]:
+    """Returns what a network for more than one question is made of.
+
+    These are the images, what the classifier's network gives for each of their mirror images before the temperature,
+    and what the head takes for the images as they are, (n, h, w, c) or (n, c).
+    """
+    network = one_look(classifier)
+    both = keras.Model(network.input, [network.output, network.get_layer(FEATURES).output])
     images = keras.Input(classifier.input.shape[1:], dtype="uint8", name="image")
     answers = [both(view) for view in mirrored(images, axes)]
     return images, [given for given, _ in answers], answers[0][1]

@@ -18,7 +18,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.base.streams import rng
 from headstart.classifier import unlike
-from headstart.classifier.file import Details, Rule
+from headstart.classifier.details import Details, Rule
 from headstart.evaluation import scores
 from headstart.evaluation.curves import Curves, number
 

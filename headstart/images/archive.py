@@ -12,7 +12,7 @@ from typing import Protocol
 
 from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.images import zip_names
+from headstart.images import decoding, zip_names
 from headstart.images.ranges import Range
 
 LARGEST = 512 * 2**20  # bytes of one unpacked zip entry
@@ -24,6 +24,10 @@ _IN_DVC_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 class Unreadable(ValueError):
     """One file of a source cannot be read; the message is the reason. The other files are not affected."""
+
+
+# What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
+UNREADABLE = (OSError, UserError, Unreadable, decoding.Broken)
 
 
 class Source(Protocol):

@@ -9,11 +9,8 @@ from headstart.base import errors
 from headstart.base.errors import UserError
 from headstart.base.runtime import ahead, tf
 from headstart.base.threads import THREADS
-from headstart.images import archive, augment, decoding
-from headstart.images.archive import Source
-
-# What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
-UNREADABLE = (OSError, UserError, archive.Unreadable, decoding.Broken)
+from headstart.images import augment, decoding
+from headstart.images.archive import UNREADABLE, Source
 
 
 def changed(path: str, why: object) -> UserError:

@@ -72,7 +72,20 @@ def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray
     size: pixels. Raises `Broken`. Safe to call from several threads.
     """
     with _opened(data, size) as image:
-        return np.array(_flat(image, value_range).resize((size, size), Image.Resampling.BILINEAR))
+        return _square(image, size, value_range)
+
+
+def of_array(values: np.ndarray, size: int, value_range: Range | None = None) -> np.ndarray:
+    """Return an image that is in memory already as `read` returns one from a file: uint8 (size, size, 3).
+
+    values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep grey ones (h, w): uint16, int32 or float32. Raises `Broken`.
+    """
+    try:
+        if values.ndim not in (2, 3) or not values.size:
+            raise ValueError("it takes height, width and, in colour, 3 or 4 channels")
+        return _square(Image.fromarray(values), size, value_range)
+    except (TypeError, ValueError) as error:
+        raise Broken(f"an array {values.shape} of {values.dtype} is no image: {error}") from None
 
 
 def preview(data: bytes, side: int, value_range: Range | None = None) -> tuple[tuple[int, int], np.ndarray]:
@@ -200,6 +213,10 @@ def _has_more(image: Image.Image) -> bool:
         return image.info.get(dicom.FRAMES, 1) > 1 or (getattr(image, "is_animated", False) and image.format != "MPO")
     except Exception:  # what comes after the first frame is damaged
         return True
+
+
+def _square(image: Image.Image, size: int, value_range: Range | None) -> np.ndarray:
+    return np.array(_flat(image, value_range).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:

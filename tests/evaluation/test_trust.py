@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from headstart.classifier.file import Rule
+from headstart.classifier.details import Rule
 from headstart.evaluation import trust
 
 

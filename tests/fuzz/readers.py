@@ -163,12 +163,13 @@ def classifier() -> bytes:
     import keras
 
     from headstart.classifier import file, joining
+    from headstart.classifier.details import Details
 
     inputs = keras.Input((16, 16, 3), dtype="uint8")
     means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(means))
     path = FOLDER / "good.keras"
-    file.save(joining.averaged(model, ()), path, file.Details(["a", "b"], 16, "averaged"))
+    file.save(joining.averaged(model, ()), path, Details(["a", "b"], 16, "averaged"))
     return path.read_bytes()
 
 

@@ -12,6 +12,7 @@ from headstart.base import checkpoint, params
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import decision, file, joining
+from headstart.classifier.details import Details, Rule
 from headstart.images import decoding
 from stages import evaluate
 
@@ -76,8 +77,8 @@ def project(classes, colours, mistake, axes=()):
 
 
 def save(network, axes, classes=("blue", "red"), temperature=1.0, **others):
-    rule = file.Rule(temperature, **others)
-    details = file.Details(list(classes), SIZE, "averaged", axes=tuple(axes), rule=rule)
+    rule = Rule(temperature, **others)
+    details = Details(list(classes), SIZE, "averaged", axes=tuple(axes), rule=rule)
     file.save(joining.calibrated(network, temperature), results.CLASSIFIER, details)
 
 

@@ -1,0 +1,73 @@
+"""All that is asked of a classifier about an image, as one network: its exports carry this one."""
+
+from headstart.base.runtime import keras
+from headstart.classifier import joining, unlike
+from headstart.classifier.details import Details
+from headstart.classifier.unlike import Known
+
+
+def network(classifier: keras.Model, details: Details) -> keras.Model:
+    """Returns a network that takes uint8 RGB (n, size, size, 3) and gives a dictionary.
+
+    `probabilities`: float32 (n, k), at the classifier's temperature, averaged over mirror images where it averages.
+    `distance`: (n,), of an image from the training images that the classifier keeps (`unlike.distances`); `nearest`:
+        int32 (n, m), which of these are nearest, the nearest first. Missing where it keeps none.
+    `heat`: (n, h, w), from 0 to 1, which places speak for the likeliest class. Missing where the head takes no map.
+    """
+    images, given, maps = joining.looks(classifier, details.axes)
+    probabilities = joining.answer(given, details.rule.temperature)
+    if probabilities.shape[-1] == 1:
+        probabilities = keras.ops.concatenate([1 - probabilities, probabilities], axis=1)
+    outputs = {"probabilities": keras.layers.Identity(name="probabilities")(probabilities)}
+    if details.known is not None:
+        outputs |= _near(joining.pooled(maps), details.known)
+    head = joining.one_look(classifier).layers[-1]
+    if len(maps.shape) == 4 and isinstance(head, keras.Model):
+        outputs["heat"] = Heat(head, name="heat")(maps)
+    return keras.Model(images, outputs, name="classifier")
+
+
+def _near(features: keras.KerasTensor, known: Known) -> dict[str, keras.KerasTensor]:
+    """As `unlike.distances`, and which of the known images these are."""
+    length = keras.ops.sqrt(keras.ops.sum(features * features, axis=1, keepdims=True))
+    alike = keras.ops.matmul(features / keras.ops.maximum(length, 1e-12), known.features.astype("float32").T)
+    closest, places = keras.ops.top_k(alike, min(unlike.NEAREST, len(known.features)))
+    return {
+        "distance": keras.layers.Identity(name="distance")(1 - closest[:, -1]),
+        "nearest": keras.layers.Identity(name="nearest", dtype="int32")(places),
+    }
+
+
+class Heat(keras.layers.Layer):
+    """Which places of a map speak for the likeliest class: (n, h, w, c) to (n, h, w), from 0 to 1.
+
+    For a linear head on averaged features this is exact, the class activation map (Zhou et al., Learning Deep Features
+    for Discriminative Localization, CVPR 2016); for others it is Grad-CAM (Selvaraju et al., ICCV 2017), which for that
+    head is the same. The slopes are written out: no other runtime differentiates.
+    """
+
+    def __init__(self, head: keras.Model, **options):
+        super().__init__(**options)
+        self.pooling = head.get_layer("pooling")
+        self.dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
+
+    def call(self, maps):
+        ops, (*hidden, last) = keras.ops, self.dense
+        passed = [self.pooling(maps)]
+        for layer in hidden:
+            passed.append(layer(passed[-1]))
+        # Before the last activation: of a probability near 1 nothing would be left to tell the places apart.
+        logits = ops.matmul(passed[-1], last.kernel) + last.bias
+        if logits.shape[-1] == 1:
+            slopes = ops.where(logits >= 0, 1.0, -1.0)
+        else:
+            slopes = ops.cast(
+                logits >= ops.max(logits, axis=1, keepdims=True), logits.dtype
+            )  # as argmax, in any format
+        slopes = ops.matmul(slopes, ops.transpose(last.kernel))
+        for layer, active in zip(reversed(hidden), reversed(passed[1:]), strict=True):
+            slopes = ops.matmul(slopes * ops.cast(active > 0, slopes.dtype), ops.transpose(layer.kernel))
+        if slopes.shape[-1] != maps.shape[-1]:  # of a head that takes each place by itself
+            slopes = ops.mean(ops.reshape(slopes, (-1, maps.shape[1] * maps.shape[2], maps.shape[3])), axis=1)
+        heat = ops.relu(ops.sum(maps * slopes[:, None, None, :], axis=3))
+        return heat / ops.maximum(ops.max(heat, axis=(1, 2), keepdims=True), 1e-12)

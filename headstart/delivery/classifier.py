@@ -1,0 +1,188 @@
+"""A classifier for programs: the same on Keras and on every runtime that it is exported to.
+
+import headstart
+
+classifier = headstart.Classifier.load("models/exports/onnx")
+for prediction in classifier.predict(["photo.jpg", "another.png"]):
+    print(prediction.label, prediction.probability)
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from headstart.artifacts.results import CLASSIFIER
+from headstart.base import files
+from headstart.base.errors import Damaged, UserError, doubted
+from headstart.classifier import details, reading
+from headstart.classifier.details import Details
+from headstart.classifier.reading import Read
+from headstart.delivery import runtimes
+
+EXPORTS = Path("models/exports")
+ABOUT = "classifier.json"  # in an export's folder: what the classifier says of itself, and of which one it is made
+Image = str | Path | np.ndarray
+
+
+class Answers(NamedTuple):
+    """What a classifier says of n images.
+
+    `probabilities`: float32 (n, k). `distances`: (n,), from the training images that it keeps, and `nearest`:
+    int32 (n, m), which of these are nearest; None where it keeps none. `heat`: (n, h, w), from 0 to 1, which places
+    speak for the likeliest class; None where it cannot tell.
+    """
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
+    nearest: np.ndarray | None
+    heat: np.ndarray | None
+
+
+class Prediction(NamedTuple):
+    """What a classifier makes of an image.
+
+    `label`: the class, by the classifier's rule, and `probability`: that of this class. `possible`: the classes that
+    remain possible, the label first: more than one where it is not sure. `unlike`: whether the image is unlike the
+    training images; None where it cannot tell. `probabilities`: of all classes, by their names.
+    """
+
+    label: str
+    probability: float
+    possible: list[str]
+    unlike: bool | None
+    probabilities: dict[str, float]
+
+
+class Classifier:
+    """A trained classifier, from whatever file: `load` makes one.
+
+    `details`: what it says of itself; `sha256`: of the .keras file that it is, or was exported from; `path`: where it
+    was read. Its methods are to be called by one thread at a time.
+    """
+
+    def __init__(self, path: Path, about: Details, limit: float | None, sha256: str, run: runtimes.Run):
+        self.path, self.details, self.sha256 = path, about, sha256
+        self._limit, self._run = limit, run
+
+    @classmethod
+    def load(cls, path: str | Path = CLASSIFIER) -> Self:
+        """Return the classifier at `path`: a .keras file, or an export, its folder or the file in it.
+
+        Raises `headstart.base.errors.UserError`, a line that says what to do, where it is missing, damaged or no
+        classifier, or where the runtime that it needs is not installed.
+        """
+        path = Path(path)
+        if path.suffix == ".keras":
+            return cls(path, *_keras(path))
+        folder = path if (path / ABOUT).is_file() else path.parent
+        name, said = about(folder)
+        form = runtimes.FORMATS[name]
+        found = details.parse(said, None)
+        limit = said["unlike"]["limit"] if said.get("unlike") else None
+        return cls(path, found, limit, said["classifier"], runtimes.start(name, folder / form.file))
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the k classes, in the order of the columns of probabilities."""
+        return self.details.classes
+
+    def predict(self, images: Iterable[Image]) -> list[Prediction]:
+        """Return what it makes of each image.
+
+        images: paths of files, or arrays as `headstart.images.decoding.of_array` takes them: uint8 (h, w, 3), RGB, of
+        any size. Raises `headstart.images.decoding.Broken`, or OSError, for the first one that cannot be read.
+        """
+        return [_raised(outcome) for outcome in self.outcomes(map(_read, _several(images)))]
+
+    def predict_proba(self, images: Iterable[Image]) -> np.ndarray:
+        """Return the probabilities of all classes, float32 (n, k). images, errors: as of `predict`."""
+        rows = [list(prediction.probabilities.values()) for prediction in self.predict(images)]
+        return np.array(rows, "float32").reshape(-1, len(self.classes))
+
+    def outcomes(self, reads: Iterable[Read]) -> Iterator[Prediction | Exception]:
+        """Yield for each image what it makes of it, or why it cannot be read; of any number of them, in little memory.
+
+        reads: for each a function that returns the bytes of its file, or an array; other threads call it.
+        """
+
+        def columns(images: np.ndarray) -> list[np.ndarray]:
+            answers = self.answers(images)
+            return [answers.probabilities] + ([] if answers.distances is None else [answers.distances])
+
+        for row in reading.outcomes(columns, self.details.size, reads, self.details.value_range):
+            if isinstance(row, Exception):
+                yield row
+            else:
+                given, *distance = (value[None] for value in row)
+                yield self.prediction(Answers(given, distance[0] if distance else None, None, None), 0)
+
+    def answers(self, pixels: np.ndarray) -> Answers:
+        """Return what it says of images of its own size: uint8 (n, size, size, 3), as `decoding.read` makes them."""
+        given = self._run(pixels)
+        return Answers(given["probabilities"], *map(given.get, ("distance", "nearest", "heat")))
+
+    def prediction(self, answers: Answers, number: int) -> Prediction:
+        """Return what it makes of one of the images that `answers` are of."""
+        given, rule = answers.probabilities[number : number + 1], self.details.rule
+        (best,), (open_,) = rule.predicted(given), rule.possible(given)
+        order = sorted(np.flatnonzero(open_), key=lambda index: (index != best, -given[0, index]))
+        values = given[0].tolist()
+        far = None if self._limit is None else bool(answers.distances[number] > self._limit)
+        possible = [self.classes[index] for index in order]
+        return Prediction(self.classes[best], values[best], possible, far, dict(zip(self.classes, values, strict=True)))
+
+
+def about(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return an export's format, and what its `ABOUT` says. Raises UserError where it is none, or a damaged one."""
+    path = folder / ABOUT
+    if not path.exists():
+        raise UserError(
+            f"{folder} holds no {ABOUT}: takes models/classifier.keras, or the folder of an export, such as "
+            f"{EXPORTS / 'onnx'}, which `make export FORMAT=onnx` writes"
+        )
+    try:
+        with doubted():
+            said = json.loads(path.read_text(encoding="utf-8"))
+            details.parse(said, None)
+            if said["format"] not in runtimes.FORMATS or not isinstance(said["classifier"], str):
+                raise ValueError("it does not say of which format it is, and of which classifier")
+            if said.get("unlike") and not isinstance(said["unlike"]["limit"], float):
+                raise ValueError("it does not say from where on an image is unlike others")
+    except Damaged as error:
+        raise UserError(f"{path} is damaged ({error}): run `make export` again") from None
+    return said["format"], said
+
+
+def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
+    """As `Classifier` takes them. TensorFlow is imported here alone."""
+    from headstart.base.runtime import traced
+    from headstart.classifier import answering, file
+
+    model, found = file.load(path)
+    network = answering.network(model, found)
+    run, names = traced(network), sorted(network.output)
+    limit = None if found.known is None else found.known.limit
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, map(np.asarray, run(images)), strict=True))
+
+    return found, limit, files.sha256(path), answer
+
+
+def _several(images: Iterable[Image]) -> Iterable[Image]:
+    if isinstance(images, str | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        raise TypeError("takes several images: a list of paths or of arrays")
+    return images
+
+
+def _read(image: Image) -> Read:
+    return (lambda: image) if isinstance(image, np.ndarray) else Path(image).read_bytes
+
+
+def _raised(outcome: Prediction | Exception) -> Prediction:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

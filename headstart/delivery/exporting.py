@@ -1,0 +1,175 @@
+"""The classifier in the formats of other runtimes, by Keras's own export: a folder each, with all it takes to run."""
+
+import json
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.base import files
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras, standard_error_closed, tf
+from headstart.classifier import answering
+from headstart.classifier.details import Details, fields
+from headstart.delivery import sample
+from headstart.delivery.classifier import ABOUT
+from headstart.delivery.runtimes import FORMATS
+from headstart.images import decoding
+
+EXAMPLES = Path(__file__).parent / "examples"
+# Which formats there are in which precision, and what must be installed to write them.
+PRECISIONS = {"float32": tuple(FORMATS), "int8": ("onnx", "openvino", "tflite")}
+KEPT = (
+    "probabilities",
+    "distance",
+)  # in int8: the heat of 8 bits is worth nothing, and nor is the order of the nearest
+
+
+def folder_name(form: str, precision: str) -> str:
+    """The name of an export's folder: `onnx`, `tflite-int8`."""
+    return form if precision == "float32" else f"{form}-{precision}"
+
+
+def write(
+    folder: Path, classifier: keras.Model, details: Details, sha256: str, form: str, images: np.ndarray | None
+) -> None:
+    """Write an export into `folder`; one that is not finished lacks its `ABOUT`, and is none.
+
+    form: of `FORMATS`. sha256: of the classifier's file. images: training images, uint8 (n, size, size, 3), to find the
+    ranges of an export in int8 with; None: one in float32. Raises UserError where what writes it is not installed.
+    """
+    network = answering.network(classifier, details)
+    photo = sample.photo()
+    pixels = decoding.read(photo, details.size, details.value_range)
+    expected = np.asarray(network(pixels[None])["probabilities"])[0]
+    if images is not None:
+        network = keras.Model(network.input, {name: network.output[name] for name in KEPT if name in network.output})
+        network(pixels[None])  # Keras exports what has been called
+    about = fields(details) | {"format": form, "precision": "float32" if images is None else "int8"}
+    about |= {"classifier": sha256, "outputs": sorted(network.output)}
+    about["example"] = {"file": sample.NAME, "probabilities": [round(float(value), 6) for value in expected]}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as made, warnings.catch_warnings(), standard_error_closed():
+        warnings.simplefilter("ignore")  # for those who write converters
+        try:
+            WRITERS[form](network, Path(made, FORMATS[form].file), about, images)
+        except ImportError as error:
+            raise UserError(
+                f"an export to {form} takes {error.name}: pip install -r requirements-export.txt, or make export "
+                f"FORMAT={form}, which does that"
+            ) from None
+        for path in sorted(Path(made).iterdir()):
+            _replace(path, folder / path.name)
+    for name, source in (("predict.py", f"{form}.py"), ("contract.py", "contract.py")):
+        files.write_text(folder / name, (EXAMPLES / source).read_text(encoding="utf-8"))
+    with files.whole(folder / sample.NAME) as part:
+        part.write_bytes(photo)
+    files.write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+
+
+def _replace(made: Path, path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    shutil.move(made, path)
+    files.sync_all(path)
+
+
+def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.ndarray | None) -> None:
+    import onnx
+
+    _whole_onnx(network, path, images)
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "images"
+    model.metadata_props.add(key="headstart", value=json.dumps(about, ensure_ascii=False))
+    onnx.save(model, path)
+
+
+def _whole_onnx(network: keras.Model, path: Path, images: np.ndarray | None) -> None:
+    import onnx
+    import tf2onnx  # noqa: F401 (Keras wants it, and would say so at length)
+
+    network.export(str(path), format="onnx", verbose=False)
+    if images is None:
+        return
+    from onnxruntime import quantization
+
+    # What follows the last convolution stays as it is: it is next to nothing, and a probability of 8 bits says little.
+    graph = onnx.load(path).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    left, after = [output.name for output in graph.output], set()
+    while left:
+        node = makers.get(left.pop())
+        if node is not None and node.op_type != "Conv" and node.name not in after:
+            after.add(node.name)
+            left += node.input
+    quantization.quantize_static(
+        path,
+        path,
+        _Fed(images),
+        quant_format=quantization.QuantFormat.QDQ,  # which OpenVINO reads too
+        per_channel=True,
+        op_types_to_quantize=["Add", "Clip", "Conv", "GlobalAveragePool", "Mul", "Relu"],
+        nodes_to_exclude=sorted(after),
+    )
+
+
+class _Fed:
+    """Images, one by one, as ONNX Runtime's quantisation asks for them."""
+
+    def __init__(self, images: np.ndarray):
+        self.left = iter(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self.left, None)
+        return None if image is None else {"image": image[None]}
+
+
+def _openvino(network: keras.Model, path: Path, about: dict[str, Any], images: np.ndarray | None) -> None:
+    import openvino
+
+    # NNCF, OpenVINO's own way to 8 bits, takes neither the NumPy nor the NetworkX of these requirements.
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "classifier.xml" if images is None else "classifier.onnx")
+        if images is None:
+            network.export(str(written), format="openvino", verbose=False)
+        else:
+            _whole_onnx(network, written, images)
+        model = openvino.Core().read_model(written)
+        model.set_rt_info(json.dumps(about, ensure_ascii=False), "headstart")
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _tflite(network: keras.Model, path: Path, about: dict[str, Any], images: np.ndarray | None) -> None:
+    options = {}
+    if images is not None:
+        sets = tf.lite.OpsSet
+        options = {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: ([image[None]] for image in images),
+            "target_spec": {"supported_ops": [sets.TFLITE_BUILTINS_INT8, sets.TFLITE_BUILTINS]},
+        }
+    network.export(str(path), format="litert", verbose=False, **options)
+    # As TensorFlow Lite's own metadata: a zip behind the network, which no runtime minds.
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(ABOUT), json.dumps(about, ensure_ascii=False))
+
+
+def _saved_model(network: keras.Model, path: Path, about: dict[str, Any], _: None) -> None:
+    network.export(str(path), format="tf_saved_model", verbose=False)
+    (path / "assets").mkdir(exist_ok=True)
+    files.write_text(path / "assets" / ABOUT, json.dumps(about, ensure_ascii=False))
+
+
+WRITERS: dict[str, Callable[[keras.Model, Path, dict[str, Any], np.ndarray | None], None]] = {
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "tflite": _tflite,
+    "saved_model": _saved_model,
+}

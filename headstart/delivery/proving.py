@@ -1,0 +1,97 @@
+"""What an export gives on its own runtime, beside what the classifier gives: metrics/exports.json."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from headstart.base import files
+from headstart.base.errors import UserError
+from headstart.classifier.details import Details
+from headstart.evaluation import scores
+
+EXPORTS = Path("metrics/exports.json")
+IMAGES = 200  # of the test split, by which an export and the classifier are compared
+NEAR = 1e-4  # how far a probability of float32 may be from the classifier's
+
+
+def run(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the probabilities, float32 (n, k), that a classifier gives alone, and what it takes.
+
+    path: as `Classifier.load` takes it. pixels: uint8 (n, size, size, 3). What it takes: `bytes`, of its files;
+    `start_seconds`, from nothing to the first answer; `images_per_second`, after that, on all cores.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        images, written = Path(folder, "images.npy"), Path(folder, "answers.npz")
+        np.save(images, pixels)
+        start = time.time()
+        command = [sys.executable, "-m", "headstart.delivery.alone", str(path), str(images), str(written)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            raise UserError(f"{path} does not run: {last.removeprefix('error: ')}")
+        answers = np.load(written)
+        taken = {
+            "bytes": size(path),
+            "start_seconds": round(float(answers["first"]) - start, 2),
+            "images_per_second": round(len(pixels) / float(answers["seconds"]), 1),
+        }
+        return answers["probabilities"], taken
+
+
+def size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder that make up its network."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(of.stat().st_size for of in path.rglob("*") if of.is_file() and of.suffix not in (".py", ".jpg", ".pyc"))
+
+
+def compared(details: Details, own: np.ndarray, given: np.ndarray) -> dict[str, Any]:
+    """Return how an export's probabilities, float (n, k), differ from the classifier's own.
+
+    `agreement`: how many of the `images` both call the same; `largest_difference`: of all probabilities.
+    """
+    same = details.rule.predicted(own) == details.rule.predicted(given)
+    return {
+        "images": len(own),
+        "agreement": int(same.sum()),
+        "largest_difference": float(f"{np.abs(own - given).max():.2g}"),
+    }
+
+
+def cost(details: Details, own: np.ndarray, given: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return what rounding costs: the export's accuracy with 95 % Wilson interval, the classifier's, McNemar's test.
+
+    own, given: as of `compared`. labels: int64 (n,), the true classes.
+    """
+    predicted = {"classifier": details.rule.predicted(own), "export": details.rule.predicted(given)}
+    right = binomtest(int((predicted["export"] == labels).sum()), len(labels))
+    interval = right.proportion_ci(confidence_level=0.95, method="wilson")
+    return {
+        "accuracy": round(float(right.statistic), 6),
+        "accuracy_low": round(float(interval.low), 6),
+        "accuracy_high": round(float(interval.high), 6),
+        "classifier_accuracy": round(float((predicted["classifier"] == labels).mean()), 6),
+        "mcnemar": scores.mcnemar(labels, predicted),
+    }
+
+
+def read(sha256: str) -> dict[str, dict[str, Any]]:
+    """Return what was measured of the exports of the classifier with this hash, by their names; empty where nothing."""
+    try:
+        said = json.loads(EXPORTS.read_text(encoding="utf-8"))
+        return said["exports"] if said["classifier"] == sha256 else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}  # it is measured anew
+
+
+def write(sha256: str, exports: dict[str, dict[str, Any]]) -> None:
+    """Write what was measured, whole or not at all."""
+    ordered = {"classifier": sha256, "exports": dict(sorted(exports.items()))}
+    files.write_text(EXPORTS, json.dumps(ordered, indent=2) + "\n")

@@ -1,0 +1,211 @@
+"""The exports of small classifiers of every kind, each on its own runtime."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import headstart
+from headstart.base.errors import UserError
+from headstart.base.runtime import keras
+from headstart.classifier import file, joining, unlike
+from headstart.classifier.details import Details, Rule
+from headstart.classifier.unlike import Known
+from headstart.delivery import exporting
+from headstart.delivery.runtimes import FORMATS
+from headstart.images.ranges import Range
+from headstart.training import head
+from tests.classifiers import head_params
+
+SIZE = 24
+KINDS = {
+    # classes, pooling, hidden layers, axes, rule, the range of deep images, whether it keeps training images
+    "two classes": (2, "average", [], (), Rule(1.3, coverage=0.95, at_least=0.2), None, True),
+    "five classes, averaged over flips": (5, "average", [], (2,), Rule(0.8, coverage=0.9, at_least=0.1), None, True),
+    "a head with layers, each place by itself": (3, "flatten", [7, 6], (), Rule(1.1), None, True),
+    "costs, deep images": (
+        *(2, "average", [5], (1, 2)),
+        *(Rule(2.0, "costs", costs=[[0.0, 0.8], [0.2, 0.0]]), Range(100, 900), False),
+    ),
+}
+
+
+def made(path, kind):
+    """A classifier of that kind with random weights, saved at `path`; some of them drawn large, so that it is sure."""
+    count, pooling, hidden, axes, rule, value_range, keeps = KINDS[kind]
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    maps = keras.layers.Conv2D(8, 5, 4, activation="relu")(inputs)
+    maps = keras.layers.DepthwiseConv2D(3, padding="same")(maps)
+    backbone = keras.Model(inputs, keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(maps)), name="backbone")
+    top = head.build(backbone.output.shape[1:], count, head_params(pooling=pooling, hidden=hidden))
+    top.set_weights([6 * weights for weights in top.get_weights()])
+    network = joining.averaged(joining.join(backbone, top, lambda pixels: pixels / 127.5 - 1), axes)
+    known = None
+    if keeps:
+        features = unlike.unit(np.random.default_rng(0).random((40, 8))).astype("float16")
+        known = Known(features, 0.11)
+    classes = ["chat – “cat”", "狗", "third", "4", "five\tsix"][:count]
+    details = Details(classes, SIZE, "averaged", value_range, axes, rule, known)
+    file.save(joining.calibrated(network, rule.temperature), path, details)
+    return path
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifiers")
+    return {kind: made(folder / f"{number}.keras", kind) for number, kind in enumerate(KINDS)}
+
+
+@pytest.fixture(scope="session")
+def exported(classifiers, tmp_path_factory):
+    """The folder of a classifier's export, by its kind, format and precision; made when it is first wanted."""
+    folder, there = tmp_path_factory.mktemp("exports"), {}
+
+    def export(kind, form, precision="float32"):
+        if (kind, form, precision) not in there:
+            path = there[kind, form, precision] = folder / str(len(there)) / form
+            images = pixels(50) if precision == "int8" else None
+            exporting.write(path, *file.load(classifiers[kind]), "0" * 64, form, images)
+        return there[kind, form, precision]
+
+    return export
+
+
+def pixels(count):
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(0, 256, (count, 6, 6, 3)).astype("uint8")
+    return np.stack([np.asarray(Image.fromarray(image).resize((SIZE, SIZE))) for image in coarse])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_says_what_the_classifier_says(form, kind, classifiers, exported):
+    own, other = headstart.Classifier.load(classifiers[kind]), headstart.Classifier.load(exported(kind, form))
+    images = pixels(37)
+    expected, given = own.answers(images), other.answers(images)
+    assert np.abs(given.probabilities - expected.probabilities).max() < 1e-4
+    assert np.abs(given.heat - expected.heat).max() < 1e-3
+    if expected.distances is None:
+        assert given.distances is None and given.nearest is None
+    else:
+        assert np.abs(given.distances - expected.distances).max() < 1e-4
+        assert (given.nearest == expected.nearest).all()
+    for number in range(len(images)):
+        one, another = own.prediction(expected, number), other.prediction(given, number)
+        assert (one.label, one.possible, one.unlike) == (another.label, another.possible, another.unlike)
+    assert other.classes == own.classes and other.details.rule == own.details.rule
+
+
+def photo(path, size, **options):
+    rng = np.random.default_rng(2)
+    small = Image.fromarray(rng.integers(0, 256, (7, 5, 3)).astype("uint8")).resize(size, Image.Resampling.BICUBIC)
+    small.convert(options.pop("mode", "RGB")).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Files that are easily prepared otherwise: turned by EXIF, large, with transparency, deep, with a palette."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = np.linspace(0, 1200, 60 * 40).reshape(60, 40).astype("uint16")
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    clear = Image.new("RGBA", (50, 30), (255, 0, 0, 0))
+    clear.paste((0, 0, 255, 120), (10, 5, 40, 25))
+    clear.save(tmp_path / "clear.png")
+    return [
+        photo(tmp_path / "turned.jpg", (80, 30), exif=exif),
+        photo(tmp_path / "large.jpg", (901, 577), quality=60),
+        photo(tmp_path / "grey.jpg", (300, 200), mode="L"),
+        photo(tmp_path / "palette.gif", (33, 21), mode="P"),
+        tmp_path / "deep.png",
+        tmp_path / "clear.png",
+    ]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_program_beside_an_export_predicts_the_same_with_its_runtime_alone(form, classifiers, exported, photos):
+    kind = "costs, deep images" if form == "onnx" else "five classes, averaged over flips"
+    folder = exported(kind, form)
+    own = headstart.Classifier.load(classifiers[kind]).predict(photos)
+    # Nothing but its own folder: neither the project nor Keras is there to be imported.
+    code = (
+        "import sys, runpy; sys.path = [path for path in sys.path if path]; sys.modules['keras'] = None; "
+        "sys.modules['headstart'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, str(folder / "predict.py"), *map(str, photos)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for line, path, prediction in zip(done.stdout.splitlines(), photos, own, strict=True):
+        said = json.loads(line)
+        assert (said["path"], said["class"], said["unlike"]) == (str(path), prediction.label, prediction.unlike)
+        assert said["probability"] == pytest.approx(prediction.probability, abs=1e-4), path
+        assert sorted(said["possible"]) == sorted(prediction.possible)
+
+
+def test_the_example_beside_an_export_has_the_probabilities_that_are_written_beside_it(exported):
+    folder = exported("two classes", "onnx")
+    said = json.loads((folder / "classifier.json").read_text())["example"]
+    given = headstart.Classifier.load(folder).predict_proba([folder / said["file"]])
+    assert given[0] == pytest.approx(said["probabilities"], abs=1e-4)
+    # Whoever forgets to turn it gets something else.
+    flat = np.asarray(Image.open(folder / said["file"]))
+    assert np.abs(headstart.Classifier.load(folder).predict_proba([flat])[0] - said["probabilities"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("form", exporting.PRECISIONS["int8"])
+def test_an_export_in_8_bits_is_smaller_and_says_nearly_the_same(form, classifiers, exported):
+    kind = "five classes, averaged over flips"
+    folder, images = exported(kind, form, "int8"), pixels(60)
+    own, other = headstart.Classifier.load(classifiers[kind]), headstart.Classifier.load(folder)
+    expected, given = own.answers(images), other.answers(images)
+    assert (given.probabilities.argmax(1) == expected.probabilities.argmax(1)).mean() > 0.8
+    assert 1e-4 < np.abs(given.probabilities - expected.probabilities).mean() < 0.1
+    assert np.abs(given.distances - expected.distances).mean() < 0.05
+    assert given.heat is None and json.loads((folder / "classifier.json").read_text())["precision"] == "int8"
+
+
+def test_an_export_that_is_damaged_or_half_written_is_told_in_one_line(exported, tmp_path):
+    networks = {"onnx": "classifier.onnx", "openvino": "classifier.xml", "tflite": "classifier.tflite"}
+    for form in FORMATS:
+        folder = exported("two classes", form)
+        network = folder / networks.get(form, "saved_model/saved_model.pb")
+        kept = network.read_bytes()
+        network.write_bytes(b"nothing")
+        with pytest.raises(UserError, match="cannot be run by") as error:
+            headstart.Classifier.load(folder)
+        assert "\n" not in str(error.value)
+        network.write_bytes(kept)
+        about = folder / "classifier.json"
+        kept = about.read_text()
+        about.write_text("{}")
+        with pytest.raises(UserError, match="is damaged"):
+            headstart.Classifier.load(folder)
+        about.unlink()
+        with pytest.raises(UserError, match=r"holds no classifier\.json"):
+            headstart.Classifier.load(folder)
+        about.write_text(kept)
+    with pytest.raises(UserError, match=r"holds no classifier\.json"):
+        headstart.Classifier.load(tmp_path)
+
+
+def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
+    classifier = headstart.Classifier.load(classifiers["two classes"])
+    with pytest.raises(FileNotFoundError):
+        classifier.predict([tmp_path / "nothing.jpg"])
+    (tmp_path / "no.jpg").write_text("no image")
+    with pytest.raises(ValueError, match="not an image"):
+        classifier.predict([tmp_path / "no.jpg"])
+    for wrong in ("photo.jpg", tmp_path / "a", np.zeros((9, 9, 3), "uint8")):
+        with pytest.raises(TypeError, match="takes several images"):
+            classifier.predict(wrong)
+    with pytest.raises(ValueError, match=r"an array \(2, 3, 4, 5\)"):
+        classifier.predict([np.zeros((2, 3, 4, 5), "uint8")])
+    assert classifier.predict([]) == [] and classifier.predict_proba([]).shape == (0, 2)
