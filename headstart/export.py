@@ -116,7 +116,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--precision", default="float32", help="float32 (default), or int8: a quarter of the size")
     options = parser.parse_args(arguments)
     if options.format not in FORMATS:
-        raise UserError(f"--format: got {options.format}; takes {', '.join(FORMATS)}")
+        raise UserError(f"--format: got {options.format or 'nothing'}; takes {', '.join(FORMATS)}")
     if options.precision not in exporting.PRECISIONS:
         raise UserError(f"--precision: got {options.precision}; takes {', '.join(exporting.PRECISIONS)}")
     if options.format not in (known := exporting.PRECISIONS[options.precision]):

@@ -1,0 +1,72 @@
+"""`python -m headstart.export`, in a project after a run."""
+
+import json
+
+import pytest
+
+from headstart import export
+from headstart.base.errors import UserError
+
+
+def run(project, *arguments, check=True):
+    return project.run("python", "-m", "headstart.export", *arguments, check=check)
+
+
+def test_an_export_is_proved_on_test_images_and_runs(reproduced):
+    done = run(reproduced, "--format", "onnx")
+    folder = reproduced.path / "models/exports/onnx"
+    assert {path.name for path in folder.iterdir()} == {
+        *("classifier.onnx", "classifier.json", "predict.py", "contract.py", "example.jpg"),
+    }
+    measured = json.loads((reproduced.path / "metrics/exports.json").read_text())
+    about = json.loads((folder / "classifier.json").read_text())
+    assert measured["classifier"] == about["classifier"]
+    of = measured["exports"]["onnx"]
+    assert of["images"] == of["agreement"] == 8 and of["largest_difference"] <= 1e-4
+    assert of["bytes"] > 1e6 and of["start_seconds"] > 0 and of["images_per_second"] > 0
+    assert "8/8" in done.stdout and done.stdout.splitlines()[-1].startswith("Written: models/exports/onnx. Try it: ")
+
+    images = sorted(
+        str(path.relative_to(reproduced.path)) for path in (reproduced.path / "data/my_images").rglob("*.png")
+    )
+    own = reproduced.run("python", "-m", "headstart.predict", *images[:9], "--json").stdout
+    fast = reproduced.run("python", "-m", "headstart.predict", *images[:9], "--json", "--runtime", "onnx").stdout
+    for one, other in zip(json.loads(own), json.loads(fast), strict=True):
+        assert one.keys() == other.keys()
+        assert [one[name] for name in ("path", "class", "possible", "unlike")] == [
+            other[name] for name in ("path", "class", "possible", "unlike")
+        ]
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+
+    # In 8 bits: what it costs stands beside it, and what was measured before stays.
+    done = run(reproduced, "--format", "tflite", "--precision", "int8")
+    exports = json.loads((reproduced.path / "metrics/exports.json").read_text())["exports"]
+    assert exports["onnx"] == of and {"accuracy", "accuracy_low", "mcnemar"} <= exports["tflite-int8"].keys()
+
+    # Another classifier: its exports are those of the one before.
+    reproduced.set({"decision.coverage": None})
+    reproduced.repro()
+    done = reproduced.run("python", "-m", "headstart.predict", images[0], "--runtime", "onnx", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: models/exports/onnx was made of another classifier than models/classifier.keras now is: run "
+        "`make export FORMAT=onnx`"
+    )
+
+
+def test_what_cannot_be_exported_is_told_in_one_line(project):
+    for arguments, said in (
+        (("--format", "pmml"), "--format: got pmml; takes onnx, openvino, tflite, saved_model"),
+        (("--format", ""), "--format: got nothing; takes onnx"),
+        (("--format", "onnx", "--precision", "int4"), "--precision: got int4; takes float32, int8"),
+        (("--format", "saved_model", "--precision", "int8"), "--precision: got int8, which saved_model has not"),
+    ):
+        with pytest.raises(UserError, match=said):
+            export.main(list(arguments))
+    done = run(project, "--format", "onnx", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: no models/classifier.keras: run `dvc repro`")
+    done = project.run("python", "-m", "headstart.predict", "x.png", "--runtime", "onnx", check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "error: --runtime: got onnx; there are keras here, and `make export FORMAT=onnx` writes models/exports/onnx"
+    )
