@@ -66,9 +66,9 @@ def main() -> None:
             return rendering.picture(decoding.preview(data, rendering.SIDE, source.value_range)[1])
 
         seen = np.stack(list(track(in_order(image, rows), "looking at what is shown", len(rows))))
-        heat, vectors = looking.looks(classifier, seen)
+        heat, nearest = looking.looks(classifier, details, seen)
         kept, _ = familiar.rows(table, settings.seed)
-        near = kept[looking.nearest(vectors, details.known, NEAREST + 1)]
+        near = kept[nearest]
         near = {row: [int(other) for other in of if other != row][:NEAREST] for row, of in zip(rows, near, strict=True)}
         wanted = dict.fromkeys([*rows, *(other for row in rows[: shown.MOST["wrong"]] for other in near[row])])
         pictures = rendering.within(list(wanted), picture)

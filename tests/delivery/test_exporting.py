@@ -82,9 +82,14 @@ def pixels(count):
     return np.stack([np.asarray(Image.fromarray(image).resize((SIZE, SIZE))) for image in coarse])
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_export_says_what_the_classifier_says(form, kind, classifiers, exported):
+FLIPS, LAYERS = "five classes, averaged over flips", "a head with layers, each place by itself"
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [*((kind, "onnx") for kind in KINDS), *((kind, form) for form in list(FORMATS)[1:] for kind in (FLIPS, LAYERS))],
+)
+def test_an_export_says_what_the_classifier_says(kind, form, classifiers, exported):
     own, other = headstart.Classifier.load(classifiers[kind]), headstart.Classifier.load(exported(kind, form))
     images = pixels(37)
     expected, given = own.answers(images), other.answers(images)
@@ -130,7 +135,7 @@ def photos(tmp_path):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_program_beside_an_export_predicts_the_same_with_its_runtime_alone(form, classifiers, exported, photos):
-    kind = "costs, deep images" if form == "onnx" else "five classes, averaged over flips"
+    kind = "costs, deep images" if form == "onnx" else FLIPS
     folder = exported(kind, form)
     own = headstart.Classifier.load(classifiers[kind]).predict(photos)
     # Nothing but its own folder: neither the project nor Keras is there to be imported.
@@ -162,9 +167,8 @@ def test_the_example_beside_an_export_has_the_probabilities_that_are_written_bes
 
 @pytest.mark.parametrize("form", exporting.PRECISIONS["int8"])
 def test_an_export_in_8_bits_is_smaller_and_says_nearly_the_same(form, classifiers, exported):
-    kind = "five classes, averaged over flips"
-    folder, images = exported(kind, form, "int8"), pixels(60)
-    own, other = headstart.Classifier.load(classifiers[kind]), headstart.Classifier.load(folder)
+    folder, images = exported(FLIPS, form, "int8"), pixels(60)
+    own, other = headstart.Classifier.load(classifiers[FLIPS]), headstart.Classifier.load(folder)
     expected, given = own.answers(images), other.answers(images)
     assert (given.probabilities.argmax(1) == expected.probabilities.argmax(1)).mean() > 0.8
     assert 1e-4 < np.abs(given.probabilities - expected.probabilities).mean() < 0.1
@@ -175,7 +179,7 @@ def test_an_export_in_8_bits_is_smaller_and_says_nearly_the_same(form, classifie
 def test_an_export_that_is_damaged_or_half_written_is_told_in_one_line(exported, tmp_path):
     networks = {"onnx": "classifier.onnx", "openvino": "classifier.xml", "tflite": "classifier.tflite"}
     for form in FORMATS:
-        folder = exported("two classes", form)
+        folder = exported(FLIPS, form)
         network = folder / networks.get(form, "saved_model/saved_model.pb")
         kept = network.read_bytes()
         network.write_bytes(b"nothing")

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from classifiers import details, head_params, pictures
+
+from headstart.base.runtime import keras, tf
+from headstart.classifier import answering, joining, unlike
+from headstart.classifier.details import Rule
+from headstart.classifier.unlike import Known
+from headstart.training import head
+
+SIZE = 12
+
+
+def network(classes, pooling, hidden):
+    keras.utils.set_random_seed(classes + len(hidden))
+    inputs = keras.Input((SIZE, SIZE, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(6, 3, 2, activation="relu")(inputs), name="backbone")
+    top = head.build(backbone.output.shape[1:], classes, head_params(pooling=pooling, hidden=hidden))
+    top.set_weights([3 * weights for weights in top.get_weights()])
+    return joining.join(backbone, top, lambda pixels: pixels / 127.5 - 1)
+
+
+def differentiated(whole, images):
+    """Grad-CAM as its paper has it, by automatic differentiation of the likeliest class's logit."""
+    top = whole.layers[-1]
+    output = top.get_layer("output")
+    hidden = keras.Model(top.input, output.input)
+    maps = tf.constant(keras.Model(whole.input, whole.get_layer(joining.FEATURES).output)(images))
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        logits = tf.matmul(hidden(maps, training=False), output.kernel) + output.bias
+        best = tf.reduce_max(tf.concat([-logits, logits], axis=1) if logits.shape[-1] == 1 else logits, axis=1)
+    slopes = tape.gradient(best, maps).numpy()
+    heat = np.maximum((maps.numpy() * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=3), 0)
+    return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize(
+    ("pooling", "hidden"), [("average", []), ("average", [9, 7]), ("flatten", []), ("flatten", [9])]
+)
+def test_the_heat_is_that_of_automatic_differentiation(classes, pooling, hidden):
+    whole, images = network(classes, pooling, hidden), pictures(SIZE, count=20)
+    classifier = joining.calibrated(joining.averaged(whole, (2,)), 1.7)
+    about = details(classes=list("abcd")[:classes], size=SIZE, axes=(2,), rule=Rule(1.7))
+    given = answering.network(classifier, about)(images)
+    expected = differentiated(whole, images)
+    assert expected.any(axis=(1, 2)).mean() > 0.5
+    np.testing.assert_allclose(given["heat"], expected, atol=1e-3)
+    answers = classifier(images).numpy()
+    answers = np.concatenate([1 - answers, answers], axis=1) if classes == 2 else answers
+    np.testing.assert_allclose(given["probabilities"], answers, atol=1e-6)
+    assert given.keys() == {"probabilities", "heat"}
+
+
+@pytest.mark.parametrize("kept", [3, 30])
+def test_distances_and_the_nearest_training_images_are_those_of_numpy(kept):
+    whole, images = network(2, "average", []), pictures(SIZE, count=20)
+    features = keras.Model(whole.input, whole.get_layer(joining.FEATURES).output)(images).numpy().mean(axis=(1, 2))
+    noise = np.random.default_rng(0).random((kept, features.shape[1]))
+    known = Known(unlike.unit(features[:kept].mean(axis=0) + noise).astype("float16"), 0.1)
+    about = details(classes=["a", "b"], size=SIZE, known=known)
+    given = answering.network(joining.calibrated(whole, 1.0), about)(images)
+    np.testing.assert_allclose(given["distance"], unlike.distances(features, known.features), atol=1e-5)
+    away = 1 - unlike.unit(features) @ known.features.astype("float32").T
+    assert (given["nearest"].numpy() == np.argsort(away, axis=1, kind="stable")[:, :5]).all()
