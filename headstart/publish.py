@@ -120,7 +120,7 @@ def _publish(
         done = api.create_commit(name, operations, commit_message=f"Classifier {files.sha256(CLASSIFIER)[:12]}")
     for remark in remarks:
         say(f"the hub remarks: {' '.join(str(remark.message).split())}", file=sys.stderr)
-    say(f"published: {done.commit_url}")
+    say(f"{'already there' if there and done.oid == there.sha else 'published'}: {done.commit_url}")
 
 
 def _made_of(folder: Path) -> str | None:
@@ -143,6 +143,7 @@ def _library() -> ModuleType:
         import huggingface_hub.errors
     except ImportError:
         raise UserError("huggingface-hub is not installed: pip install -r requirements-hub.txt") from None
+    huggingface_hub.logging.set_verbosity_error()
     return huggingface_hub
 
 

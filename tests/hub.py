@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        name = self.path.removeprefix("/api/models/")
+        name = self.path.removeprefix("/api/models/").removesuffix("/revision/main")
         if self._allowed():
             if repository := self.server.repositories.get(name):
                 siblings = [{"rfilename": path} for path in sorted(repository.files)]
@@ -88,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(content)["objects"]
             self._answer({"transfer": "basic", "objects": [self._action(of) for of in asked]})
         elif parts[5] == "preupload":
-            self._answer({"files": [self._mode(of) for of in json.loads(content)["files"]]})
+            there = self.server.repositories["/".join(parts[3:5])].files
+            self._answer({"files": [self._mode(of, there.get(of["path"])) for of in json.loads(content)["files"]]})
         elif parts[5] == "commit":
             self._commit("/".join(parts[3:5]), [json.loads(line) for line in content.splitlines()])
 
@@ -105,10 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
             return known
         return known | {"actions": {"upload": {"href": f"{self.server.url}/upload/{of['oid']}"}}}
 
-    def _mode(self, of: dict[str, Any]) -> dict[str, Any]:
+    def _mode(self, of: dict[str, Any], there: bytes | None) -> dict[str, Any]:
         is_binary = b"\0" in base64.b64decode(of["sample"])
         mode = "lfs" if is_binary or of["size"] > SMALL else "regular"
-        return {"path": of["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None}
+        oid = None
+        if there is not None and mode == "lfs":
+            oid = hashlib.sha256(there).hexdigest()
+        elif there is not None:
+            oid = hashlib.sha1(b"blob %d\0" % len(there) + there).hexdigest()  # Git's
+        return {"path": of["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid}
 
     def _commit(self, name: str, lines: list[dict[str, Any]]) -> None:
         repository = self.server.repositories[name]

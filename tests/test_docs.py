@@ -152,7 +152,7 @@ class Reader:
             self.project.set(dict(leaves(yaml12.parse(block.text))))
         elif block.title:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.text)
+            file.write_text(self._here(block.text))
         elif block.language == "python":
             self.project.run(sys.executable, "-c", block.text)
 
@@ -243,13 +243,14 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
                 copy = project.path / "data/named" / f"{file.stem}_{file.parent.name}.png"
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copy(file, copy)
-        case "docs/team.md":
+        case "docs/team.md" | "docs/delivery.md":
             # A repository that can be cloned: DVC's cache is not in it.
             (project.path / ".dvc/.gitignore").write_text((ROOT / ".dvc/.gitignore").read_text() + "/site\n")
             project.run("git", "rm", "-rq", "--cached", ".dvc")
             project.commit("The project")
             (folder / "mounted/of others").mkdir(parents=True)  # an empty folder may be one that is not mounted
-            return {"/mnt/team": folder / "mounted", "https://git.example.org/team/headstart": project.path}
+            places = {"/mnt/team": folder / "mounted", "https://git.example.org/team/headstart": project.path}
+            return places | ({"../headstart": project.path} if page == "docs/delivery.md" else {})
     return {}
 
 

@@ -107,6 +107,18 @@ def test_a_second_version_replaces_the_first_and_takes_its_exports_away(folder, 
     assert "exports/onnx/classifier.onnx    is removed there" in done.stdout
 
 
+def test_what_has_not_changed_is_not_sent_again(folder, hub):
+    assert to(hub, "anna/cats").returncode == 0
+    uploads = [line for line in hub.asked if line.startswith("PUT")]
+    Path("models/exports/onnx/predict.py").write_text("print()\n")
+    assert to(hub, "anna/cats").returncode == 0
+    assert [line for line in hub.asked if line.startswith("PUT")] == uploads
+    assert hub.repositories["anna/cats"].files["exports/onnx/predict.py"] == b"print()\n"
+    done = to(hub, "anna/cats")
+    assert (done.returncode, done.stderr) == (0, "") and len(hub.repositories["anna/cats"].commits) == 2
+    assert done.stdout.splitlines()[-1] == f"already there: {hub.url}/anna/cats/commit/{'0' * 40}"
+
+
 def test_what_is_public_takes_a_word(folder, hub):
     hub.repositories["anna/cats"] = Repository(private=False)
     assert refused(to(hub, "anna/cats")).startswith("anna/cats is public, where everybody may read what is sent: add")
