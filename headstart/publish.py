@@ -12,7 +12,6 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
 import argparse
-import json
 import os
 import re
 import sys
@@ -27,9 +26,10 @@ from headstart.artifacts.results import CLASSIFIER
 from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
+from headstart.delivery import proving
+from headstart.delivery.classifier import EXPORTS, about
 from headstart.page import CARD
 
-EXPORTS = Path("models/exports")
 README = "README.md"
 HEADER = re.compile(r"---\n(.*?\n)---\n", re.DOTALL)
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -53,10 +53,28 @@ def parts() -> dict[str, Path]:
     found = {README: CARD, CLASSIFIER.name: CLASSIFIER}
     for folder in sorted(path for path in EXPORTS.glob("*") if path.is_dir()):
         if _made_of(folder) != sha256:
-            what = f"{folder} is of another classifier than {CLASSIFIER}, or is no export"
-            raise UserError(f"{what}: `make export FORMAT={folder.name}` makes it anew; or remove it")
-        found |= {str(path.relative_to("models")): path for path in sorted(folder.rglob("*")) if path.is_file()}
+            what = f"{folder} is of another classifier than {CLASSIFIER}, or is no whole export"
+            raise UserError(f"{what}: `make export` makes it anew; or remove it")
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+        found |= {str(path.relative_to("models")): path for path in paths}
     return found
+
+
+def exports(found: dict[str, Path]) -> str:
+    """Returns what the card says of the exports among the `parts`, and how each compares with the classifier."""
+    names = sorted({Path(place).parts[1] for place in found if place.startswith("exports/")})
+    measured, lines = proving.read(files.sha256(CLASSIFIER)), []
+    for name in names:
+        of = measured.get(name, {})
+        same = f"{of['agreement']} of {of['images']} images" if "agreement" in of else "not compared"
+        accuracy = "{accuracy:.4f} ({accuracy_low:.4f} – {accuracy_high:.4f})".format(**of) if "accuracy" in of else ""
+        size = proving.size(EXPORTS / name) / 1e6
+        lines.append(f"| `exports/{name}` | {size:.1f} | {same} | {of.get('largest_difference', '')} | {accuracy} |\n")
+    if not lines:
+        return ""
+    heading = "| export | MB | calls the same as the classifier | largest difference of a probability | accuracy |\n"
+    how = "Each on its own runtime, on test images. In its folder: `python predict.py photo.jpg`.\n"
+    return f"\n## Exports\n\n{how}\n{heading}| --- | ---: | ---: | ---: | ---: |\n{''.join(lines)}"
 
 
 def licensed(card: str, licence: str | None) -> tuple[str, str | None]:
@@ -80,6 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"got {options.repository}; takes OWNER/NAME, such as anna/solar-cells")
     found = parts()
     card, licence = licensed(CARD.read_text(encoding="utf-8"), options.license)
+    card += exports(found)
     library = _library()
     token = library.get_token()
     if not token:
@@ -118,7 +137,7 @@ def _publish(
         api.create_repo(name, private=not options.public)
     with warnings.catch_warnings(record=True) as remarks:
         done = api.create_commit(name, operations, commit_message=f"Classifier {files.sha256(CLASSIFIER)[:12]}")
-    for remark in remarks:
+    for remark in (of for of in remarks if of.category is UserWarning):
         say(f"the hub remarks: {' '.join(str(remark.message).split())}", file=sys.stderr)
     say(f"{'already there' if there and done.oid == there.sha else 'published'}: {done.commit_url}")
 
@@ -126,8 +145,8 @@ def _publish(
 def _made_of(folder: Path) -> str | None:
     """The sha256 of the classifier that an export is of; None for what is no export."""
     try:
-        return json.loads((folder / "classifier.json").read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return about(folder)[1]["classifier"]
+    except UserError:
         return None
 
 

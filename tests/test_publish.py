@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from hub import TOKEN, Hub, Repository
 from headstart import publish
 from headstart.base import files
 from headstart.base.errors import UserError
+from headstart.classifier.details import Details, fields
+from headstart.delivery import proving
 from headstart.page import CARD
 
 CONTENT = b"a classifier\0" * 1000
@@ -42,28 +45,29 @@ def put(content: bytes) -> None:
 def export(name: str, sha256: str) -> None:
     folder = publish.EXPORTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classifier.json").write_text(json.dumps({"sha256": sha256}))
+    about = fields(Details(["a", "b"], 8, "head")) | {"format": "onnx", "classifier": sha256}
+    (folder / "classifier.json").write_text(json.dumps(about))
     (folder / "classifier.onnx").write_bytes(b"\0onnx" * 100)
+    (folder / "__pycache__").mkdir(exist_ok=True)
+    (folder / "__pycache__/contract.pyc").write_bytes(b"compiled")
 
 
 @pytest.fixture
-def hub():
+def hub(monkeypatch):
     with Hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """The command as a user has it: huggingface_hub reads its environment once."""
+    """The command as a user has it."""
     return subprocess.run(
         [sys.executable, "-m", "headstart.publish", *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
     )
-
-
-def to(hub: Hub, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess:
-    return run(*arguments, HF_TOKEN=token, HF_ENDPOINT=hub.url)
 
 
 def refused(done: subprocess.CompletedProcess) -> str:
@@ -73,12 +77,12 @@ def refused(done: subprocess.CompletedProcess) -> str:
 
 
 def test_all_of_it_arrives_in_one_commit_in_a_new_private_repository(folder, hub):
-    done = to(hub, "anna/cats")
+    done = run("anna/cats")
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["anna/cats"]
     assert repository.private and len(repository.commits) == 1
     assert repository.files == {
-        "README.md": CARD.read_bytes(),
+        "README.md": CARD.read_bytes() + publish.exports(publish.parts()).encode(),
         "classifier.keras": CONTENT,
         "exports/onnx/classifier.json": Path("models/exports/onnx/classifier.json").read_bytes(),
         "exports/onnx/classifier.onnx": b"\0onnx" * 100,
@@ -92,64 +96,88 @@ def test_all_of_it_arrives_in_one_commit_in_a_new_private_repository(folder, hub
     assert last == f"published: {hub.url}/anna/cats/commit/{'1' * 40}"
 
 
-def test_a_second_version_replaces_the_first_and_takes_its_exports_away(folder, hub):
-    assert to(hub, "anna/cats").returncode == 0
+def test_the_card_says_how_the_exports_compare(folder):
+    sha256 = files.sha256(publish.CLASSIFIER)
+    found = {"images": 200, "agreement": 199, "largest_difference": 3.1e-5}
+    proving.write(sha256, {"onnx": found})
+    export("tflite", sha256)
+    *_, onnx, tflite = publish.exports(publish.parts()).splitlines()
+    assert onnx == "| `exports/onnx` | 0.0 | 199 of 200 images | 3.1e-05 |  |"
+    assert tflite == "| `exports/tflite` | 0.0 | not compared |  |  |"
+    rounded = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95}
+    proving.write(sha256, {"onnx": found | rounded})
+    assert "| 0.9000 (0.8500 – 0.9500) |" in publish.exports(publish.parts())
+    for path in Path("models/exports").iterdir():
+        shutil.rmtree(path)
+    assert publish.exports(publish.parts()) == ""
+
+
+def test_a_second_version_replaces_the_first_and_takes_its_exports_away(folder, hub, capsys):
+    publish.main(["anna/cats"])
     put(CONTENT + b"2")
     Path("models/exports/onnx").rename("models/exports/tflite")
     hub.repositories["anna/cats"].files["notes.txt"] = b"somebody's own"
-    done = to(hub, "anna/cats")
-    assert done.returncode == 0, done.stderr
+    capsys.readouterr()
+    publish.main(["anna/cats"])
+    said = capsys.readouterr().out
     repository = hub.repositories["anna/cats"]
     assert len(repository.commits) == 2 and repository.files["classifier.keras"] == CONTENT + b"2"
     exported = {f"exports/tflite/classifier.{ending}" for ending in ("json", "onnx")}
     assert set(repository.files) == {"README.md", "classifier.keras", "notes.txt", *exported}
-    assert "the private repository" in done.stdout
-    assert "exports/onnx/classifier.onnx    is removed there" in done.stdout
+    assert "the private repository" in said
+    assert "exports/onnx/classifier.onnx    is removed there" in said
 
 
-def test_what_has_not_changed_is_not_sent_again(folder, hub):
-    assert to(hub, "anna/cats").returncode == 0
+def test_what_has_not_changed_is_not_sent_again(folder, hub, capsys):
+    publish.main(["anna/cats"])
     uploads = [line for line in hub.asked if line.startswith("PUT")]
     Path("models/exports/onnx/predict.py").write_text("print()\n")
-    assert to(hub, "anna/cats").returncode == 0
+    publish.main(["anna/cats"])
     assert [line for line in hub.asked if line.startswith("PUT")] == uploads
     assert hub.repositories["anna/cats"].files["exports/onnx/predict.py"] == b"print()\n"
-    done = to(hub, "anna/cats")
-    assert (done.returncode, done.stderr) == (0, "") and len(hub.repositories["anna/cats"].commits) == 2
-    assert done.stdout.splitlines()[-1] == f"already there: {hub.url}/anna/cats/commit/{'0' * 40}"
+    publish.main(["anna/cats"])
+    said = capsys.readouterr()
+    assert said.err == "" and len(hub.repositories["anna/cats"].commits) == 2
+    assert said.out.splitlines()[-1] == f"already there: {hub.url}/anna/cats/commit/{'0' * 40}"
 
 
 def test_what_is_public_takes_a_word(folder, hub):
     hub.repositories["anna/cats"] = Repository(private=False)
-    assert refused(to(hub, "anna/cats")).startswith("anna/cats is public, where everybody may read what is sent: add")
+    with pytest.raises(UserError, match="anna/cats is public, where everybody may read what is sent: add --public"):
+        publish.main(["anna/cats"])
     assert hub.repositories["anna/cats"].files == {}
-    assert to(hub, "anna/cats", "--public").returncode == 0
-    assert to(hub, "anna/dogs", "--public").returncode == 0
-    assert not hub.repositories["anna/dogs"].private
+    publish.main(["anna/cats", "--public"])
+    publish.main(["anna/dogs", "--public"])
+    assert hub.repositories["anna/cats"].files and not hub.repositories["anna/dogs"].private
 
 
-def test_a_licence_goes_into_the_header(folder, hub):
+def test_a_licence_goes_into_the_header(folder, hub, capsys):
     hub.remark = "a remark\non two lines"
-    done = to(hub, "anna/cats", "--license", "cc-by-4.0")
+    publish.main(["anna/cats", "--license", "cc-by-4.0"])
     card = hub.repositories["anna/cats"].files["README.md"].decode()
     assert card.startswith("---\nlibrary_name: keras\n") and "\nlicense: cc-by-4.0\n---\n\n# Classifier: `猫`\n" in card
-    assert "licence: cc-by-4.0" in done.stdout and "license" not in CARD.read_text("utf-8")
-    (line,) = done.stderr.splitlines()
+    assert "license" not in CARD.read_text("utf-8")
+    said = capsys.readouterr()
+    assert "licence: cc-by-4.0" in said.out
+    (line,) = said.err.splitlines()
     assert line.startswith("the hub remarks: ") and line.endswith("a remark on two lines")
 
 
-def test_a_hub_that_refuses_fails_or_is_not_there_is_one_line(folder, hub):
-    said = refused(to(hub, "anna/cats", token="hf_other"))
-    assert (
-        said.startswith(f"{hub.url} refuses to let this token write to anna/cats (401 Invalid username")
-        and "hf_other" not in said
-    )
+def test_a_hub_that_refuses_or_fails_is_one_line(folder, hub, monkeypatch):
     hub.full = True
-    assert refused(to(hub, "anna/cats")).startswith(f"{hub.url} did not take it: 507 no space left")
+    with pytest.raises(UserError, match=rf"^{hub.url} did not take it: 507 no space left$"):
+        publish.main(["anna/cats"])
     assert hub.repositories["anna/cats"].files == {}
-    said = refused(run("anna/cats", HF_TOKEN=TOKEN, HF_ENDPOINT="http://127.0.0.1:9"))
+    monkeypatch.setenv("HF_TOKEN", "hf_other")
+    with pytest.raises(UserError, match="refuses to let this token write to anna/cats .401 Invalid") as error:
+        publish.main(["anna/cats"])
+    assert "hf_other" not in str(error.value)
+
+
+def test_no_token_and_a_hub_that_is_not_there_are_one_line(folder, hub):
+    said = refused(run("anna/cats", HF_ENDPOINT="http://127.0.0.1:9"))
     assert said.startswith("http://127.0.0.1:9 does not answer (") and TOKEN not in said
-    assert refused(run("anna/cats", HF_ENDPOINT=hub.url)).startswith("no token: set HF_TOKEN")
+    assert refused(run("anna/cats", HF_TOKEN="")).startswith("no token: set HF_TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -161,9 +189,9 @@ def test_a_hub_that_refuses_fails_or_is_not_there_is_one_line(folder, hub):
             lambda: publish.CLASSIFIER.write_bytes(b"2"),
             r"MODEL_CARD\.md is of another classifier than models/classifier",
         ),
-        (lambda: export("tflite", "0" * 64), r"models/exports/tflite is of another classifier .* FORMAT=tflite"),
-        (lambda: export("my", ""), r"models/exports/my is of another classifier than .*, or is no export"),
-        (lambda: Path("models/exports/empty").mkdir(), r"models/exports/empty is of another .* or is no export"),
+        (lambda: export("tflite", "0" * 64), r"models/exports/tflite is of another classifier .*: `make export` makes"),
+        (lambda: export("my", ""), r"models/exports/my is of another classifier than .*, or is no whole"),
+        (lambda: Path("models/exports/empty").mkdir(), r"models/exports/empty is of another .* or is no whole"),
         (
             lambda: CARD.write_text(f"# {files.sha256(publish.CLASSIFIER)}"),
             r"models/MODEL_CARD\.md does not begin with a header: run `dvc repro",

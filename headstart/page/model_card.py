@@ -16,7 +16,7 @@ from headstart.artifacts.manifest import SPLITS, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import CLASSIFIER, PAGE, WRONG, Results
 from headstart.base import files, params, wording
-from headstart.classifier.file import Details
+from headstart.classifier.details import Details
 from headstart.page import CARD, contents, licences, markdown, notes, words
 
 MOST = 10  # classes and confusions that are listed: those that are rarest, or missed most

@@ -16,7 +16,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
 from headstart.base import files, wording
-from headstart.classifier.file import Details, Rule
+from headstart.classifier.details import Details, Rule
 from headstart.classifier.unlike import Known
 from headstart.evaluation import curves, trust
 from headstart.page import markdown, model_card
