@@ -17,6 +17,13 @@ from headstart.artifacts.manifest import SPLITS, Manifest
 from headstart.base import wording
 from headstart.base.errors import UserError
 
+# Where `make serve` puts an image that is corrected and that the source lacks; a row names it by this path.
+SENT = CORRECTIONS.with_suffix("").as_posix() + "/"
+NOT_ADDED = (
+    f"of images that were sent to the server and lie in {SENT}: to train on one, put a copy of it into the source, "
+    "where the images of its label are"
+)
+
 
 class Corrected(NamedTuple):
     """What `apply` makes of a manifest: the new one, the images that are left out, and what to say.
@@ -34,7 +41,8 @@ def apply(table: Manifest, of_test: bool) -> Corrected:
     """Return the manifest with the corrections of data/corrections.csv.
 
     of_test: whether test images are corrected too (`dataset.correct_test`). An exact copy of an image is corrected with
-    it. A correction whose image is not in use, or shows something else by now, is passed over and said.
+    it. A correction whose image is not in use, or shows something else by now, is passed over and said; one of an image
+    that was sent to the server holds from when the source has a copy of it, under whatever name.
 
     Raises UserError where the file is no such table, for a class that does not exist, for two corrections that
     contradict each other, and where a class would have no image left in a split.
@@ -71,8 +79,12 @@ def apply(table: Manifest, of_test: bool) -> Corrected:
 def _passed(table: Manifest, written: list[Correction]) -> defaultdict[str, list[str]]:
     """The images whose corrections are passed over, by the reason."""
     passed, in_use = defaultdict(list), dict(zip(table.paths, table.sha256, strict=True))
+    pixels = set(table.sha256)
     for correction in written:
-        if correction.path not in in_use:
+        if correction.path.startswith(SENT) and correction.path not in in_use:
+            if correction.sha256 not in pixels:
+                passed[NOT_ADDED].append(correction.path)
+        elif correction.path not in in_use:
             passed["of images that are not in use"].append(correction.path)
         elif in_use[correction.path] != correction.sha256:
             passed["of images that show something else by now"].append(correction.path)
@@ -88,10 +100,11 @@ def _certain(table: Manifest, labels: np.ndarray) -> np.ndarray | None:
 
 
 def _by_pixels(table: Manifest, written: list[Correction]) -> dict[str, Correction]:
-    known = set(zip(table.paths, table.sha256, strict=True))
+    known, pixels = set(zip(table.paths, table.sha256, strict=True)), set(table.sha256)
     decided: dict[str, Correction] = {}
     for correction in written:
-        if (correction.path, correction.sha256) not in known:
+        added = correction.path.startswith(SENT) and correction.sha256 in pixels
+        if (correction.path, correction.sha256) not in known and not added:
             continue
         if correction.action == "label" and correction.label not in table.classes:
             hint = wording.did_you_mean(correction.label, table.classes)

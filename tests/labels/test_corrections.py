@@ -87,6 +87,24 @@ def test_a_correction_of_another_picture_or_of_none_is_passed_over_and_said():
     ]
 
 
+def test_an_image_that_was_sent_to_the_server_waits_for_its_copy_in_the_source():
+    sent = Correction("data/corrections/9.jpg", "9", "label", "b", "Ann")
+    done = applied(sent)
+    assert done.table.labels.tolist() == TABLE.labels.tolist()
+    assert done.lines == [
+        "data/corrections.csv: 1 correction of images that were sent to the server and lie in data/corrections/: to "
+        "train on one, put a copy of it into the source, where the images of its label are: data/corrections/9.jpg"
+    ]
+    added = dataclasses.replace(more(), sha256=[*HASHES, "9"])  # as b/4.png, where it belongs
+    assert applied(sent, table=added).lines == []
+
+
+def test_a_copy_in_the_wrong_place_is_corrected_as_the_image_that_was_sent():
+    done = applied(Correction("data/corrections/1.png", "1", "label", "b"))
+    assert done.table.labels.tolist() == [1, 0, 0, 1, 1, 1]
+    assert done.lines == ["data/corrections.csv: 1 label changed, 0 images left out"]
+
+
 def test_an_unsure_label_that_is_corrected_is_certain():
     unsure = dataclasses.replace(TABLE, probabilities=np.tile(np.array([0.6, 0.4], "float32"), (6, 1)))
     done = applied(Correction("a/1.png", "1", "label", "b"), table=unsure)
