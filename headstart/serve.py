@@ -9,6 +9,7 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
 import argparse
+import errno
 import ipaddress
 import os
 import signal
@@ -99,13 +100,14 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except socket.gaierror:
-        raise UserError(
-            f"--host: got {host}, which is no address of this machine; 127.0.0.1 is this machine alone, "
-            "0.0.0.0 all of its addresses"
-        ) from None
     except OSError as error:
-        raise UserError(f"{host}, port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from None
+        if error.errno < 0 or error.errno == errno.EADDRNOTAVAIL:  # below 0: a name that is not known
+            raise UserError(
+                f"--host: got {host}, which is no address of this machine; 127.0.0.1 is this machine alone, 0.0.0.0 "
+                "all of its addresses"
+            ) from None
+        reason = error.strerror.partition(" (")[0]
+        raise UserError(f"--port: got {port}, which cannot be used ({reason}): 0 takes a free one") from None
 
 
 def _lines(listening: socket.socket, access: Access, open_to_all: bool, corrections: bool) -> list[str]:

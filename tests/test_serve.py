@@ -57,8 +57,7 @@ def test_it_says_where_it_is_answers_and_ends_at_a_signal(export, by):
     with started(export) as (process, address, said):
         assert said == f"serve: {address}/ answers this machine alone (Ctrl-C ends it)\n"
         (entry,) = requests.post(f"{address}/predict", files=form(photo()), timeout=30).json()["images"]
-        (export / "photo.png").write_bytes(photo())
-        (expected,) = Classifier.load(export).predict([export / "photo.png"])
+        (expected,) = Classifier.load(export).predict([written(export.parent)])
         assert entry["class"] == expected.label and entry["probability"] == pytest.approx(
             expected.probability, abs=2e-6
         )
@@ -165,7 +164,7 @@ def test_what_cannot_be_served_is_one_line(export, tmp_path, monkeypatch, option
 def test_a_port_that_is_taken(export):
     with (
         started(export) as (_, address, _),
-        pytest.raises(UserError, match=r"cannot be used .*: --port 0 takes a free"),
+        pytest.raises(UserError, match=r"which cannot be used .*: 0 takes a free"),
     ):
         serve.main(["--model", str(export), "--port", address.rpartition(":")[2]])
 
