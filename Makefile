@@ -1,10 +1,10 @@
-# make start · repro · report · review · export · check · experiments · learning-curve · cross-validate · test · lint ·
+# make start · repro · report · review · export · serve · check · experiments · learning-curve · cross-validate · test · lint ·
 # docs · schema · results · bench · remote · push · pull · publish — each makes .venv first, where it is missing or older than the
 # requirements. GPU=1 adds CUDA to TensorFlow (Linux).
 
 # What a user gives (make start IMAGES=…) reaches the commands as the environment's variables, letter by letter: `value`
 # keeps make from expanding it, and no recipe and no $(shell) holds it, so it is nobody's code.
-override GIVEN := IMAGES OPTIONS FORMAT PRECISION SIZES SEEDS JOBS FOLDS TESTS MINUTES READERS URL LOGIN KEY ENDPOINT REPLACE REPO \
+override GIVEN := IMAGES OPTIONS FORMAT PRECISION SIZES SEEDS JOBS FOLDS TESTS MINUTES READERS PORT URL LOGIN KEY ENDPOINT REPLACE REPO \
 	PUBLIC LICENSE UPGRADE GPU PYTHON \
 	$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
@@ -27,7 +27,7 @@ override install := pip install --quiet --disable-pip-version-check --requiremen
 override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
-.PHONY: start repro report review export check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote remote-address push pull publish requirements pythons
+.PHONY: start repro report review export serve check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote remote-address push pull publish requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -54,6 +54,11 @@ review: .venv/ready
 # make export FORMAT=onnx [PRECISION=int8]: models/exports/onnx/, and how it compares: metrics/exports.json.
 export: .venv/ready .venv/ready-for-export
 	@python -m headstart.export --format="$$FORMAT" $(if $(PRECISION),--precision="$$PRECISION")
+
+# make serve [PORT=8000]: the classifier over HTTP, for this machine alone, on an export to ONNX, made if need be.
+serve: .venv/ready .venv/ready-for-serve
+	@if [ ! -e models/exports/onnx/classifier.json ]; then $(MAKE) --no-print-directory export FORMAT=onnx; fi
+	@python -m headstart.serve $(if $(PORT),--port="$$PORT")
 
 experiments: .venv/ready
 	@python -m headstart.experiments

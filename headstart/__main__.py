@@ -20,6 +20,7 @@ COMMANDS = {
     "review": "look at the report, and correct labels in it",
     "predict": "classify images with the trained classifier",
     "export": "write the classifier in the format of another runtime",
+    "serve": "answer over HTTP: a page to try the classifier, and an interface to call",
     "experiments": "list the experiments that DVC keeps, with their test accuracy",
     "compare": "is B better than A, or is it luck?",
     "learning_curve": "how many images do I need?",

@@ -16,6 +16,7 @@ import signal
 import socket
 from pathlib import Path
 
+from headstart.artifacts.results import CLASSIFIER
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.serving import about, app, connections, limits, project
@@ -50,8 +51,10 @@ def main(arguments: list[str] | None = None) -> None:
     answers = Answers(classifier, allowed, known)
     model = about.describe(options.model, classifier, here, allowed)
     with _listening(options.host, options.port) as listening:
-        for line in _lines(listening, access, open_to_all, model.corrections):
+        for line in _lines(listening, access, open_to_all):
             say(line)
+        if here is not None and about.is_older(classifier):
+            say(f"serve: WARNING: {CLASSIFIER} is another one by now: `make export FORMAT=onnx` exports it")
         connections.serve(app.build(model, answers, allowed, access, here), listening, allowed)
     say("serve: stopped, and all that had begun is answered")
 
@@ -110,7 +113,7 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UserError(f"--port: got {port}, which cannot be used ({reason}): 0 takes a free one") from None
 
 
-def _lines(listening: socket.socket, access: Access, open_to_all: bool, corrections: bool) -> list[str]:
+def _lines(listening: socket.socket, access: Access, open_to_all: bool) -> list[str]:
     """What is said before it begins."""
     host, port = listening.getsockname()[:2]
     if not open_to_all:

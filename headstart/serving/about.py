@@ -27,6 +27,12 @@ def load(path: Path) -> headstart.Classifier:
     return headstart.Classifier.load(path)
 
 
+def is_older(classifier: headstart.Classifier, root: Path = Path()) -> bool:
+    """Whether a project's classifier is another one by now than the one that this export was made of."""
+    path = root / CLASSIFIER
+    return path.exists() and files.sha256(path) != classifier.sha256
+
+
 def describe(path: Path, classifier: headstart.Classifier, project: Project | None, limits: Limits) -> Model:
     """Return what GET /model says."""
     details, size = classifier.details, classifier.details.size
@@ -39,19 +45,19 @@ def describe(path: Path, classifier: headstart.Classifier, project: Project | No
         size=size,
         unsure=details.rule.at_least is not None,
         unlike=answers.distances is not None,
-        metrics=None if project is None else _metrics(project.root, classifier.sha256),
+        metrics=None if project is None else _metrics(classifier, project.root),
         corrections=project is not None,
         limits=limits._asdict(),
     )
 
 
-def _metrics(root: Path, sha256: str) -> dict[str, Any] | None:
-    """What `evaluate` measured, where the project's classifier is the one with this hash."""
+def _metrics(classifier: headstart.Classifier, root: Path) -> dict[str, Any] | None:
+    """What `evaluate` measured, where the project's classifier is this one."""
+    if not (root / CLASSIFIER).exists() or is_older(classifier, root):
+        return None
     try:
-        if files.sha256(root / CLASSIFIER) != sha256:
-            return None
         measured = results.read(root)
-    except (OSError, UserError):
+    except UserError:
         return None
     scores = measured.scores[measured.delivered]
     return {"images": measured.images} | {name: scores[name] for name in SCORES if name in scores}

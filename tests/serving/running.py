@@ -2,6 +2,7 @@
 
 import io
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,3 +115,11 @@ class Slow:
         self.began.set()
         threading.Event().wait(self.seconds)
         return self._classifier.answers(pixels)
+
+
+if __name__ == "__main__":
+    # python tests/serving/running.py FOLDER PHOTO: an export and a photo, to try a container with.
+    folder, image = map(Path, sys.argv[1:])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_export(folder)
+    image.write_bytes(photo())
