@@ -178,10 +178,9 @@ def test_a_token_that_is_none_is_refused(export, monkeypatch, token):
 
 def test_openvino_serves_the_same(export, tmp_path):
     pytest.importorskip("openvino")
-    from headstart.delivery import exporting
-
     from headstart.base import files
     from headstart.classifier import file
+    from headstart.delivery import exporting
 
     keras = export.parent / "classifier.keras"
     exporting.write(tmp_path / "openvino", *file.load(keras), files.sha256(keras), "openvino", None)

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import classifiers
 import numpy as np
 import requests
-from headstart.classifier.details import Rule
-from headstart.delivery import exporting
 from PIL import Image
 
 import headstart
 from headstart.base import files
 from headstart.classifier import file
+from headstart.classifier.details import Rule
 from headstart.classifier.unlike import Known, unit
+from headstart.delivery import exporting
 from headstart.serving import about, app, connections
 from headstart.serving.answers import Answers
 from headstart.serving.guard import Access

@@ -1,6 +1,8 @@
 """The server's page as a person meets it, in headless Chromium: by mouse, by keyboard, on a telephone, in the dark."""
 
+import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import COLOURS, Project
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from running import photo, running
 
 import headstart
@@ -98,7 +100,7 @@ def photos(tmp_path):
 
 def answered(page, count):
     """The answers on the page, when there are so many."""
-    page.wait_for_function(f"document.querySelectorAll('.found:not([hidden]), .state.wrong').length === {count}")
+    expect(page.locator(".found:not([hidden]), .state.wrong")).to_have_count(count)
     return page.locator(".answer")
 
 
@@ -166,7 +168,9 @@ def test_what_is_no_image_says_why_and_a_heic_is_shown(opened, server, tmp_path)
     assert page.inner_text("#said").startswith("1 classified, 1 could not be")
 
 
-def test_by_keyboard_a_wrong_answer_is_corrected_and_the_image_is_in_the_project(opened, server, project, photos):
+def test_by_keyboard_a_wrong_answer_is_corrected_and_the_image_is_in_the_project(
+    opened, server, project, photos, tmp_path
+):
     page = opened(server)
     page.set_input_files("#files", photos[:1])
     answered(page, 1)
@@ -185,20 +189,19 @@ def test_by_keyboard_a_wrong_answer_is_corrected_and_the_image_is_in_the_project
     assert (written.action, written.label, written.by, written.why) == ("label", HOSTILE, "=Ann", "looks red")
     assert (project.path / written.path).read_bytes() == photos[0].read_bytes()
     # The pipeline says where it lies, and takes it when the source has a copy.
-    copy = project.path / "data/my_images/blue/from the page.jpg"
-    assert (
-        "1 correction of images that were sent to the server and lie in data/corrections/"
-        in project.repro("split").stdout
-    )
-    shutil.copy(project.path / written.path, copy)
-    assert "data/corrections.csv: 1 label changed" in project.repro("split").stdout
-    copy.unlink()
+    other = Project(Path(shutil.copytree(project.path, tmp_path / "project")))
+    said = "1 correction of images that were sent to the server and lie in data/corrections/"
+    assert said in other.repro("split").stdout
+    shutil.copy(other.path / written.path, other.path / "data/my_images/blue/from the page.jpg")
+    assert "data/corrections.csv: 1 label changed" in other.repro("split").stdout
 
 
 def test_a_photo_is_taken_with_the_camera(opened, server):
     page = opened(server)
     page.locator("#camera").press("Enter")
-    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+    deadline = time.monotonic() + 10
+    while not page.evaluate("document.getElementById('video').videoWidth") and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
     assert Axe().run(page).response["violations"] == []
     page.locator("#take").press("Enter")
     answered(page, 1)
@@ -209,7 +212,7 @@ def test_a_photo_is_taken_with_the_camera(opened, server):
 
 def test_photos_are_dropped_and_pasted(opened, server):
     page = opened(server)
-    page.wait_for_function("document.title.includes('blue')")
+    expect(page).to_have_title(re.compile("blue"))
     for kind in ("drop", "paste"):
         page.evaluate(
             """([kind, bytes]) => {
@@ -233,11 +236,11 @@ def test_it_asks_for_the_token_until_it_is_the_right_one(opened, classifier, pho
             assert Axe().run(page).response["violations"] == []
             page.fill("#token-value", given)
             page.keyboard.press("Enter")
-        page.wait_for_function("document.title.includes('blue')")
+        expect(page).to_have_title(re.compile("blue"))
         page.set_input_files("#files", photos)
         answered(page, 2)
         page.reload()  # it is remembered
-        page.wait_for_function("document.title.includes('blue')")
+        expect(page).to_have_title(re.compile("blue"))
         assert not page.locator("#token").is_visible()
 
 
@@ -252,7 +255,7 @@ def test_outside_of_a_project_nothing_can_be_corrected(opened, classifier, photo
 def test_a_server_that_has_gone_is_said_and_can_be_tried_again(opened, classifier, photos):
     with running(classifier) as server:
         page = opened(server)
-        page.wait_for_function("document.title.includes('blue')")
+        expect(page).to_have_title(re.compile("blue"))
         page.route("**/predict*", lambda route: route.abort())
         page.set_input_files("#files", photos[:1])
         page.locator(".state.wrong", has_text="The server does not answer.").wait_for()
