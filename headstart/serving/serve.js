@@ -90,6 +90,7 @@ const say = (text) => { find("said").textContent = text; };
 
 async function classify({ file, card }) {
   const state = card.querySelector(".state"), form = new FormData();
+  state.className = "state quiet";
   state.textContent = "Sending…";
   form.append("images", file, file.name);
   try {
