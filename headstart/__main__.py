@@ -3,8 +3,10 @@
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
+import importlib
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from headstart.base.errors import UserError
@@ -33,24 +35,45 @@ COMMANDS = {
 
 def version() -> str:
     """Returns the version in pyproject.toml, such as 0.1.0."""
+    if not PROJECT.exists():  # installed, without the project around it
+        return metadata.version("headstart")
     with PROJECT.open("rb") as file:
         return tomllib.load(file)["project"]["version"]
 
 
-def main() -> None:
+def main() -> int | None:
     arguments = sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
-        raise UserError(f"got {' '.join(arguments)}; with a full stop it is python -m headstart.{' '.join(arguments)}")
+        return _run(*arguments)
     if arguments and arguments not in (["--help"], ["-h"], ["--version"]):
-        raise UserError(f"got {' '.join(arguments)}; takes no arguments: python -m headstart lists the commands")
+        raise UserError(f"got {' '.join(arguments)}; takes one of {', '.join(COMMANDS)}")
     say(f"Headstart {version()}")
     if arguments == ["--version"]:
-        return
+        return None
     width = max(map(len, COMMANDS))
     for name, purpose in COMMANDS.items():
         say(f"python -m headstart.{name:<{width}}  {purpose}")
     say("Each of them explains its options: python -m headstart.predict --help")
+    return None
+
+
+def _run(name: str, *arguments: str) -> int | None:
+    """`headstart predict photo.jpg` is `python -m headstart.predict photo.jpg`."""
+    try:
+        command = importlib.import_module(f"headstart.{name}").main
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"headstart {name} takes {error.name}, which is not installed: in a clone of the project, make installs "
+            'what training takes; pip install "headstart[keras]" and its like are for classifiers alone'
+        ) from None
+    sys.argv[:] = [sys.argv[0], *arguments]
+    return command()
+
+
+def script() -> None:
+    """What `pip install` puts into the path: `headstart`."""
+    errors.run(main)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    script()

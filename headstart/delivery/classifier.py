@@ -77,7 +77,8 @@ class Classifier:
         path = Path(path)
         if path.suffix == ".keras":
             return cls(path, *_keras(path))
-        folder = path if (path / ABOUT).is_file() else path.parent
+        of_a_file = path.is_file() or (path.parent / ABOUT).is_file()  # a SavedModel is a folder
+        folder = path.parent if of_a_file and not (path / ABOUT).is_file() else path
         name, said = about(folder)
         form = runtimes.FORMATS[name]
         found = details.parse(said, None)
@@ -158,8 +159,14 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
     """As `Classifier` takes them. TensorFlow is imported here alone."""
-    from headstart.base.runtime import traced
-    from headstart.classifier import answering, file
+    try:
+        from headstart.base.runtime import traced
+        from headstart.classifier import answering, file
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'{path} runs on TensorFlow and Keras, and {error.name} is not here: pip install "headstart[keras]" in a '
+            f"clone, or take an export instead, such as {EXPORTS / 'onnx'}"
+        ) from None
 
     model, found = file.load(path)
     network = answering.network(model, found)
