@@ -32,7 +32,7 @@ def publish() -> None:
     """Write all tables, pictures and headers of presets from the records, and say what has changed."""
     for table in (*RESULTS, *SPEED):
         table.forget_imported()
-    for path in [*tables.write((*RESULTS, *SPEED)), *tables.write_result()]:
+    for path in [*tables.write((*RESULTS, *SPEED)), *tables.write_result(), *tables.write_exports()]:
         print(f"written: {path.relative_to(workspace.ROOT)}", flush=True)
     for curve in curves.CURVES:
         curve.draw()

@@ -6,6 +6,7 @@ the table, and a line that says when and where it was measured
 """
 
 import io
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from rich.console import Console
 from benchmarks import records, workspace
 from benchmarks.measuring import Measurement
 from benchmarks.records import Imported, Record
-from headstart import report
+from headstart import export, report
 from headstart.artifacts import dataset, results
 from headstart.base import files, wording
+from headstart.delivery import proving
 
 Numbers = list[dict[str, Any]]
 UNKNOWN = "–"
@@ -128,6 +130,23 @@ def write_result(root: Path | None = None) -> list[Path]:
     lines = [line.rstrip() for line in printed.getvalue().splitlines()]
     text = page.read_text(encoding="utf-8")
     written = between(text, "result", "\n".join(["```text", *lines, "```"]))
+    if written == text:
+        return []
+    files.write_text(page, written)
+    return [page]
+
+
+def write_exports(root: Path | None = None) -> list[Path]:
+    """Write metrics/exports.json as a table into docs/delivery.md; return what changed."""
+    root = root or workspace.ROOT
+    page, measured = root / "docs/delivery.md", root / proving.EXPORTS
+    if not measured.exists():
+        return []
+    said = json.loads(measured.read_text(encoding="utf-8"))
+    lines = [_line(export.COLUMNS), _line("---" for _ in export.COLUMNS), *map(_line, export.rows(said["exports"]))]
+    foot = f"Measured on {wording.count(said['cores'], 'core')}, classifier {said['classifier'][:12]}: `make export`."
+    text = page.read_text(encoding="utf-8")
+    written = between(text, "exports", "\n".join([*lines, "", foot]))
     if written == text:
         return []
     files.write_text(page, written)

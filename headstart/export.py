@@ -34,6 +34,7 @@ from headstart.delivery.runtimes import FORMATS
 from headstart.images import archive, batches
 
 CALIBRATED_ON = 200  # training images, to find the ranges of 8 bits with
+COLUMNS = ("", "MB", "start", "images/s", "agrees", "largest difference", "test accuracy (95 % interval)")
 
 
 def decoded(settings: params.Params, table: Manifest, rows: Sequence[int], details: Details, what: str) -> np.ndarray:
@@ -64,17 +65,27 @@ def prove(folder: Path, details: Details, pixels: np.ndarray, labels: np.ndarray
     return exports[folder.name]
 
 
-def table(exports: dict[str, dict[str, Any]]) -> Table:
-    """A row for each export, and one for the classifier itself."""
-    made = Table("", "MB", "start", "images/s", "agrees", "largest\ndifference", "accuracy")
+def rows(exports: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """A row for each export, and one for the classifier itself, below the headings `COLUMNS`."""
+    written = []
     for name, of in exports.items():
-        agrees = f"{of['agreement']}/{of['images']}" if "agreement" in of else ""
-        difference = f"{of['largest_difference']:.1g}" if "largest_difference" in of else ""
-        accuracy = f"{of['accuracy']:.4f} (was {of['classifier_accuracy']:.4f})" if "accuracy" in of else ""
-        speed = f"{of['images_per_second']:.0f}"
-        made.add_row(
-            name, f"{of['bytes'] / 1e6:.1f}", f"{of['start_seconds']:.1f} s", speed, agrees, difference, accuracy
-        )
+        row = [name, f"{of['bytes'] / 1e6:.1f}", f"{of['start_seconds']:.1f} s", f"{of['images_per_second']:.0f}"]
+        if "agreement" in of:
+            row += [f"{of['agreement']} of {of['images']}", f"{of['largest_difference']:.1g}"]
+        if "accuracy" in of:
+            low, high, p = of["accuracy_low"], of["accuracy_high"], of["mcnemar"]["p"]
+            row.append(
+                f"{of['accuracy']:.4f} ({low:.3f} – {high:.3f}), was {of['classifier_accuracy']:.4f}, p = {p:.2f}"
+            )
+        written.append(row + [""] * (len(COLUMNS) - len(row)))
+    return written
+
+
+def table(exports: dict[str, dict[str, Any]]) -> Table:
+    """The same for the terminal."""
+    made = Table(*COLUMNS)
+    for row in rows(exports):
+        made.add_row(*row)
     return made
 
 

@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from headstart.base import files
 from headstart.base.errors import UserError
+from headstart.base.threads import THREADS
 from headstart.classifier.details import Details
 from headstart.evaluation import scores
 
@@ -92,6 +93,6 @@ def read(sha256: str) -> dict[str, dict[str, Any]]:
 
 
 def write(sha256: str, exports: dict[str, dict[str, Any]]) -> None:
-    """Write what was measured, whole or not at all."""
-    ordered = {"classifier": sha256, "exports": dict(sorted(exports.items()))}
+    """Write what was measured, whole or not at all, with the number of cores that it was measured on."""
+    ordered = {"classifier": sha256, "cores": THREADS, "exports": dict(sorted(exports.items()))}
     files.write_text(EXPORTS, json.dumps(ordered, indent=2) + "\n")
