@@ -201,6 +201,9 @@ def _results(run: Run) -> dict[str, Any]:
             for true, guess in pairs[:MOST]
         ],
         "confusions": len(pairs),
+        "wrong": sum(int(counts[pair]) for pair in pairs),
+        "positive": names[run.positive] if len(names) == 2 else None,
+        "negative": names[1 - run.positive] if len(names) == 2 else None,
     }
 
 

@@ -1,5 +1,7 @@
 """The stage report: what it needs, and that it is the same twice; tests/page/ looks at the page itself."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def test_what_is_wrong_is_what_the_decision_gets_wrong(run):
     assert "By <code>decision.goal: costs</code>." in results.PAGE.read_text(encoding="utf-8")
     card = CARD.read_text(encoding="utf-8")
     assert "- `red` called `blue`: 4 of 4 images\n" in card and "| `red` | 4 | 0.000 (0.000 – 0.490) | 0 | – |" in card
+
+
+def test_what_the_card_says_of_how_to_run_it_runs(run):
+    command, script = re.findall(r"```(?:console\n\$ python|python\n)(.*?)```", CARD.read_text(), re.DOTALL)
+    shutil.copy("data/my_images/red/00.png", "photo.jpg")
+    shutil.copytree("data/my_images/blue", "more")
+    shown = run.run("python", *command.split())
+    assert [line.split()[0] for line in shown.stdout.splitlines()][:2] == ["photo.jpg", "more/00.png"]
+    shutil.copy(results.CLASSIFIER, ".")
+    assert run.run("python", "-c", script).stdout.split()[0] in ("red", "blue")
 
 
 @pytest.mark.parametrize(
