@@ -20,10 +20,13 @@ def code(name: str) -> str:
     return _code(wording.label(name, WIDEST))
 
 
-def codes(names: list[str], most: int) -> str:
-    """Return the first `most` names as code, and how many there are more; different ones look different."""
+def codes(names: list[str], most: int, widest: int = WIDEST) -> str:
+    """Return the first `most` names as code, and how many there are more; different ones look different.
+
+    widest: in columns, of a name.
+    """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(_code, wording.labels(names[:most], WIDEST))) + more
+    return ", ".join(map(_code, wording.labels(names, widest)[:most])) + more
 
 
 def sentence(text: str) -> str:

@@ -99,7 +99,7 @@ def _what(run: Run) -> dict[str, Any]:
     classes, settings, details = run.table.classes, run.settings, run.details
     pretrained = "" if settings.backbone.weights == "random" else "pretrained "
     return {
-        "title": markdown.codes(classes, 4),
+        "title": markdown.codes(classes, 4, 30),
         "names": markdown.codes(classes, NAMED),
         "classes": wording.count(len(classes), "class"),
         "network": f"A {pretrained}{settings.backbone.name} with a head of its own",
@@ -138,7 +138,8 @@ def _data(run: Run) -> dict[str, Any]:
     counts, summary = dataset.counts(run.summary, run.settings.fold), run.summary
     by_name = {name: [counts[split].get(name, 0) for split in SPLITS] for name in run.table.classes}
     shown = list(by_name) if len(by_name) <= MOST else sorted(by_name, key=by_name.get)[:MOST]
-    rows = [(label, [*by_name[name], sum(by_name[name])]) for label, name in _labelled(shown)]
+    labels = _labels(run.table.classes)
+    rows = [(labels[name], [*by_name[name], sum(by_name[name])]) for name in shown]
     sums = [sum(column) for column in zip(*by_name.values(), strict=True)]
     facts = contents.facts(summary, run.found)
     if drawn := run.settings.train_images:
@@ -187,7 +188,8 @@ def _results(run: Run) -> dict[str, Any]:
     counts = contents.confusions(answers)
     pairs = [(int(true), int(guess)) for true, guess in np.argwhere(counts) if true != guess]
     pairs.sort(key=lambda pair: (-counts[pair], pair))
-    names = [label for label, _ in _labelled(answers.classes)]
+    labels = _labels(answers.classes)
+    names = list(labels.values())
     return {
         "warnings": words.of_decision(measured, answers, run.settings.decision)
         + words.warnings(measured, run.found, run.summary),
@@ -195,7 +197,7 @@ def _results(run: Run) -> dict[str, Any]:
         "heading": notes.heading(measured.images, None if run.found["counts"]["alike"] else run.summary),
         "models": contents.models(measured),
         "steps": notes.steps(measured),
-        "by_class": [(label, by_class[name]) for label, name in _labelled(shown)],
+        "by_class": [(labels[name], by_class[name]) for name in shown],
         "confused": [
             (names[true], names[guess], int(counts[true, guess]), int(counts[true].sum()))
             for true, guess in pairs[:MOST]
@@ -236,6 +238,6 @@ def _decision(run: Run) -> dict[str, Any]:
     }
 
 
-def _labelled(names: list[str]) -> list[tuple[str, str]]:
-    """Each name as it is shown, and as it is."""
-    return list(zip(map(markdown.code, wording.labels(names, markdown.WIDEST)), names, strict=True))
+def _labels(classes: list[str]) -> dict[str, str]:
+    """How each class is called on the card, by its name: differently from all others."""
+    return dict(zip(classes, map(markdown.code, wording.labels(classes, markdown.WIDEST)), strict=True))
