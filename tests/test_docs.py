@@ -223,10 +223,11 @@ def prepare(page: str, project: Project) -> dict[str, Path]:
     for part in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / part, project.path)
     own, folder = project.path / "data/my_images", project.path.parent
+    for photo in ("photo.jpg", "another.png") if page in ("README.md", "docs/delivery.md") else ():
+        shutil.copy(own / "blue/00.png", project.path / photo)
     match page:
         case "README.md":
             shutil.copytree(own / "red", project.path / "more")
-            shutil.copy(own / "blue/00.png", project.path / "photo.jpg")
         case "docs/your-images.md":
             shutil.rmtree(own)
             draw_shapes(project.path / "data", 16, 32)
