@@ -95,14 +95,15 @@ def licensed(card: str, licence: str | None) -> tuple[str, str | None]:
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     if not REPOSITORY.fullmatch(options.repository):
-        raise UserError(f"got {options.repository}; takes OWNER/NAME, such as anna/solar-cells")
+        raise UserError(f"got {options.repository or 'no name'}; takes OWNER/NAME, such as anna/solar-cells")
     found = parts()
     card, licence = licensed(CARD.read_text(encoding="utf-8"), options.license)
     card += exports(found)
     library = _library()
     token = library.get_token()
-    if not token:
-        raise UserError("no token: set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)")
+    if not token or not token.isascii():
+        what = "HF_TOKEN is no token" if token else "no token"
+        raise UserError(f"{what}: set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)")
     api = library.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         _publish(library, api, options, found, card, licence)
@@ -174,7 +175,7 @@ def _explained(error: Exception, endpoint: str, name: str) -> UserError:
         said = f"{response.status_code} {getattr(cause, 'server_message', None) or response.reason_phrase}"
     else:
         said = str(cause) or type(cause).__name__
-    said = " ".join(said.split())[:300]
+    said = " ".join(said.split())[:300].rstrip(".")
     if response is not None and response.status_code in (401, 403):
         return UserError(f"{endpoint} refuses to let this token write to {name} ({said}): is HF_TOKEN one that may?")
     if response is not None or isinstance(cause, ValueError):

@@ -180,6 +180,12 @@ def test_no_token_and_a_hub_that_is_not_there_are_one_line(folder, hub):
     assert refused(run("anna/cats", HF_TOKEN="")).startswith("no token: set HF_TOKEN")
 
 
+def test_what_is_no_token_is_said(folder, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_é")
+    with pytest.raises(UserError, match="^HF_TOKEN is no token: set HF_TOKEN to one"):
+        publish.main(["anna/cats"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
