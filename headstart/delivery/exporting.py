@@ -91,17 +91,35 @@ def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.nd
     onnx.save(model, path)
 
 
+def _number(graph: Any) -> None:
+    """Name the values of an ONNX graph by their order: the converter takes any of the names of equal constants."""
+    names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type} {number}"
+        for values in (node.input, node.output):
+            values[:] = [names.setdefault(name, f"value {len(names)}") for name in values]
+    for value in (*graph.initializer, *graph.value_info):
+        value.name = names.get(value.name, "")
+    for values in (graph.initializer, graph.value_info):
+        kept = sorted((value for value in values if value.name), key=lambda value: value.name)
+        del values[:]
+        values.extend(kept)
+
+
 def _whole_onnx(network: keras.Model, path: Path, images: np.ndarray | None) -> None:
     import onnx
     import tf2onnx  # noqa: F401 (Keras wants it, and would say so at length)
 
     network.export(str(path), format="onnx", verbose=False)
+    model = onnx.load(path)
+    graph = model.graph
+    _number(graph)
+    onnx.save(model, path)
     if images is None:
         return
     from onnxruntime import quantization
 
     # What follows the last convolution stays as it is: it is next to nothing, and a probability of 8 bits says little.
-    graph = onnx.load(path).graph
     makers = {name: node for node in graph.node for name in node.output}
     left, after = [output.name for output in graph.output], set()
     while left:

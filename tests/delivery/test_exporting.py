@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from exports import KINDS, made, pixels
 from PIL import Image
 
@@ -169,3 +170,15 @@ def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
     with pytest.raises(ValueError, match=r"an array \(2, 3, 4, 5\)"):
         classifier.predict([np.zeros((2, 3, 4, 5), "uint8")])
     assert classifier.predict([]) == [] and classifier.predict_proba([]).shape == (0, 2)
+
+
+def test_an_export_has_the_same_bytes_each_time(classifiers, exported, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from headstart.classifier import file; "
+        "from headstart.delivery import exporting; "
+        "exporting.write(Path(sys.argv[2]), *file.load(Path(sys.argv[1])), '0' * 64, 'onnx', None)"
+    )
+    command = [sys.executable, "-c", code, str(classifiers[FLIPS]), str(tmp_path / "onnx")]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7"}, check=True)
+    for path in exported(FLIPS, "onnx").iterdir():
+        assert path.read_bytes() == (tmp_path / "onnx" / path.name).read_bytes(), path.name
