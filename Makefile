@@ -109,7 +109,7 @@ schema: .venv/ready
 results: .venv/ready
 	@python -m benchmarks.results
 
-bench: .venv/ready .venv/ready-for-openvino
+bench: .venv/ready .venv/ready-for-openvino .venv/ready-for-export .venv/ready-for-serve
 	@python -m benchmarks.speed
 
 # make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config

@@ -3,7 +3,7 @@
 from functools import partial
 from statistics import mean
 
-from benchmarks import checks, epochs, extraction, first_run, growth, runs, scores, training
+from benchmarks import checks, epochs, extraction, first_run, growth, runs, scores, serving, training
 from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 
@@ -93,10 +93,29 @@ def _idle(numbers: Numbers) -> list[str]:
     return [f"{repro / status:.2f} ({repro:.2f} s, {status:.2f} s)", "at most 1.5"]
 
 
+def _serving(numbers: Numbers) -> list[str]:
+    rates = numbers[0]
+    return [f"{rates['ratio']:.2f} ({rates['requests']:.0f} requests/s, {rates['bare']:.0f} images/s)", "0.8"]
+
+
+def _waiting(numbers: Numbers) -> list[str]:
+    return [f"{1000 * numbers[0]['p50']:.0f} ms, {1000 * numbers[0]['p99']:.0f} ms", UNKNOWN]
+
+
+def _soak(numbers: Numbers) -> list[str]:
+    seen = numbers[0]
+    memory = f"{seen['last_megabytes']:.0f} MB after {seen['second_megabytes']:.0f} MB"
+    return [f"{memory}, {seen['last_files']:.0f} open files after {seen['second_files']:.0f}", "the same"]
+
+
 def _make_repro(numbers: Numbers) -> list[str]:
     return [f"{spread([run['make_repro'] for run in numbers], 1)} s, {len(numbers)} runs", UNKNOWN]
 
 
+SERVED = Measurement(
+    "speed/serving", serving.against_bare, 6, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate")
+)
+SOAKED = Measurement("speed/soak", serving.soak, 10, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"))
 RECIPES = (runs.ARTICLE, runs.CATS[0])
 MORE = f"{growth.COUNTS[1]:,} drawn images of 64x64 after {growth.COUNTS[0]:,}"
 FIGURES = Table(
@@ -139,6 +158,18 @@ FIGURES = Table(
             ("`make repro` in a fresh clone, after the installation",),
             _make_repro,
             FIRST_RUNS,
+        ),
+        Row(
+            "serving",
+            (f"`python -m headstart.serve` under {serving.CLIENTS} clients over ONNX Runtime alone, same batches",),
+            _serving,
+            (SERVED,),
+        ),
+        Row(
+            "waiting", ("of it at half that load: half of the requests within, 99 in 100 within",), _waiting, (SERVED,)
+        ),
+        Row(
+            "soak", ("of it, memory in the last of five minutes at half that load, after the second",), _soak, (SOAKED,)
         ),
         Row("idle", ("`dvc repro` with nothing to do over `dvc status`",), _idle, FIRST_RUNS),
     ),

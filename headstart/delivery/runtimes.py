@@ -51,6 +51,8 @@ def start(name: str, path: Path) -> Run:
 def _onnx(onnxruntime: Any, path: Path) -> Run:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors: what is less needs nobody's attention
+    # Its threads would go on turning between two batches, and take the processor from those that decode the next one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda images: dict(zip(names, session.run(names, {"image": images}), strict=True))
