@@ -105,6 +105,7 @@ def _server(place: Workspace) -> Iterator[str]:
             yield found[0]
         finally:
             process.terminate()
+            process.communicate()
     if process.returncode:
         raise UserError(f"the server ended with exit status {process.returncode}")
 
