@@ -93,6 +93,7 @@ def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.nd
 
 def _number(graph: Any) -> None:
     """Name the values of an ONNX graph by their order: the converter takes any of the names of equal constants."""
+    graph.doc_string = ""  # a number that Keras counts up
     names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type} {number}"
