@@ -78,3 +78,14 @@ def test_how_often_the_true_class_remains():
     possible = np.array([[True, False], [True, True], [False, True], [True, False]])
     found = trust.coverage(np.array([0, 1, 1, 1]), possible, groups_of(4), 1)
     assert (found["coverage"], found["one_class"]) == (0.75, 0.75)
+
+
+def test_each_class_has_recall_and_precision_with_intervals_and_none_where_there_is_nothing():
+    labels, guesses = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    found = trust.by_class(labels, guesses, ["a", "b", "c"], groups_of(6), 1)
+    assert found["a"] | {"images": 4, "predicted": 3, "recall": 0.75, "precision": 1.0} == found["a"]
+    assert found["b"] | {"images": 2, "predicted": 3, "recall": 1.0, "precision": 0.666667} == found["b"]
+    assert found["a"]["recall_low"] < 0.75 < found["a"]["recall_high"] < 1
+    assert set(found["c"].values()) == {0, None}
+    together = trust.by_class(labels, guesses, ["a", "b", "c"], np.array(list("xxyyzz")), 1)
+    assert together["a"]["recall"] == 0.75 and together["a"]["recall_low"] != found["a"]["recall_low"]
