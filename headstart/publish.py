@@ -152,9 +152,7 @@ def _made_of(folder: Path) -> str | None:
 
 
 def _library() -> ModuleType:
-    """huggingface_hub, which reads these settings when it is imported."""
-    # Plain HTTP serves for files of this size, and with any hub; the other way goes through a store of its own.
-    os.environ["HF_HUB_DISABLE_XET"] = "1"
+    """huggingface_hub, which reads its environment when it is imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -163,6 +161,8 @@ def _library() -> ModuleType:
         import huggingface_hub.errors
     except ImportError:
         raise UserError("huggingface-hub is not installed: pip install -r requirements-hub.txt") from None
+    # Plain HTTP serves for files of this size, and with any hub; the other way goes through a store of its own.
+    huggingface_hub.constants.HF_HUB_DISABLE_XET = True
     huggingface_hub.logging.set_verbosity_error()
     return huggingface_hub
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from test_markdown import ODD
 
@@ -120,6 +121,7 @@ def test_the_header_has_the_scores_of_what_is_delivered_as_it_decides():
     values = {metric["type"]: metric["value"] for metric in result["metrics"]}
     assert values["accuracy"] == run.measured.trust["decision"]["accuracy"] != run.measured.scores["head"]["accuracy"]
     assert values["roc_auc"] == run.measured.scores["head"]["roc_auc"]
+    assert [of.metric_value for of in ModelCard(model_card.text(run)).data.eval_results] == list(values.values())
     assert result["dataset"] == {"type": "imagefolder", "name": "my_images", "split": "test"}
 
 
