@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from headstart.base import files
+from headstart.base import files, wording
 from headstart.base.errors import UserError
 
 INSPECTION = Path("metrics/inspection.json")
@@ -31,6 +31,14 @@ LOOKS = {
     "odd_size": "are of an odd size",
     "odd_shape": "are of an odd shape",
 }
+
+
+def in_words(count: int, name: str) -> str:
+    """What is said of so many images with one of the `LOOKS`: `1 image is dark`, `1,200 images show nothing`."""
+    what = LOOKS[name]
+    if count == 1:
+        what = what.replace("are ", "is ").replace("show ", "shows ")
+    return f"{wording.count(count, 'image')} {what}"
 
 
 def write(found: dict[str, Any], project: Path = Path()) -> None:

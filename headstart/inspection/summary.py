@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headstart.artifacts.inspection import INSPECTION, LOOKS, MOST
+from headstart.artifacts.inspection import INSPECTION, LOOKS, MOST, in_words
 from headstart.artifacts.manifest import Manifest
 from headstart.base import wording
 from headstart.inspection import shift
@@ -74,8 +74,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     if counts["outliers"]:
         images = wording.count(counts["outliers"], "image")
         said.append(f"{images} unlike all others, such as {found['outliers'][0]['path']}")
-    for name, what in LOOKS.items():
+    for name in LOOKS:
         if counts[name]:
-            said.append(f"{wording.count(counts[name], 'image')} {what}, such as {found['looks'][name][0]}")
+            said.append(f"{in_words(counts[name], name)}, such as {found['looks'][name][0]}")
     said = said or ["nothing odd about the images and their labels"]
     return [*said, *(f"WARNING: {line}" for line in found["warnings"]), f"The whole lists: {INSPECTION}"]

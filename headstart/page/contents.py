@@ -10,8 +10,7 @@ import numpy as np
 import yaml
 from sklearn.metrics import confusion_matrix
 
-from headstart.artifacts import calibration, corrections, results
-from headstart.artifacts.inspection import LOOKS
+from headstart.artifacts import calibration, corrections, inspection, results
 from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
@@ -214,9 +213,7 @@ def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
         said.append(f"They are of {wording.count(summary['groups'], 'group')}, none of which lies in two splits.")
     for name, what in found["looks"].items():
         if what:
-            images = wording.count(found["counts"][name], "image")
-            looks = LOOKS[name] if found["counts"][name] != 1 else LOOKS[name].replace("are ", "is ")
-            said.append(f"{images} {looks}, such as {', '.join(what[:3])}.")
+            said.append(f"{inspection.in_words(found['counts'][name], name)}, such as {', '.join(what[:3])}.")
     corrected = summary.get("corrections", {})
     changed = sum(sum(counts.values()) for counts in corrected.values())
     if changed:
