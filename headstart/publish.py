@@ -154,16 +154,17 @@ def _made_of(folder: Path) -> str | None:
 def _library() -> ModuleType:
     """huggingface_hub, which reads its environment when it is imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        import huggingface_hub
+        import huggingface_hub.constants
         import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError:
         raise UserError("huggingface-hub is not installed: pip install -r requirements-hub.txt") from None
     # Plain HTTP serves for files of this size, and with any hub; the other way goes through a store of its own.
     huggingface_hub.constants.HF_HUB_DISABLE_XET = True
-    huggingface_hub.logging.set_verbosity_error()
+    huggingface_hub.utils.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        huggingface_hub.utils.disable_progress_bars()
     return huggingface_hub
 
 
