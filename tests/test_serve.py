@@ -146,6 +146,7 @@ REFUSED = [
     (["--port", "65536"], "--port: got 65536; takes 0 to 65535"),
     (["--host", "no such host"], "--host: got no such host, which is no address of this machine"),
     (["--files", "0"], "--files: got 0; takes 1 or more"),
+    (["--files", "1001"], "--files: got 1001; takes up to 1000: send more in several requests"),
     (["--wait", "-1"], "--wait: got -1; takes 0 or more"),
     (["--queue", "3"], "--queue: got 3, but a request may have 32 files: a queue takes at least as many"),
 ]

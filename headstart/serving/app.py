@@ -56,6 +56,7 @@ def build(model: Model, answers: Answers, limits: Limits, access: Access, projec
         lifespan=lifespan,
         docs_url=None,  # these would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # /predict/ is nothing
     )
     problems.handle(app)
     for path, (file, kind) in PAGE.items():
@@ -187,7 +188,10 @@ async def _files_of_json(body: bytes, answers: Answers, limits: Limits) -> list[
     try:
         images = (await answers.apart(Batch.model_validate_json, body)).images
     except ValidationError as error:
-        raise problems.of_validation(error) from None
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        if any(entry["type"] == "too_long" for entry in found):
+            raise _too_many(f"more than {limits.files}", limits) from None
+        raise problems.of_validation(found) from None
     if len(images) > limits.files:
         raise _too_many(str(len(images)), limits)
     return [File(image.name or f"image {at}", partial(_decoded, image.base64)) for at, image in enumerate(images, 1)]

@@ -15,11 +15,14 @@ from headstart.serving import problems
 from headstart.serving.limits import CONNECTIONS, Limits
 
 
+HEAD = 10  # seconds at most, within which the head of a connection's first request has to be there
+
+
 def protocol(seconds: float, most: int = CONNECTIONS) -> type[H11Protocol]:
     """Return uvicorn's protocol, for connections that are cut where for so many seconds no answer was completed.
 
-    That is the case where the head of a request does not arrive (uvicorn waits for it for ever) and where an answer is
-    not read. most: connections at once; another one is closed.
+    That is the case where the head of a request does not arrive (uvicorn waits for it for ever; the first one has
+    `HEAD` seconds) and where an answer is not read. most: connections at once; another one is closed.
     """
 
     class Connection(H11Protocol):
@@ -30,7 +33,7 @@ def protocol(seconds: float, most: int = CONNECTIONS) -> type[H11Protocol]:
             if len(self.connections) > most:
                 transport.abort()
             else:
-                self._wait()
+                self._cut = self.loop.call_later(min(HEAD, seconds), self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self._cut is not None:
@@ -47,6 +50,12 @@ def protocol(seconds: float, most: int = CONNECTIONS) -> type[H11Protocol]:
             lines += [name + b": " + value for name, value in answer.raw_headers]
             self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
             self.transport.close()
+
+        def _look(self) -> None:
+            if self.cycle is None:
+                self.transport.abort()
+            else:
+                self._wait()
 
         def _wait(self) -> None:
             if self._cut is not None:

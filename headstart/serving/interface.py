@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headstart.serving.limits import MOST_FILES
 from headstart.serving.problems import MEDIA_TYPE, ProblemDetails
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4YaMBAAL8AS3/gzpXAAAAAElFTkSuQmCC"
@@ -12,8 +13,6 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4YaMBAAL8AS3
 class Sent(BaseModel):
     """An image in a JSON."""
 
-    model_config = ConfigDict(extra="forbid")
-
     name: str = Field("", description="what the answer calls it; default: image 1, image 2, …", max_length=1000)
     base64: str = Field(description="the image file")
 
@@ -21,11 +20,9 @@ class Sent(BaseModel):
 class Batch(BaseModel):
     """Images in a JSON."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"images": [{"name": "red.png", "base64": PIXEL}]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"images": [{"name": "red.png", "base64": PIXEL}]}]})
 
-    images: list[Sent] = Field(min_length=1)
+    images: list[Sent] = Field(min_length=1, max_length=MOST_FILES)
 
 
 class Near(BaseModel):

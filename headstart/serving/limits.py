@@ -30,7 +30,7 @@ class Limits(NamedTuple):
     @property
     def bytes_of_all(self) -> int:
         """Of all requests that are being received or answered."""
-        return 8 * self.bytes
+        return 4 * self.bytes
 
     @property
     def pixels(self) -> int:
@@ -38,6 +38,7 @@ class Limits(NamedTuple):
         return self.megapixels * 10**6
 
 
+MOST_FILES = 1000  # of a request, whatever --files says: to look through a million takes seconds
 CONNECTIONS = 500  # at once; the rest of the files that a process may have open is for images
 
 
@@ -46,6 +47,8 @@ def checked(limits: Limits) -> Limits:
     for name, value in limits._asdict().items():
         if value < (0 if name == "wait" else 1):
             raise UserError(f"--{name}: got {value}; takes {'0' if name == 'wait' else '1'} or more")
+    if limits.files > MOST_FILES:
+        raise UserError(f"--files: got {limits.files}; takes up to {MOST_FILES}: send more in several requests")
     if limits.queue < limits.files:
         raise UserError(
             f"--queue: got {limits.queue}, but a request may have {limits.files} files: a queue takes at least as many "

@@ -1,12 +1,12 @@
 """Errors as RFC 9457 wants them: application/problem+json, with type, title, status and detail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -44,11 +44,13 @@ def response(status: int, detail: str, headers: Mapping[str, str] | None = None,
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-def of_validation(error: ValidationError | RequestValidationError) -> Problem:
-    """Return what to answer where a request has other fields than it should; what it had is not sent back."""
-    found = [{"where": ".".join(map(str, entry["loc"])), "what": entry["msg"]} for entry in error.errors()]
-    first = found[0]
-    return Problem(422, f"{first['where'] or 'the body'}: {first['what']}", errors=found[:20])
+def of_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return what to answer where a request has other fields than it should; what it had is not sent back.
+
+    found: what pydantic lists.
+    """
+    errors = [{"where": ".".join(map(str, entry["loc"])), "what": entry["msg"]} for entry in found[:20]]
+    return Problem(422, f"{errors[0]['where'] or 'the body'}: {errors[0]['what']}", errors=errors)
 
 
 def handle(app: FastAPI) -> None:
@@ -66,7 +68,7 @@ def handle(app: FastAPI) -> None:
         return response(error.status_code, said.get(error.status_code, str(error.detail)), error.headers)
 
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return await known(_, of_validation(error))
+        return await known(_, of_validation(error.errors()))
 
     async def gone(*_: object) -> Response:
         return Response(status_code=400)  # nobody is there to read it

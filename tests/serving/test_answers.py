@@ -125,6 +125,12 @@ WRONG = [
     (("POST", "/predict", {"files": {"a": (None, "b")}}), 422, "Unprocessable Content", "no file in it: curl -F"),
     (("POST", "/predict", {"files": form(*[b"a"] * 7)}), 413, "Content Too Large", "got more than 6 files; a request"),
     (("POST", "/predict", {"json": in_json(*[b"a"] * 7)}), 413, "Content Too Large", "got 7 files; a request may"),
+    (
+        ("POST", "/predict", {"json": in_json(*[b"a"] * 1001)}),
+        413,
+        "Content Too Large",
+        "got more than 6",
+    ),
     (("POST", "/predict", {"files": form(bytes(2**20))}), 413, "Content Too Large", "a request may have 1 MB"),
     (("POST", "/corrections", {"files": form(b"a")}), 404, "Not Found", "nothing is at /corrections"),
 ]
