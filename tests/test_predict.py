@@ -21,6 +21,7 @@ from headstart.base.runtime import keras
 from headstart.classifier import file, joining, unlike
 from headstart.classifier.details import Details, Rule
 from headstart.delivery.classifier import Answers, Classifier
+from headstart.delivery.depths import Depths
 from headstart.images.ranges import Range
 
 ROOT = Path(__file__).parent.parent
@@ -279,10 +280,13 @@ def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
         "1 image of 8 bits: 0 to 255 was taken as black to white; of deeper ones the classifier takes 1000 to"
         in output.err
     )
-    assert predict.of_another_depth(Counter({16: 3}), value_range) is None
+    depths = Depths()
+    depths.counts.update({16: 3})
+    assert depths.of_another(value_range) is None
     assert predict.main([*files, "--csv"]) == 0
     assert "1 grey image of more than 8 bits, and the classifier was trained on 8" in capsys.readouterr().err
-    assert predict.of_another_depth(Counter({8: 3}), None) is None
+    depths.counts = Counter({8: 3})
+    assert depths.of_another(None) is None
 
 
 def test_files_without_an_ending_in_a_folder(here, capsys):

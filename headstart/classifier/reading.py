@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from headstart.base.threads import in_order
+from headstart.base.threads import THREADS, in_order
 from headstart.images import decoding
 from headstart.images.archive import UNREADABLE
 from headstart.images.ranges import Range
@@ -20,6 +20,7 @@ def outcomes(
     size: int,
     reads: Iterable[Read],
     value_range: Range | None = None,
+    threads: int = THREADS,
 ) -> Iterator[tuple[np.ndarray, ...] | Exception]:
     """Run a network on images, in batches that threads decode ahead of it.
 
@@ -29,11 +30,12 @@ def outcomes(
         reads: for each image a function that returns the bytes of its file, or an array as `decoding.of_array` takes
             it; it is called in another thread.
         value_range: as `decoding.decode` takes it.
+        threads: how many images are read and decoded at a time.
 
     Yields:
         For each image in turn its row of each array, or one of `UNREADABLE` where it could not be read.
     """
-    images = in_order(partial(_pixels, size, value_range), reads, ahead=2 * BATCH)
+    images = in_order(partial(_pixels, size, value_range), reads, threads, ahead=2 * BATCH)
     while batch := list(islice(images, BATCH)):
         readable = [image for image in batch if isinstance(image, np.ndarray)]
         given = zip(*run(np.stack(readable)), strict=True) if readable else iter(())

@@ -17,6 +17,7 @@ import numpy as np
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base import files
 from headstart.base.errors import Damaged, UserError, doubted
+from headstart.base.threads import THREADS
 from headstart.classifier import details, reading
 from headstart.classifier.details import Details
 from headstart.classifier.reading import Read
@@ -103,17 +104,17 @@ class Classifier:
         rows = [list(prediction.probabilities.values()) for prediction in self.predict(images)]
         return np.array(rows, "float32").reshape(-1, len(self.classes))
 
-    def outcomes(self, reads: Iterable[Read]) -> Iterator[Prediction | Exception]:
+    def outcomes(self, reads: Iterable[Read], threads: int = THREADS) -> Iterator[Prediction | Exception]:
         """Yield for each image what it makes of it, or why it cannot be read; of any number of them, in little memory.
 
-        reads: for each a function that returns the bytes of its file, or an array; other threads call it.
+        reads: for each a function that returns the bytes of its file, or an array; `threads` others call it at a time.
         """
 
         def columns(images: np.ndarray) -> list[np.ndarray]:
             answers = self.answers(images)
             return [answers.probabilities] + ([] if answers.distances is None else [answers.distances])
 
-        for row in reading.outcomes(columns, self.details.size, reads, self.details.value_range):
+        for row in reading.outcomes(columns, self.details.size, reads, self.details.value_range, threads):
             if isinstance(row, Exception):
                 yield row
             else:

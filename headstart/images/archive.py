@@ -6,9 +6,10 @@ import re
 import stat
 import threading
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from headstart.base import wording
 from headstart.base.errors import UserError
@@ -17,6 +18,10 @@ from headstart.images.ranges import Range
 
 LARGEST = 512 * 2**20  # bytes of one unpacked zip entry
 HEAD = 132  # bytes: as far as the mark of a DICOM file goes
+# Bytes of a zip: what stands before an entry's name, more than programs write beside it, and what is asked for at first
+# where only the head of an entry is wanted.
+_LOCAL, _EXTRA, _FIRST = 30, 1024, 2**14
+Ahead = Callable[[int, int], AbstractContextManager]
 # What DVC links a file of a tracked folder to (cache.type: symlink): named by its own md5, in a cache that may lie
 # anywhere; earlier versions of DVC had no files/md5 in between.
 _IN_DVC_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -24,6 +29,10 @@ _IN_DVC_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 class Unreadable(ValueError):
     """One file of a source cannot be read; the message is the reason. The other files are not affected."""
+
+
+class Unreachable(Exception):
+    """What a source lies on cannot be reached, nor any other file of it; the message says what to do."""
 
 
 # What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
@@ -84,12 +93,24 @@ def open_source(path: str | Path, value_range: Range | None = None) -> Source:
     return _Zip(path, value_range)
 
 
+def open_remote_zip(file: BinaryIO, path: str, ahead: Ahead) -> Source:
+    """Open a zip that lies elsewhere.
+
+    file: reads it, wherever it is sought. path: its name, for messages. ahead: of the first byte and of that after the
+    last one, has these bytes at hand in `file` for the calling thread, as long as the context lasts: entries are
+    fetched side by side, and unpacked one by one. Both may raise `Unreachable`. Raises `UserError` as `open_source`.
+    """
+    return _Zip(path, None, file, ahead)
+
+
 class _Zip:
-    def __init__(self, path: Path, value_range: Range | None):
-        self.value_range = value_range
+    def __init__(
+        self, path: str | Path, value_range: Range | None, file: BinaryIO | None = None, ahead: Ahead | None = None
+    ):
+        self.value_range, self._ahead = value_range, ahead
         # For a file that is no zip, reading the index raises far more than BadZipFile.
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(file or path)
         except PermissionError:
             raise
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
@@ -154,9 +175,9 @@ class _Zip:
     def _unpack(self, entry: zipfile.ZipInfo, size: int) -> bytes:
         try:
             # ZipFile counts its open entries without a lock.
-            with self._lock, self._zip.open(entry) as file:
+            with self._at_hand(entry, size), self._lock, self._zip.open(entry) as file:
                 return file.read(size)
-        except MemoryError:
+        except (MemoryError, Unreachable):
             raise
         except zipfile.BadZipFile:
             raise Unreadable("damaged in the zip (bad checksum or header)") from None
@@ -164,6 +185,13 @@ class _Zip:
             raise Unreadable("encrypted in the zip, or packed by an unsupported method") from None
         except Exception:  # by the entry's compression: zlib.error, lzma.LZMAError, EOFError, OSError, …
             raise Unreadable("damaged in the zip (cannot be unpacked)") from None
+
+    def _at_hand(self, entry: zipfile.ZipInfo, size: int) -> AbstractContextManager:
+        if self._ahead is None:
+            return nullcontext()
+        packed = min(entry.compress_size, LARGEST if size > HEAD else _FIRST)
+        begin = entry.header_offset
+        return self._ahead(begin, begin + _LOCAL + len(entry.filename.encode()) + len(entry.extra) + _EXTRA + packed)
 
     def size(self, name: str) -> int:
         return self._entries[name].file_size

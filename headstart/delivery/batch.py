@@ -1,0 +1,72 @@
+"""Predictions of any number of images into a table, in memory that does not grow with them; one that goes on."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, tee
+from pathlib import Path
+
+from headstart.base import progress, wording
+from headstart.base.errors import UserError
+from headstart.classifier.reading import BATCH, Read
+from headstart.delivery import parquet, places, rows, tables
+from headstart.delivery.classifier import Classifier
+from headstart.delivery.depths import Depths
+from headstart.delivery.parquet import Parquet
+from headstart.delivery.places import Place
+from headstart.delivery.tables import Lines
+
+FORMS = (".csv", ".jsonl", ".parquet")
+
+
+def check(path: Path) -> None:
+    """Raise UserError where no table can be written to a file of this name, or not with what is installed."""
+    if path.suffix not in FORMS:
+        raise UserError(f"--out: got {path}; takes a name that ends in {', '.join(FORMS)}")
+    if path.suffix == ".parquet":
+        parquet.installed(path)
+
+
+def table(path: Path, classifier: Classifier) -> Lines | Parquet:
+    """Return the table at `path`, whose name `check` has taken."""
+    path = path.resolve() if path.is_symlink() else path  # a link stays one
+    own = classifier.sha256[: tables.LETTERS]
+    if path.suffix == ".parquet":
+        return Parquet(path, own, classifier.classes)
+    return Lines(path, tables.CSV if path.suffix == ".csv" else tables.JSON, own)
+
+
+def run(classifier: Classifier, where: Sequence[Place], into: Lines | Parquet, depths: Depths) -> tuple[int, str]:
+    """Predict the images that have no row in a table yet, each once.
+
+    Returns how many of the images could not be read, now or when their rows were written, and a line on what was done.
+    """
+    given = {tables.as_written(path) for path, _ in places.images(where)}
+    left = given - into.done.keys()
+    before, predicted = len(given) - len(left), len(left)
+    failed = sum(into.done[path] for path in given - left)
+    with progress.counter("predict", len(left), "image") as advance:
+        for batch in _batches(classifier, where, left, depths):
+            into.add(batch)
+            failed += sum("error" in entry for entry in batch)
+            advance(len(batch))
+    into.finish()
+    line = f"{into.path}: {wording.count(predicted, 'image')} predicted, {before:,} were there before"
+    return failed, line + (f"; {failed:,} could not be read, and the column error says why" if failed else "")
+
+
+def _batches(
+    classifier: Classifier, where: Sequence[Place], left: set[str], depths: Depths
+) -> Iterator[list[tables.Entry]]:
+    """The entries of the images whose paths are in `left`, which are taken out, in the batches of the network."""
+
+    def images() -> Iterator[tuple[str, Read]]:
+        for path, read in places.images(where):
+            if (written := tables.as_written(path)) in left:
+                left.remove(written)
+                yield written, read
+
+    here, ahead = tee(images())
+    reads = (depths.counted(read) for _, read in ahead)
+    outcomes = classifier.outcomes(reads, max(place.threads for place in where))
+    entries = (rows.entry(path, outcome) for (path, _), outcome in zip(here, outcomes, strict=True))
+    while batch := list(islice(entries, BATCH)):
+        yield batch

@@ -1,0 +1,131 @@
+"""Where the images to predict are: files, folders and zips, here or on S3. None is read before its turn comes."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from headstart.base.terminal import say
+from headstart.base.threads import THREADS
+from headstart.classifier.reading import Read
+from headstart.delivery import buckets
+from headstart.delivery.buckets import Bucket
+from headstart.images import archive, decoding, finding
+from headstart.images.archive import UNREADABLE
+
+
+class Place(NamedTuple):
+    """Images that are read in the same way.
+
+    `prefix`: what stands before each of `names` in the path to show. `read`: returns the content of the file of a name;
+    raises one of `archive.UNREADABLE`, or `archive.Unreachable` where no other can be read either; for any number of
+    threads, and best for as many as `threads`.
+    """
+
+    prefix: str
+    names: list[str]
+    read: Callable[[str], bytes]
+    threads: int = THREADS
+
+
+def find(paths: Iterable[str], stack: ExitStack) -> list[Place]:
+    """The images at `paths`.
+
+    A file is itself, whatever its ending; a folder or a zip is all images in it (`finding.is_image`), sorted (`stack`
+    closes it); how many of its files are none is said on standard error. What is missing or holds no image is in the
+    list too: reading it raises one of `archive.UNREADABLE`. Raises Unreachable for what
+    cannot be listed on S3.
+    """
+    places = []
+    for path in paths:
+        if path.startswith(buckets.SCHEME):
+            places += _on_s3(path, stack)
+            continue
+        file = Path(path)
+        if file.is_dir():
+            places += _folder(file)
+        elif file.suffix.lower() == ".zip" and file.exists():
+            places += _zip(str(file), partial(archive.open_source, file), stack)
+        else:
+            places.append(Place("", [str(file)], lambda name: _file(Path(name))))
+    return places
+
+
+def images(places: Iterable[Place]) -> Iterator[tuple[str, Read]]:
+    """Yield of each image the path to show, and a function that reads its file."""
+    for place in places:
+        for name in place.names:
+            yield place.prefix + name, partial(place.read, name)
+
+
+def _folder(path: Path) -> list[Place]:
+    # Unlike a source of training images, a folder may hold links: nothing is learnt from what they lead to.
+    names, closed = [], []
+    for folder, folders, files in os.walk(path, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(folder, path)
+        names += [name if below == "." else f"{below}/{name}" for name in files if not name.startswith(".")]
+    unreadable = [_broken(error.filename, error) for error in closed]
+    if unreadable and not names:
+        return unreadable
+
+    def read(name: str, size: int = -1) -> bytes:
+        return _file(path / name, size)
+
+    return _images(str(path), sorted(names), read, partial(read, size=archive.HEAD)) + unreadable
+
+
+def _zip(path: str, opened: Callable[[], archive.Source], stack: ExitStack, threads: int = THREADS) -> list[Place]:
+    try:
+        source = stack.enter_context(opened())
+    except UNREADABLE as error:
+        return [_broken(path, error)]
+    for note in source.notes:
+        say(note, file=sys.stderr)
+    return _images(path, source.names(), source.read, source.head, threads)
+
+
+def _on_s3(address: str, stack: ExitStack) -> list[Place]:
+    bucket = Bucket(address)
+    if address.lower().endswith(".zip"):
+        return _zip(address, bucket.zip, stack, buckets.THREADS)
+    if finding.is_image_name(bucket.key):
+        return [Place(address, [""], bucket.read, buckets.THREADS)]
+    names = [name for name in bucket.names() if not any(part.startswith(".") for part in name.split("/"))]
+    head = partial(bucket.read, start=0, stop=archive.HEAD)
+    return _images(address, names, bucket.read, head, buckets.THREADS)
+
+
+def _images(
+    path: str,
+    names: list[str],
+    read: Callable[[str], bytes],
+    head: Callable[[str], bytes],
+    threads: int = THREADS,
+) -> list[Place]:
+    """Those of the files `names` at `path` that are images; where some are none, that is said."""
+    chosen, endings = [name for name in names if finding.is_image(name, head)], ", ".join(finding.ENDINGS)
+    if not chosen:
+        return [_broken(path, decoding.Broken(f"no images in it ({endings})"))]
+    if other := len(names) - len(chosen):
+        left_out = f"left out {other:,} that are no images: their names do not end in {endings}"
+        say(f"{path}: {left_out}", file=sys.stderr)
+    return [Place("" if path == "." else f"{path.rstrip('/')}/", chosen, read, threads)]
+
+
+def _file(path: Path, size: int = -1) -> bytes:
+    # Of a pipe, which may never end, nothing is read.
+    if path.exists() and not path.is_file():
+        raise decoding.Broken("not a file")
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _broken(path: str, error: Exception) -> Place:
+    def read(_: str) -> bytes:
+        raise error
+
+    return Place("", [path], read)
