@@ -36,7 +36,8 @@ def against_bare(measurement: Measurement) -> dict[str, Any]:
 
     Beside them, the seconds within which half of the requests and 99 in 100 are answered at half that load.
     """
-    place = _exported(measurement)
+    _refuse_without_hey()
+    place = exported(measurement)
     served, bare, sizes = [], [], []
     with _server(place) as address:
         body = _body(place)
@@ -61,7 +62,8 @@ def against_bare(measurement: Measurement) -> dict[str, Any]:
 
 def soak(measurement: Measurement) -> dict[str, Any]:
     """The server's memory, in MB, and its open files, in the second and in the last of five minutes at half load."""
-    place, seen = _exported(measurement), []
+    _refuse_without_hey()
+    place, seen = exported(measurement), []
     with _server(place) as address:
         body = _body(place)
         rate = _load(address, body, SECONDS)["rate"] / 2
@@ -82,15 +84,18 @@ def soak(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _exported(measurement: Measurement) -> Workspace:
+def exported(measurement: Measurement) -> Workspace:
     """A project with a classifier and its export."""
-    if shutil.which("hey") is None:
-        raise UserError("hey is not installed, which sends the requests: apt-get install hey, or brew install hey")
     place, _ = measurement.extracted()
     for stage in ("train_head", "fine_tune", "calibrate"):
         place.stage(stage)
     place.python("headstart.export", "--format", "onnx")
     return place
+
+
+def _refuse_without_hey() -> None:
+    if shutil.which("hey") is None:
+        raise UserError("hey is not installed, which sends the requests: apt-get install hey, or brew install hey")
 
 
 @contextmanager

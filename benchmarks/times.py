@@ -3,7 +3,7 @@
 from functools import partial
 from statistics import mean
 
-from benchmarks import checks, epochs, extraction, first_run, growth, runs, scores, serving, training
+from benchmarks import checks, epochs, extraction, first_run, growth, predicting, runs, scores, serving, training
 from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 
@@ -108,6 +108,15 @@ def _soak(numbers: Numbers) -> list[str]:
     return [f"{memory}, {seen['last_files']:.0f} open files after {seen['second_files']:.0f}", "the same"]
 
 
+def _predicting(numbers: Numbers, runtime: str, source: str) -> list[str]:
+    rates = numbers[0][runtime]
+    return [f"{rates[source]['ratio']:.2f} ({rates[source]['rate']:.0f}, {rates['bare']:.0f} images/s)", "0.9"]
+
+
+def _predicting_from_s3(numbers: Numbers) -> list[str]:
+    return [f"{numbers[0]['s3']['cpu']:.2f}; from the folder {numbers[0]['folder']['cpu']:.2f}", "0.9"]
+
+
 def _make_repro(numbers: Numbers) -> list[str]:
     return [f"{spread([run['make_repro'] for run in numbers], 1)} s, {len(numbers)} runs", UNKNOWN]
 
@@ -116,6 +125,10 @@ SERVED = Measurement(
     "speed/serving", serving.against_bare, 6, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate")
 )
 SOAKED = Measurement("speed/soak", serving.soak, 10, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"))
+PREDICTED, FROM_S3 = (
+    Measurement(f"speed/{name}", measure, 6, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"))
+    for name, measure in (("predict", predicting.against_bare), ("predict_s3", predicting.from_s3))
+)
 RECIPES = (runs.ARTICLE, runs.CATS[0])
 MORE = f"{growth.COUNTS[1]:,} drawn images of 64x64 after {growth.COUNTS[0]:,}"
 FIGURES = Table(
@@ -170,6 +183,22 @@ FIGURES = Table(
         ),
         Row(
             "soak", ("of it, memory in the last of five minutes at half that load, after the second",), _soak, (SOAKED,)
+        ),
+        *(
+            Row(
+                f"predict_{runtime}_{source}",
+                (f"`predict --out`, {named}, from a {source}, over the network alone, same batches",),
+                partial(_predicting, runtime=runtime, source=source),
+                (PREDICTED,),
+            )
+            for runtime, named in (("keras", "Keras"), ("onnx", "ONNX Runtime"))
+            for source in ("folder", "zip")
+        ),
+        Row(
+            "predict_s3",
+            ("seconds of processor of ONNX Runtime alone over those of `predict --out` from S3",),
+            _predicting_from_s3,
+            (FROM_S3,),
         ),
         Row("idle", ("`dvc repro` with nothing to do over `dvc status`",), _idle, FIRST_RUNS),
     ),
