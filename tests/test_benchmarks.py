@@ -222,6 +222,7 @@ def made_up(measurement: Measurement) -> dict:
             "trust/foreign": {"own": 0.01, "foreign": 0.99},
         }[measurement.name.partition("-")[0]]
     if measurement.measure is not training.measure:
+        rate = {"rate": 92.0, "ratio": 0.92, "cpu": 0.9}
         return {
             "epochs": {"cached": 10.0, "without_determinism": 8.0, "live": 40.0},
             "checks": {"checked": 101.0, "unchecked": 100.0},
@@ -235,7 +236,13 @@ def made_up(measurement: Measurement) -> dict:
             "precision": {name: {"mean": 0.9, "deviation": 0.01} for name in ("float32", "bfloat16")},
             "growth": {stage: {"seconds": 2.5, "megabytes": 300} for stage in measurement.stages},
             "make_repro": {"make_repro": 200.0 + seed, "dvc_repro": 1.2, "dvc_status": 0.8},
-        }[re.match(r"speed/(make_repro|[a-z]+)", measurement.name)[1]]
+            "serving": {"requests": 80.0, "bare": 100.0, "batch": 16.0, "ratio": 0.8, "p50": 0.02, "p99": 0.05},
+            "soak": {"requests": 9000}
+            | dict.fromkeys(("second_megabytes", "last_megabytes"), 200.0)
+            | dict.fromkeys(("second_files", "last_files"), 20.0),
+            "predict": {name: {"bare": 100.0, "folder": rate, "zip": rate} for name in ("keras", "onnx")},
+            "predict_s3": {"bare": 100.0, "folder": rate, "s3": rate},
+        }[re.match(r"speed/(make_repro|predict_s3|[a-z]+)", measurement.name)[1]]
     scores, right = {"images": 100, "mcnemar": {name: {} for name in results.COMPARISONS}}, {}
     for step, model in enumerate(training.PUBLISHED):
         count = 80 + 5 * step - 200 // size
