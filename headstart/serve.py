@@ -19,10 +19,14 @@ from pathlib import Path
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
-from headstart.serving import about, app, connections, limits, project
-from headstart.serving.answers import Answers
-from headstart.serving.guard import Access
-from headstart.serving.limits import Limits
+
+try:
+    from headstart.serving import about, app, connections, limits, project
+    from headstart.serving.answers import Answers
+    from headstart.serving.guard import Access
+    from headstart.serving.limits import Limits
+except ModuleNotFoundError as error:
+    raise UserError(f"serving takes {error.name}, which is not here: pip install -r requirements-serve.txt") from None
 
 TOKEN = "HEADSTART_TOKEN"  # the variable of the environment that holds it
 EXPORT = Path("models/exports/onnx")
@@ -76,7 +80,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--name", action="append", default=[], help="of a host that it is reached by; where there is a token, any"
     )
     for name, value in Limits()._asdict().items():
-        parser.add_argument(f"--{name}", type=int, default=value, help=f"at most: {HELP[name]} (default: %(default)s)")
+        help_ = f"at most, {HELP[name]} (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help_)
     return parser.parse_args(arguments)
 
 

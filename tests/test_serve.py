@@ -136,6 +136,15 @@ def test_neither_tensorflow_nor_dvc_is_imported(export):
     assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
+def test_without_what_it_needs_it_says_what_to_install():
+    code = "import sys; sys.modules['uvicorn'] = None; import headstart.serve"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: serving takes uvicorn, which is not here: pip install -r requirements-serve.txt\n",
+    )
+
+
 REFUSED = [
     (["--model", "nothing/here"], "no nothing/here here: `make export FORMAT=onnx` writes it, and `make serve` does"),
     (

@@ -115,7 +115,8 @@ def _add(router: APIRouter, model: Model, answers: Answers, limits: Limits) -> N
         elif kind == "multipart/form-data":
             files = _files_of_form(await _form(request, limits), limits)
         else:
-            raise Problem(415, f"got {kind or 'no type'}; takes multipart/form-data or application/json")
+            form = "multipart/form-data (curl -F images=@photo.jpg)"
+            raise Problem(415, f"got {kind or 'no type'}; takes {form} or application/json")
         return JSONResponse({"images": await answers.of(files, explain)})
 
     @router.get("/model", responses=interface.errors(401))

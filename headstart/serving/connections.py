@@ -14,7 +14,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from headstart.serving import problems
 from headstart.serving.limits import CONNECTIONS, Limits
 
-
 HEAD = 10  # seconds at most, within which the head of a connection's first request has to be there
 
 

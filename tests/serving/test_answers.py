@@ -113,7 +113,7 @@ WRONG = [
     (("GET", "/../etc/passwd", {}), 404, "Not Found", "nothing is at"),
     (("GET", "/predict", {}), 405, "Method Not Allowed", "/predict takes POST, not GET"),
     (("DELETE", "/", {}), 405, "Method Not Allowed", "/ takes GET, not DELETE"),
-    (("POST", "/predict", {}), 415, "Unsupported Media Type", "got no type; takes multipart/form-data or app"),
+    (("POST", "/predict", {}), 415, "Unsupported Media Type", "got no type; takes multipart/form-data ("),
     (("POST", "/predict", {"data": {"a": 1}}), 415, "Unsupported Media Type", "got application/x-www-form-urlencoded"),
     (("POST", "/predict", {"data": "{", "headers": JSON}), 422, "Unprocessable Content", "the body: Invalid JSON"),
     (("POST", "/predict", {"data": "[" * 9999, "headers": JSON}), 422, "Unprocessable Content", "the body: Invalid"),
