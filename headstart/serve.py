@@ -22,9 +22,9 @@ from headstart.base.terminal import say
 
 try:
     from headstart.serving import about, app, connections, limits, project
-    from headstart.serving.answers import Answers
     from headstart.serving.guard import Access
     from headstart.serving.limits import Limits
+    from headstart.serving.service import Service
 except ModuleNotFoundError as error:
     raise UserError(f"serving takes {error.name}, which is not here: pip install -r requirements-serve.txt") from None
 
@@ -51,15 +51,15 @@ def main(arguments: list[str] | None = None) -> None:
     here = project.find(classifier.classes)
     if open_to_all and access.token is None:
         here = None  # anybody could write, and fill the disk
-    known = None if here is None else project.known(here, classifier)
-    answers = Answers(classifier, allowed, known)
+    known = None if here is None else project.training_images(here, classifier)
+    service = Service(classifier, allowed, known)
     model = about.describe(options.model, classifier, here, allowed)
     with _listening(options.host, options.port) as listening:
         for line in _lines(listening, access, open_to_all):
             say(line)
         if here is not None and about.is_older(classifier):
             say(f"serve: WARNING: {CLASSIFIER} is another one by now: `make export FORMAT=onnx` exports it")
-        connections.serve(app.build(model, answers, allowed, access, here), listening, allowed)
+        connections.serve(app.build(model, service, allowed, access, here), listening, allowed)
     say("serve: stopped, and all that had begun is answered")
 
 

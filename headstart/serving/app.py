@@ -19,13 +19,13 @@ from starlette.types import ASGIApp
 from headstart.base.errors import UserError
 from headstart.images.decoding import Broken
 from headstart.serving import interface, problems
-from headstart.serving.answers import Answers, File
 from headstart.serving.counts import CONTENT_TYPE
 from headstart.serving.guard import Access, Guard
-from headstart.serving.interface import Batch, Model, Predictions, Saved, Status
+from headstart.serving.interface import Model, Predictions, Saved, SentImages, Status
 from headstart.serving.limits import Limits
 from headstart.serving.problems import Problem
 from headstart.serving.project import Project
+from headstart.serving.service import File, Service
 
 HERE = Path(__file__).parent
 # The page and what it loads.
@@ -41,12 +41,12 @@ class _Parser(MultiPartParser):
     spool_max_size = 2**40  # bytes: files stay in memory, which the guard counts, and leave nothing on the disk
 
 
-def build(model: Model, answers: Answers, limits: Limits, access: Access, project: Project | None = None) -> ASGIApp:
+def build(model: Model, service: Service, limits: Limits, access: Access, project: Project | None = None) -> ASGIApp:
     """Return the server as an ASGI app. project: where corrections are written; None: nowhere."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with answers:
+        async with service:
             yield
 
     app = FastAPI(
@@ -61,14 +61,14 @@ def build(model: Model, answers: Answers, limits: Limits, access: Access, projec
     problems.handle(app)
     for path, (file, kind) in PAGE.items():
         app.add_api_route(path, _constant(file.read_bytes(), kind), include_in_schema=False)
-    app.include_router(_state(answers))
+    app.include_router(_state(service))
     bearer = HTTPBearer(auto_error=False, description="HEADSTART_TOKEN of the server")
     guarded = APIRouter(dependencies=[Depends(bearer)] if access.token else [])
-    _add(guarded, model, answers, limits)
+    _add(guarded, model, service, limits)
     if project is not None:
-        _add_corrections(guarded, answers, limits, project)
+        _add_corrections(guarded, service, limits, project)
     app.include_router(guarded)
-    return Guard(app, access, limits, answers.counts.answered)
+    return Guard(app, access, limits, service.counts.answered)
 
 
 def _constant(content: bytes, kind: str) -> Any:
@@ -78,7 +78,7 @@ def _constant(content: bytes, kind: str) -> Any:
     return answer
 
 
-def _state(answers: Answers) -> APIRouter:
+def _state(service: Service) -> APIRouter:
     router = APIRouter(tags=["state"])
 
     @router.get("/healthz")
@@ -89,14 +89,14 @@ def _state(answers: Answers) -> APIRouter:
     @router.get("/readyz", responses=interface.errors(503))
     async def readyz() -> Status:
         """Whether requests should be sent to it: its network answers, and its queue has room."""
-        if (reason := answers.unready()) is not None:
+        if (reason := service.unready()) is not None:
             raise Problem(503, reason, {"Retry-After": "1"})
         return Status(status="ready")
 
     return router
 
 
-def _add(router: APIRouter, model: Model, answers: Answers, limits: Limits) -> None:
+def _add(router: APIRouter, model: Model, service: Service, limits: Limits) -> None:
     @router.post(
         "/predict",
         response_model=Predictions,
@@ -111,13 +111,13 @@ def _add(router: APIRouter, model: Model, answers: Answers, limits: Limits) -> N
         """
         kind = _kind(request)
         if kind == "application/json":
-            files = await _files_of_json(await request.body(), answers, limits)
+            files = await _files_of_json(await request.body(), service, limits)
         elif kind == "multipart/form-data":
             files = _files_of_form(await _form(request, limits), limits)
         else:
             form = "multipart/form-data (curl -F images=@photo.jpg)"
             raise Problem(415, f"got {kind or 'no type'}; takes {form} or application/json")
-        return JSONResponse({"images": await answers.of(files, explain)})
+        return JSONResponse({"images": await service.of(files, explain)})
 
     @router.get("/model", responses=interface.errors(401))
     async def about() -> Model:
@@ -127,13 +127,13 @@ def _add(router: APIRouter, model: Model, answers: Answers, limits: Limits) -> N
     @router.get("/metrics", response_class=Response, responses=interface.errors(401))
     async def metrics() -> Response:
         """Numbers for Prometheus: requests, their seconds, the queue, batches, images, and errors by kind."""
-        return Response(answers.counts.text(), headers={"content-type": CONTENT_TYPE})
+        return Response(service.counts.text(), headers={"content-type": CONTENT_TYPE})
 
 
 EXPLAIN = "add preview, heat and nearest"
 
 
-def _add_corrections(router: APIRouter, answers: Answers, limits: Limits, project: Project) -> None:
+def _add_corrections(router: APIRouter, service: Service, limits: Limits, project: Project) -> None:
     @router.post(
         "/corrections",
         response_model=Saved,
@@ -153,14 +153,14 @@ def _add_corrections(router: APIRouter, answers: Answers, limits: Limits, projec
             raise Problem(422, f"label: got {texts['label'] or 'nothing'}; takes {', '.join(project.classes)}")
         try:
             content = image.file.read()
-            path, said = await answers.apart(partial(project.correct, content, **texts, most=limits.pixels))
+            path, said = await service.apart(partial(project.correct, content, **texts, most=limits.pixels))
         except Broken as error:
             raise Problem(422, f"{image.filename}: {error}") from None
         except UserError as error:
             raise Problem(409, f"{error}; the image is kept all the same") from None
         except OSError as error:
             raise Problem(507, f"not saved: {error.strerror}") from None
-        answers.counts.corrections.inc()
+        service.counts.corrections.inc()
         return JSONResponse({"path": path, "said": said}, 201)
 
 
@@ -185,9 +185,9 @@ def _files_of_form(form: FormData, limits: Limits) -> list[File]:
     return [File(file.filename or f"image {number}", file.file.read) for number, file in enumerate(files, 1)]
 
 
-async def _files_of_json(body: bytes, answers: Answers, limits: Limits) -> list[File]:
+async def _files_of_json(body: bytes, service: Service, limits: Limits) -> list[File]:
     try:
-        images = (await answers.apart(Batch.model_validate_json, body)).images
+        images = (await service.apart(SentImages.model_validate_json, body)).images
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         if any(entry["type"] == "too_long" for entry in found):

@@ -17,7 +17,7 @@ class Sent(BaseModel):
     base64: str = Field(description="the image file")
 
 
-class Batch(BaseModel):
+class SentImages(BaseModel):
     """Images in a JSON."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"images": [{"name": "red.png", "base64": PIXEL}]}]})
@@ -117,7 +117,7 @@ IMAGES = {
                     "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
                 }
             },
-            "application/json": {"schema": Batch.model_json_schema()},
+            "application/json": {"schema": SentImages.model_json_schema()},
         },
     }
 }

@@ -96,7 +96,7 @@ def find(classes: list[str], root: Path = Path()) -> Project | None:
     return Project(classes, root) if (root / PIPELINE).is_file() and known == classes else None
 
 
-class Known:
+class TrainingImages:
     """The training images that a classifier keeps to compare others with, in their source, which stays open."""
 
     def __init__(self, table: Manifest, rows: np.ndarray, source: Source):
@@ -131,7 +131,7 @@ class Known:
             return ""
 
 
-def known(project: Project, classifier: headstart.Classifier) -> Known | None:
+def training_images(project: Project, classifier: headstart.Classifier) -> TrainingImages | None:
     """Return the training images that a classifier compares others with; None where the project has not all of them.
 
     Whether they are its own is tried out: the first, the last and one between them have to be nearest to themselves.
@@ -145,14 +145,14 @@ def known(project: Project, classifier: headstart.Classifier) -> Known | None:
         source = archive.open_source(project.root / settings.dataset.path, classifier.details.value_range)
     except UserError:
         return None
-    images = Known(table, rows, source)
+    images = TrainingImages(table, rows, source)
     if not _is_own(images, classifier):
         images.close()
         return None
     return images
 
 
-def _is_own(images: Known, classifier: headstart.Classifier) -> bool:
+def _is_own(images: TrainingImages, classifier: headstart.Classifier) -> bool:
     tried, details = sorted({0, len(images) // 2, len(images) - 1}), classifier.details
     try:
         pixels = [decoding.read(images.read(at), details.size, details.value_range) for at in tried]

@@ -21,19 +21,19 @@ from headstart.classifier.details import Rule
 from headstart.classifier.unlike import Known, unit
 from headstart.delivery import exporting
 from headstart.serving import about, app, connections
-from headstart.serving.answers import Answers
 from headstart.serving.guard import Access
 from headstart.serving.limits import Limits
+from headstart.serving.service import Service
 
 ANYBODY = Access()
 
 
 class Server(NamedTuple):
-    """`address`: http://127.0.0.1:PORT; `answers`: what it answers by."""
+    """`address`: http://127.0.0.1:PORT; `service`: what it answers by."""
 
     address: str
     port: int
-    answers: Answers
+    service: Service
 
     def post(self, path: str = "/predict", **options) -> requests.Response:
         return requests.post(self.address + path, **({"timeout": 30} | options))
@@ -51,15 +51,15 @@ class Server(NamedTuple):
 def running(classifier, project=None, known=None, access: Access = ANYBODY, **limits) -> Iterator[Server]:
     """A server while the block runs. limits: other ones than the command's own."""
     allowed = Limits(**limits)
-    answers = Answers(classifier, allowed, known)
+    service = Service(classifier, allowed, known)
     model = about.describe(Path("a model"), classifier, project, allowed)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        made = connections.server(app.build(model, answers, allowed, access, project), allowed)
+        made = connections.server(app.build(model, service, allowed, access, project), allowed)
         thread = threading.Thread(target=made.run, args=([listening],), daemon=True)
         thread.start()
         port = listening.getsockname()[1]
         try:
-            yield Server(f"http://127.0.0.1:{port}", port, answers)
+            yield Server(f"http://127.0.0.1:{port}", port, service)
         finally:
             made.should_exit = True
             thread.join(60)

@@ -58,9 +58,9 @@ def test_all_else_takes_it(guarded, path):
     ],
 )
 def test_without_the_token_nothing_is_classified(guarded, headers):
-    before = guarded.answers.counts.images._value.get()
+    before = guarded.service.counts.images._value.get()
     assert guarded.post(files=form(photo()), headers=headers).status_code == 401
-    assert guarded.answers.counts.images._value.get() == before
+    assert guarded.service.counts.images._value.get() == before
 
 
 def test_with_the_token_it_is(guarded):

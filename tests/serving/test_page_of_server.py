@@ -26,6 +26,7 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1200, "height": 900}
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 TOKEN = "a token with ümlauts"
 
+expect.set_options(timeout=30_000)  # a machine may be busy
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)")
 
 
@@ -50,7 +51,7 @@ def classifier(project):
 def server(project, classifier):
     """A server that runs in the project."""
     here = of_server.find(classifier.classes, project.path)
-    known = of_server.known(here, classifier)
+    known = of_server.training_images(here, classifier)
     assert known is not None
     (project.path / corrections.CORRECTIONS).unlink(missing_ok=True)
     with running(classifier, here, known) as server:

@@ -16,7 +16,7 @@ from headstart.serving.counts import Counts
 from headstart.serving.limits import Limits
 from headstart.serving.photos import Photo
 from headstart.serving.problems import Problem
-from headstart.serving.project import Known
+from headstart.serving.project import TrainingImages
 
 NEAREST = 4  # training images that are shown beside one
 
@@ -28,21 +28,21 @@ class File(NamedTuple):
     content: Callable[[], bytes]
 
 
-class Answers:
+class Service:
     """What a classifier answers, within limits. An asynchronous context manager: inside of it there are threads.
 
     known: the classifier's training images, where they are shown. `under_way`: how many images
     are decoded or wait for their batch. `counts`: what is told to Prometheus.
     """
 
-    def __init__(self, classifier: headstart.Classifier, limits: Limits, known: Known | None = None):
+    def __init__(self, classifier: headstart.Classifier, limits: Limits, known: TrainingImages | None = None):
         self._classifier, self._limits, self._known = classifier, limits, known
         self.under_way = 0
         self.counts = Counts(lambda: self.under_way)
         self._batcher = Batcher(classifier.answers, limits.batch, limits.wait / 1000, self.counts.batch.observe)
         self._pool = ThreadPoolExecutor(THREADS, "decode")
 
-    async def __aenter__(self) -> "Answers":
+    async def __aenter__(self) -> "Service":
         await self._batcher.__aenter__()
         return self
 
