@@ -10,7 +10,6 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from rich.cells import cell_len
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base import cells, files, progress
 from headstart.base.errors import UserError
-from headstart.base.terminal import has_no_shape, printable, say
+from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
 from headstart.delivery.classifier import ABOUT, EXPORTS, Classifier
 from headstart.delivery.depths import Depths
@@ -48,12 +47,10 @@ def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_
 
 
 def write_json(entries: Iterable[dict], stream: TextIO) -> None:
-    """A JSON list with one entry per line; letters without a shape are written as JSON's own escapes."""
+    """A JSON list with one entry per line, as `rows.as_json` writes it."""
     stream.write("[")
     for number, entry in enumerate(entries):
-        text = json.dumps(entry, ensure_ascii=False)
-        shown = "".join(f"\\u{ord(letter):04x}" if has_no_shape(letter) else letter for letter in text)
-        stream.write(f"{',' if number else ''}\n  {shown}")
+        stream.write(f"{',' if number else ''}\n  {rows.as_json(entry)}")
         stream.flush()
     stream.write("\n]\n")
 

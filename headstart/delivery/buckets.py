@@ -18,6 +18,7 @@ THREADS = 16  # images that are fetched at a time: one takes some hundredths of 
 PATIENCE = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 2}}
 # What S3 answers about whoever asks, and not about what is asked for.
 LOGIN = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
+BUSY = (408, 429)  # statuses that are no answer to what is asked for, as all from 500 on
 
 
 class Bucket:
@@ -34,6 +35,7 @@ class Bucket:
             raise UserError(f"got {address}; takes s3://bucket, s3://bucket/folder or s3://bucket/images.zip")
         self.address = address
         self._lost: Unreachable | None = None
+        self._may_read = False  # an object has been read
 
     @cached_property
     def _system(self) -> Any:
@@ -67,7 +69,9 @@ class Bucket:
         key = f"{self.key.rstrip('/')}/{name}".strip("/") if name else self.key
         with self._explained(one=True):
             # For several connections for one object s3fs would first ask for its size.
-            return self._system.cat_file(f"{self.name}/{key}", start=start, end=stop, max_concurrency=1)
+            content = self._system.cat_file(f"{self.name}/{key}", start=start, end=stop, max_concurrency=1)
+            self._may_read = True
+            return content
 
     def zip(self) -> archive.Source:
         """Open the zip at the address, of which only what is wanted is fetched.
@@ -89,7 +93,9 @@ class Bucket:
         except Unreachable:
             raise
         except Exception as error:
-            if one and (why := _own_fault(error)):
+            # Who may read none is refused; where others could be read, it is this one that is closed.
+            refused = _code(error) == "AccessDenied" and not self._may_read
+            if one and not refused and (why := _own_fault(error)):
                 raise Unreadable(why) from None
             self._lost = self._unreachable(error)
             raise self._lost from None
@@ -148,7 +154,7 @@ class _Parts(io.RawIOBase):
 
 def _own_fault(error: Exception) -> str | None:
     """Why an object alone cannot be read; None where it is not the object's fault."""
-    if _code(error) is None or _code(error) in LOGIN or _status(error) >= 500:
+    if _code(error) in (None, "RequestTimeout", *LOGIN) or _status(error) >= 500 or _status(error) in BUSY:
         return None
     return credentials.hidden(f"S3 answers {_code(error)}: {' '.join(str(error).split())}")
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from headstart.base import credentials
+from headstart.base.terminal import has_no_shape
 from headstart.delivery.classifier import Prediction
 
 COLUMNS = ["path", "class", "probability", "possible", "unlike", "error"]
@@ -35,3 +36,11 @@ def cells_of(entry: dict[str, Any]) -> list[Any]:
     names, far = entry.get("possible", []), entry.get("unlike")
     several = json.dumps(names, ensure_ascii=False) if len(names) > 1 else None
     return list(map((entry | {"possible": several, "unlike": None if far is None else int(far)}).get, COLUMNS))
+
+
+def as_json(entry: dict[str, Any]) -> str:
+    """An entry as JSON, in one line; letters without a shape are written as JSON's own escapes."""
+    text = json.dumps(entry, ensure_ascii=False)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"\\u{ord(letter):04x}" if has_no_shape(letter) else letter for letter in text)

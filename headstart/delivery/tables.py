@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 from headstart.base import cells, files
 from headstart.base.errors import Damaged, UserError, doubted
 from headstart.base.terminal import say
-from headstart.delivery.rows import COLUMNS, cells_of
+from headstart.delivery.rows import COLUMNS, as_json, cells_of
 
 CLASSIFIER = "classifier"  # the column that says which classifier gave a row
 LETTERS = 12  # of the classifier's sha256, which stand there
@@ -205,4 +205,4 @@ CSV = Form(
     _of_csv,
     lambda content: True,
 )
-JSON = Form(b"", False, lambda entry: json.dumps(entry, ensure_ascii=False) + "\n", _of_json, _is_torn_json)
+JSON = Form(b"", False, lambda entry: as_json(entry) + "\n", _of_json, _is_torn_json)

@@ -207,6 +207,25 @@ def test_wrong_keys_are_one_line_without_them(bucket, server, monkeypatch, addre
     assert Path("p.csv").read_text().count("\n") == 1
 
 
+def test_who_may_list_and_not_read_is_refused_and_no_image_counts_as_broken(bucket, monkeypatch):
+    import boto3
+
+    bucket("x/a.png", Path(photo("a.png", "red")))
+    iam = boto3.client("iam")
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName="bob")
+    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}'
+    iam.put_user_policy(UserName="bob", PolicyName="list", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="bob")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    assert boto3.client("s3").list_objects_v2(Bucket="team")["KeyCount"] == 1
+    pytest.importorskip("fsspec").get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(UserError, match=r"^s3://team/x refused your login \("):
+        predict.main(["s3://team/x", "--out", "p.csv"])
+    assert rows() == {}
+
+
 def test_no_keys_no_bucket_and_no_server_are_one_line(bucket, monkeypatch):
     with pytest.raises(
         UserError, match=r"^s3://nobodys/x is not there \(.*\): check the address, and AWS_ENDPOINT_URL"
