@@ -93,7 +93,7 @@ def test_an_image_that_was_sent_to_the_server_waits_for_its_copy_in_the_source()
     assert done.table.labels.tolist() == TABLE.labels.tolist()
     assert done.lines == [
         "data/corrections.csv: 1 correction of images that were sent to the server and lie in data/corrections/: to "
-        "train on one, put a copy of it into the source, where the images of its label are: data/corrections/9.jpg"
+        "train on one, put a copy of it into the source, as an image of its label: data/corrections/9.jpg"
     ]
     added = dataclasses.replace(more(), sha256=[*HASHES, "9"])  # as b/4.png, where it belongs
     assert applied(sent, table=added).lines == []
