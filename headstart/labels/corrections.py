@@ -20,8 +20,8 @@ from headstart.base.errors import UserError
 # Where `make serve` puts an image that is corrected and that the source lacks; a row names it by this path.
 SENT = CORRECTIONS.with_suffix("").as_posix() + "/"
 NOT_ADDED = (
-    f"of images that were sent to the server and lie in {SENT}: to train on one, put a copy of it into the source, as an "
-    "image of its label"
+    f"of images that were sent to the server and lie in {SENT}: to train on one, put a copy of it into the source, "
+    "as an image of its label"
 )
 
 
