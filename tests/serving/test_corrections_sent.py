@@ -1,5 +1,6 @@
 """What people correct is in the project, with the image, and is never lost."""
 
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,11 +9,14 @@ import pytest
 from classifiers import CLASSES
 from running import load_classifier, photo, running
 
-from headstart.artifacts import corrections, manifest
+import headstart
+from headstart.artifacts import corrections, manifest, results
 from headstart.artifacts.corrections import CORRECTIONS, Correction
 from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.results import CLASSIFIER
 from headstart.images import decoding
-from headstart.serving import project
+from headstart.serving import about, project
+from headstart.serving.limits import Limits
 
 LABEL, OTHER = CLASSES
 
@@ -157,7 +161,32 @@ def test_outside_of_a_project_or_in_one_of_other_classes_nothing_is_written(here
     assert project.find(CLASSES) is None
 
 
-def test_the_manifest_is_that_of_the_project(reproduced, monkeypatch):
+def test_in_its_own_project_the_training_images_are_shown_and_in_another_one_none(reproduced, monkeypatch):
     monkeypatch.chdir(reproduced.path)
-    found = project.find(manifest.read().classes)
-    assert found is not None and found.table().paths == manifest.read().paths
+    classifier, table = headstart.Classifier.load(CLASSIFIER), manifest.read()
+    found = project.find(table.classes)
+    assert found is not None and found.table().paths == table.paths
+    images = project.training_images(found, classifier)
+    first = table.rows("train")[0]
+    shown = images.shown(0)
+    assert (shown["path"], shown["class"]) == (table.paths[first], table.classes[table.labels[first]])
+    assert shown["picture"].startswith("data:image/webp;base64,")
+    images.close()
+    splits = table.splits.copy()
+    splits[first] = "validation"  # another draw of the same images
+    manifest.write(dataclasses.replace(table, splits=splits))
+    assert project.training_images(found, classifier) is None
+
+
+def test_scores_are_told_of_the_classifier_that_they_are_of_alone(reproduced, monkeypatch):
+    monkeypatch.chdir(reproduced.path)
+    classifier, measured = headstart.Classifier.load(CLASSIFIER), results.read()
+    found = project.find(classifier.classes)
+    model = about.describe(CLASSIFIER, classifier, found, Limits())
+    assert model.metrics["accuracy"] == measured.scores[measured.delivered]["accuracy"]
+    assert model.commit == reproduced.run("git", "log", "-1", "--format=%h").stdout.strip()
+    assert not about.is_older(classifier)
+    CLASSIFIER.unlink()
+    CLASSIFIER.write_bytes(b"another one")
+    assert about.is_older(classifier)
+    assert about.describe(CLASSIFIER, classifier, found, Limits()).metrics is None

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from running import Slow, form, load_classifier, photo, running
 
+LINUX = pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="only Linux says what a process and its connections hold"
+)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 
 
@@ -73,7 +76,7 @@ def test_a_client_that_sends_its_head_letter_by_letter_is_cut(classifier):
         assert time.monotonic() - began < 5
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says what a connection has not sent yet")
+@LINUX
 def test_a_client_that_reads_no_answer_is_cut(classifier):
     with running(classifier, seconds=5) as server:
         head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
@@ -181,6 +184,7 @@ def test_what_is_no_http_is_a_problem_too(classifier, sent):
         assert json.loads(body)["status"] == 400
 
 
+@LINUX
 def test_ten_thousand_broken_files_leave_nothing_behind(classifier):
     good = photo()
     broken = [good[:60], good[:-200], b"GIF89a" + bytes(20), b"\xff\xd8\xff\xe0" + bytes(50), b"RIFF\0\0\0\0WEBPVP8 "]
@@ -213,6 +217,7 @@ def resources():
     }
 
 
+@LINUX
 def test_clients_that_break_off_leave_nothing_behind(classifier):
     with running(classifier) as server:
         server.post(files=form(photo()))
