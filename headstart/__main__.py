@@ -33,6 +33,9 @@ COMMANDS = {
 }
 
 
+EXTRAS = ("predict", "serve")  # what `pip install .` is for
+
+
 def version() -> str:
     """Returns the version in pyproject.toml, such as 0.1.0."""
     if not PROJECT.exists():  # installed, without the project around it
@@ -50,10 +53,12 @@ def main() -> int | None:
     say(f"Headstart {version()}")
     if arguments == ["--version"]:
         return None
-    width = max(map(len, COMMANDS))
-    for name, purpose in COMMANDS.items():
-        say(f"python -m headstart.{name:<{width}}  {purpose}")
-    say("Each of them explains its options: python -m headstart.predict --help")
+    # Installed for a program, it has no project around it.
+    start, known = ("python -m headstart.", COMMANDS) if PROJECT.exists() else ("headstart ", EXTRAS)
+    width = max(map(len, known))
+    for name in known:
+        say(f"{start}{name:<{width}}  {COMMANDS[name]}")
+    say(f"Each of them explains its options: {start}predict --help")
     return None
 
 
@@ -63,8 +68,8 @@ def _run(name: str, *arguments: str) -> int | None:
         command = importlib.import_module(f"headstart.{name}").main
     except ModuleNotFoundError as error:
         raise UserError(
-            f"headstart {name} takes {error.name}, which is not installed: in a clone of the project, make installs "
-            'what training takes; pip install "headstart[keras]" and its like are for classifiers alone'
+            f"headstart {name} takes {error.name}, which is not installed: in a clone of the project, "
+            + (f'pip install ".[{name}]" does that' if name in EXTRAS else "make installs what training takes")
         ) from None
     sys.argv[:] = [sys.argv[0], *arguments]
     return command()

@@ -9,32 +9,35 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
 import argparse
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from headstart.artifacts import manifest
 from headstart.artifacts.manifest import Manifest
-from headstart.base import files, params
+from headstart.base import files, params, wording
 from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.runtime import deterministic
 from headstart.base.streams import rng
-from headstart.base.tables import Table
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.classifier import file
 from headstart.classifier.details import Details
-from headstart.delivery import exporting, proving
+from headstart.delivery import exporting, proving, runtimes
 from headstart.delivery.classifier import EXPORTS
 from headstart.delivery.runtimes import FORMATS
 from headstart.images import archive, batches
 
 CALIBRATED_ON = 200  # training images, to find the ranges of 8 bits with
-COLUMNS = ("", "MB", "start", "images/s", "agrees", "largest difference", "test accuracy (95 % interval)")
+SPEEDS = {"start_seconds": ".1f", "images_per_second": ".0f"}
+COLUMNS = (
+    *("", "MB", "start, s (Keras)", "images/s (Keras)", "same class, possible classes, unlike", "largest difference"),
+    "test accuracy (95 % interval)",
+)
 
 
 def decoded(settings: params.Params, table: Manifest, rows: Sequence[int], details: Details, what: str) -> np.ndarray:
@@ -44,79 +47,89 @@ def decoded(settings: params.Params, table: Manifest, rows: Sequence[int], detai
         return np.stack(list(track(read, what, len(rows))))
 
 
-def prove(folder: Path, details: Details, pixels: np.ndarray, labels: np.ndarray, sha256: str) -> dict[str, Any]:
-    """Run an export and the classifier on test images, write what came of it, and return that of the export.
+def prove(made: Path, details: Details, pixels: np.ndarray, labels: np.ndarray, precision: str) -> dict[str, Any]:
+    """Run an export and the classifier on test images, each alone, and return what came of it.
 
-    pixels: uint8 (n, size, size, 3); labels: int64 (n,). Of the export in 8 bits all are used, else the first
-    `proving.IMAGES`.
+    pixels: uint8 (n, size, size, 3); labels: int64 (n,). Raises UserError where the export gives something else.
     """
-    exports = proving.read(sha256)
-    rounded = folder.name.endswith("int8")
-    if not rounded:
-        pixels = pixels[: proving.IMAGES]
-    say(f"export: {folder} and the classifier, each on its own, on {len(pixels):,} test images")
-    own, taken = proving.run(file.CLASSIFIER, pixels)
-    given, its = proving.run(folder, pixels)
-    exports["keras"] = taken
-    exports[folder.name] = its | proving.compared(details, own, given)
-    if rounded:
-        exports[folder.name] |= proving.cost(details, own, given, labels)
-    proving.write(sha256, exports)
-    return exports[folder.name]
+    own, beside = proving.run(file.CLASSIFIER, pixels)
+    given, taken = proving.run(made, pixels)
+    limit = None if details.known is None else details.known.limit
+    found = taken | proving.compared(details, limit, own, given)
+    found["beside"] = {name: beside[name] for name in ("start_seconds", "images_per_second")}
+    if precision == "int8":
+        return found | proving.cost(details, own.probabilities, given.probabilities, labels)
+    if not found["largest_difference"] <= proving.NEAR:  # nor where it is not a number
+        raise UserError(
+            f"the export gives other probabilities than the classifier, by up to {found['largest_difference']:g} "
+            f"({proving.NEAR:g} would be rounding), and was not kept: report this with your versions"
+        )
+    return found
 
 
 def rows(exports: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """A row for each export, and one for the classifier itself, below the headings `COLUMNS`."""
+    """A row for each export, below the headings `COLUMNS`."""
     written = []
     for name, of in exports.items():
-        row = [name, f"{of['bytes'] / 1e6:.1f}", f"{of['start_seconds']:.1f} s", f"{of['images_per_second']:.0f}"]
-        if "agreement" in of:
-            row += [f"{of['agreement']} of {of['images']}", f"{of['largest_difference']:.1g}"]
+        start, speed = (f"{of[what]:{form}} ({of['beside'][what]:{form}})" for what, form in SPEEDS.items())
+        same = f"{of['agreement']}, {of['same_possible']}, {of['same_unlike']} of {of['images']}"
+        row = [name, f"{of['bytes'] / 1e6:.1f}", start, speed, same, f"{of['largest_difference']:.1g}", ""]
         if "accuracy" in of:
-            low, high, p = of["accuracy_low"], of["accuracy_high"], of["mcnemar"]["p"]
-            row.append(
-                f"{of['accuracy']:.4f} ({low:.3f} – {high:.3f}), was {of['classifier_accuracy']:.4f}, p = {p:.2f}"
-            )
-        written.append(row + [""] * (len(COLUMNS) - len(row)))
+            accuracy = f"{of['accuracy']:.4f} ({of['accuracy_low']:.3f} – {of['accuracy_high']:.3f})"
+            row[-1] = f"{accuracy}, was {of['classifier_accuracy']:.4f}, p = {of['mcnemar']['p']:.2f}"
+        written.append(row)
     return written
 
 
-def table(exports: dict[str, dict[str, Any]]) -> Table:
-    """The same for the terminal."""
-    made = Table(*COLUMNS)
-    for row in rows(exports):
-        made.add_row(*row)
-    return made
+def lines(name: str, of: dict[str, Any]) -> list[str]:
+    """What there is to say of an export, beside the classifier."""
+    said = [
+        f"{name}: {of['bytes'] / 1e6:.1f} MB, starts in {of['start_seconds']:.1f} s (Keras: "
+        f"{of['beside']['start_seconds']:.1f} s), {of['images_per_second']:.0f} images/s (Keras: "
+        f"{of['beside']['images_per_second']:.0f})",
+        f"of {of['images']:,} test images, {of['agreement']:,} are of the same class, {of['same_possible']:,} with the "
+        f"same classes possible; probabilities differ by {of['largest_difference']:.1g} at most",
+    ]
+    if "accuracy" in of:
+        said.append(
+            f"test accuracy {of['accuracy']:.4f} ({of['accuracy_low']:.3f} – {of['accuracy_high']:.3f}), and the "
+            f"classifier's {of['classifier_accuracy']:.4f}: p = {of['mcnemar']['p']:.2f} (McNemar)"
+        )
+    return said
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     settings = params.load()
     deterministic(settings.seed)
-    sha256 = files.sha256(file.CLASSIFIER) if file.CLASSIFIER.exists() else ""
     classifier, details = file.load(file.CLASSIFIER)
-    table_, images = manifest.read(fold=settings.fold), None
-    if table_.classes != details.classes:
+    sha256, table, images = files.sha256(file.CLASSIFIER), manifest.read(fold=settings.fold), None
+    if table.classes != details.classes:
         raise UserError("data/manifest.csv is of other classes than models/classifier.keras: run `dvc repro`")
-    if options.precision == "int8":
-        rows = table_.rows("train")
-        rows = np.sort(rng(settings.seed, "images for 8 bits", 0).permutation(rows)[:CALIBRATED_ON])
-        images = decoded(settings, table_, rows, details, "export: training images, for the ranges of 8 bits")
-    folder = EXPORTS / exporting.folder_name(options.format, options.precision)
-    say(f"export: writing {folder}, which takes up to a minute")
-    exporting.write(folder, classifier, details, sha256, options.format, images)
-    rows = table_.rows("test")
+    rows = table.rows("test")
     if options.precision == "float32" and len(rows) > proving.IMAGES:
         rows = rows[np.linspace(0, len(rows) - 1, proving.IMAGES).astype(int)]
-    pixels = decoded(settings, table_, rows, details, "export: test images")
-    found = prove(folder, details, pixels, table_.labels[rows], sha256)
-    Console().print(table(proving.read(sha256)))
-    if options.precision == "float32" and found["largest_difference"] > proving.NEAR:
-        raise UserError(
-            f"{folder} gives other probabilities than the classifier, by up to {found['largest_difference']:g} "
-            f"({proving.NEAR:g} would be rounding): do not use it, and report this with your versions"
-        )
-    say(f"Written: {folder}. Try it: python {folder / 'predict.py'} photo.jpg")
+    if not len(rows):
+        raise UserError("no test images, by which an export is proved: set split.test, and run `dvc repro`")
+    pixels = decoded(settings, table, rows, details, "export: test images")
+    if options.precision == "int8":
+        some = table.rows("train")
+        some = np.sort(rng(settings.seed, "images for 8 bits", 0).permutation(some)[:CALIBRATED_ON])
+        images = decoded(settings, table, some, details, "export: training images, for the ranges of 8 bits")
+    name = runtimes.folder_name(options.format, options.precision)
+    made = EXPORTS / f".{name}.part"
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        say(f"export: writing {EXPORTS / name}, which takes up to a minute")
+        exporting.write(made, classifier, details, sha256, options.format, images)
+        say(f"export: it and the classifier, each alone, on {wording.count(len(rows), 'test image')}")
+        found = prove(made, details, pixels, table.labels[rows], options.precision)
+        exporting.put(made, EXPORTS / name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    proving.write(sha256, proving.read(sha256) | {name: found})
+    say(*(f"export: {line}" for line in lines(name, found)))
+    say(f"Written: {EXPORTS / name}. Try it: python {EXPORTS / name / 'predict.py'} photo.jpg")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -128,9 +141,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.format not in FORMATS:
         raise UserError(f"--format: got {options.format or 'nothing'}; takes {', '.join(FORMATS)}")
-    if options.precision not in exporting.PRECISIONS:
-        raise UserError(f"--precision: got {options.precision}; takes {', '.join(exporting.PRECISIONS)}")
-    if options.format not in (known := exporting.PRECISIONS[options.precision]):
+    if options.precision not in runtimes.PRECISIONS:
+        raise UserError(f"--precision: got {options.precision}; takes {', '.join(runtimes.PRECISIONS)}")
+    if options.format not in (known := runtimes.PRECISIONS[options.precision]):
         raise UserError(f"--precision: got {options.precision}, which {options.format} has not; {', '.join(known)} do")
     return options
 

@@ -27,6 +27,7 @@ from headstart.delivery import batch, places, rows
 from headstart.delivery.classifier import ABOUT, EXPORTS, Classifier
 from headstart.delivery.depths import Depths
 from headstart.delivery.places import Place
+from headstart.delivery.runtimes import NAMES
 from headstart.images.archive import Unreachable
 
 
@@ -124,6 +125,8 @@ def chosen(runtime: str | None, model: Path | None) -> Classifier:
     """
     if runtime in (None, "keras"):
         return Classifier.load(model or CLASSIFIER)
+    if runtime not in NAMES:
+        raise UserError(f"--runtime: got {runtime or 'nothing'}; takes keras, {', '.join(NAMES)}")
     folder = EXPORTS / runtime
     form, _, precision = runtime.partition("-")
     made = f"make export FORMAT={form}" + (f" PRECISION={precision}" if precision else "")

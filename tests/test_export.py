@@ -1,11 +1,13 @@
 """`python -m headstart.export`, in a project after a run."""
 
 import json
+import sys
 
 import pytest
 
 from headstart import export
 from headstart.base.errors import UserError
+from headstart.delivery import proving
 
 
 def run(project, *arguments, check=True):
@@ -24,7 +26,9 @@ def test_an_export_is_proved_on_test_images_and_runs(reproduced):
     of = measured["exports"]["onnx"]
     assert of["images"] == of["agreement"] == 8 and of["largest_difference"] <= 1e-4
     assert of["bytes"] > 1e6 and of["start_seconds"] > 0 and of["images_per_second"] > 0
-    assert "8/8" in done.stdout and done.stdout.splitlines()[-1].startswith("Written: models/exports/onnx. Try it: ")
+    assert of["same_possible"] == of["same_unlike"] == 8 and of["beside"]["images_per_second"] > 0
+    assert "of 8 test images, 8 are of the same class, 8 with the same classes possible" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Written: models/exports/onnx. Try it: ")
 
     images = sorted(
         str(path.relative_to(reproduced.path)) for path in (reproduced.path / "data/my_images").rglob("*.png")
@@ -70,3 +74,27 @@ def test_what_cannot_be_exported_is_told_in_one_line(project):
     assert done.stderr.splitlines()[-1] == (
         "error: --runtime: got onnx; there are keras here, and `make export FORMAT=onnx` writes models/exports/onnx"
     )
+    done = project.run("python", "-m", "headstart.predict", "x.png", "--runtime", "pmml", check=False)
+    assert done.stderr.splitlines()[-1].startswith("error: --runtime: got pmml; takes keras, onnx, openvino, tflite, ")
+
+
+def test_an_export_that_fails_or_differs_leaves_the_one_before(reproduced, monkeypatch):
+    """The last good one stays until another is proved."""
+    monkeypatch.chdir(reproduced.path)
+    export.main(["--format", "onnx"])
+    folder = reproduced.path / "models/exports/onnx"
+    (folder / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    real = proving.compared
+
+    def differing(*arguments):
+        return real(*arguments) | {"largest_difference": float("nan")}
+
+    monkeypatch.setattr(proving, "compared", differing)
+    with pytest.raises(UserError, match="gives other probabilities than the classifier, by up to nan"):
+        export.main(["--format", "onnx"])
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match="an export to onnx takes tf2onnx: pip install"):
+        export.main(["--format", "onnx"])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["onnx"]

@@ -8,24 +8,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from headstart.base.quiet import standard_error_closed
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-
-
-@contextlib.contextmanager
-def standard_error_closed() -> Iterator[None]:
-    """Keeps what libraries log from C++ off the terminal; a failure still raises."""
-    # TensorFlow's do so before they read TF_CPP_MIN_LOG_LEVEL, and its converters whatever that says.
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 @contextlib.contextmanager
@@ -40,13 +27,14 @@ def _hidden(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+# TensorFlow's libraries log from C++ before they read TF_CPP_MIN_LOG_LEVEL.
 with standard_error_closed(), _hidden("matplotlib", "sklearn"):
     import keras
     import tensorflow as tf
 
 tf.get_logger().setLevel(logging.ERROR)
 
-__all__ = ["ahead", "deterministic", "keras", "standard_error_closed", "tf", "traced"]
+__all__ = ["ahead", "deterministic", "keras", "tf", "traced"]
 
 
 def deterministic(seed: int) -> None:

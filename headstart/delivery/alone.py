@@ -2,8 +2,8 @@
 
 python -m headstart.delivery.alone CLASSIFIER IMAGES ANSWERS
 
-IMAGES: an array, uint8 (n, size, size, 3), as NumPy writes it. ANSWERS gets the probabilities of all,
-`first`, when the first one was answered (seconds since 1970), and `seconds`, what all of them took after that.
+IMAGES: an array, uint8 (n, size, size, 3), as NumPy writes it. ANSWERS gets the probabilities and distances of
+all, `first`, when the first one was answered (seconds since 1970), and `seconds`, what all of them took after that.
 """
 
 import sys
@@ -27,7 +27,9 @@ def main() -> None:
     answers = [classifier.answers(pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
     seconds = time.monotonic() - start
     probabilities = np.concatenate([of.probabilities for of in answers])
-    np.savez(written, probabilities=probabilities, first=first, seconds=seconds)
+    distances = [np.full(len(of.probabilities), np.nan) if of.distances is None else of.distances for of in answers]
+    arrays = {"probabilities": probabilities, "distances": np.concatenate(distances)}
+    np.savez(written, **arrays, first=first, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ for prediction in classifier.predict(["photo.jpg", "another.png"]):
 """
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -22,6 +23,7 @@ from headstart.classifier import details, reading
 from headstart.classifier.details import Details
 from headstart.classifier.reading import Read
 from headstart.delivery import runtimes
+from headstart.images.decoding import Broken
 
 EXPORTS = Path("models/exports")
 ABOUT = "classifier.json"  # in an export's folder: what the classifier says of itself, and of which one it is made
@@ -61,12 +63,12 @@ class Classifier:
     """A trained classifier, from whatever file: `load` makes one.
 
     `details`: what it says of itself; `sha256`: of the .keras file that it is, or was exported from; `path`: where it
-    was read. Its methods are to be called by one thread at a time.
+    was read. Threads may share it; their images are run one batch after the other.
     """
 
     def __init__(self, path: Path, about: Details, limit: float | None, sha256: str, run: runtimes.Run):
         self.path, self.details, self.sha256 = path, about, sha256
-        self._limit, self._run = limit, run
+        self._limit, self._run, self._lock = limit, run, threading.Lock()  # LiteRT and OpenVINO run one call at a time
 
     @classmethod
     def load(cls, path: str | Path = CLASSIFIER) -> Self:
@@ -78,13 +80,16 @@ class Classifier:
         path = Path(path)
         if path.suffix == ".keras":
             return cls(path, *_keras(path))
-        of_a_file = path.is_file() or (path.parent / ABOUT).is_file()  # a SavedModel is a folder
-        folder = path.parent if of_a_file and not (path / ABOUT).is_file() else path
+        if not path.exists():
+            raise UserError(f"no {path}: takes models/classifier.keras, or an export's folder, as {EXPORTS / 'onnx'}")
+        folder = path if (path / ABOUT).is_file() or not (path.parent / ABOUT).is_file() else path.parent
         name, said = about(folder)
-        form = runtimes.FORMATS[name]
-        found = details.parse(said, None)
+        file = folder / runtimes.FORMATS[name].file
+        if path not in (folder, file):
+            raise UserError(f"{path} is no classifier: of this export that is {file}")
+        _compare(folder, said["files"], name)
         limit = said["unlike"]["limit"] if said.get("unlike") else None
-        return cls(path, found, limit, said["classifier"], runtimes.start(name, folder / form.file))
+        return cls(path, details.parse(said, None), limit, said["classifier"], runtimes.start(name, file))
 
     @property
     def classes(self) -> list[str]:
@@ -95,9 +100,12 @@ class Classifier:
         """Return what it makes of each image.
 
         images: paths of files, or arrays as `headstart.images.decoding.of_array` takes them: uint8 (h, w, 3), RGB, of
-        any size. Raises `headstart.images.decoding.Broken`, or OSError, for the first one that cannot be read.
+        any size. Raises `headstart.images.decoding.Broken` for the first one that cannot be read, with its path, or
+        its place in `images`.
         """
-        return [_raised(outcome) for outcome in self.outcomes(map(_read, _several(images)))]
+        given = list(_several(images))
+        outcomes = self.outcomes(map(_read, given))
+        return [_raised(*pair, place) for place, pair in enumerate(zip(given, outcomes, strict=True), 1)]
 
     def predict_proba(self, images: Iterable[Image]) -> np.ndarray:
         """Return the probabilities of all classes, float32 (n, k). images, errors: as of `predict`."""
@@ -123,7 +131,10 @@ class Classifier:
 
     def answers(self, pixels: np.ndarray) -> Answers:
         """Return what it says of images of its own size: uint8 (n, size, size, 3), as `decoding.read` makes them."""
-        given = self._run(pixels)
+        with self._lock:
+            given = self._run(pixels)
+        if given["probabilities"].shape[1] != len(self.classes) or not np.isfinite(given["probabilities"]).all():
+            raise UserError(f"{self.path} gives no probabilities of {len(self.classes)} classes: make it anew")
         return Answers(given["probabilities"], *map(given.get, ("distance", "nearest", "heat")))
 
     def prediction(self, answers: Answers, number: int) -> Prediction:
@@ -149,7 +160,7 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
         with doubted():
             said = json.loads(path.read_text(encoding="utf-8"))
             details.parse(said, None)
-            if said["format"] not in runtimes.FORMATS or not isinstance(said["classifier"], str):
+            if said["format"] not in runtimes.FORMATS or not isinstance(said["classifier"], str) or not said["files"]:
                 raise ValueError("it does not say of which format it is, and of which classifier")
             if said.get("unlike") and not isinstance(said["unlike"]["limit"], float):
                 raise ValueError("it does not say from where on an image is unlike others")
@@ -158,14 +169,28 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
     return said["format"], said
 
 
+def _compare(folder: Path, known: dict[str, str], name: str) -> None:
+    """Raise UserError where a file of an export is not the one that was written: its answers could be anything."""
+    for file, sha256 in known.items():
+        path = folder / file
+        if not path.is_file() or files.sha256(path) != sha256:
+            what = "damaged, or of another export" if path.is_file() else "missing"
+            raise UserError(f"{path} is {what}: run `make export FORMAT={name}` again")
+
+
 def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
     """As `Classifier` takes them. TensorFlow is imported here alone."""
+    if not path.exists():
+        raise UserError(
+            f"no {path}: run `dvc repro`, `dvc checkout` (brings back the last one) or `dvc pull`; elsewhere, name a "
+            "classifier's file, or the folder of an export (predict --model)"
+        )
     try:
         from headstart.base.runtime import traced
         from headstart.classifier import answering, file
     except ModuleNotFoundError as error:
         raise UserError(
-            f'{path} runs on TensorFlow and Keras, and {error.name} is not here: pip install "headstart[keras]" in a '
+            f'{path} runs on TensorFlow and Keras, and {error.name} is not here: pip install ".[keras]" in a '
             f"clone, or take an export instead, such as {EXPORTS / 'onnx'}"
         ) from None
 
@@ -190,7 +215,8 @@ def _read(image: Image) -> Read:
     return (lambda: image) if isinstance(image, np.ndarray) else Path(image).read_bytes
 
 
-def _raised(outcome: Prediction | Exception) -> Prediction:
+def _raised(image: Image, outcome: Prediction | Exception, place: int) -> Prediction:
     if isinstance(outcome, Exception):
-        raise outcome
+        name = f"image {place}" if isinstance(image, np.ndarray) else str(image)
+        raise Broken(f"{name}: {getattr(outcome, 'strerror', None) or outcome}") from outcome
     return outcome

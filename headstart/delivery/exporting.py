@@ -13,71 +13,67 @@ import numpy as np
 
 from headstart.base import files
 from headstart.base.errors import UserError
-from headstart.base.runtime import keras, standard_error_closed, tf
+from headstart.base.quiet import standard_error_closed
+from headstart.base.runtime import keras, tf
 from headstart.classifier import answering
 from headstart.classifier.details import Details, fields
-from headstart.delivery import sample
+from headstart.delivery import runtimes, sample
 from headstart.delivery.classifier import ABOUT
 from headstart.delivery.runtimes import FORMATS
 from headstart.images import decoding
 
 EXAMPLES = Path(__file__).parent / "examples"
-# Which formats there are in which precision, and what must be installed to write them.
-PRECISIONS = {"float32": tuple(FORMATS), "int8": ("onnx", "openvino", "tflite")}
-KEPT = (
-    "probabilities",
-    "distance",
-)  # in int8: the heat of 8 bits is worth nothing, and nor is the order of the nearest
-
-
-def folder_name(form: str, precision: str) -> str:
-    """The name of an export's folder: `onnx`, `tflite-int8`."""
-    return form if precision == "float32" else f"{form}-{precision}"
+KEPT = ("probabilities", "distance")  # in int8: heat of 8 bits is worth nothing, nor is the order of the nearest
 
 
 def write(
     folder: Path, classifier: keras.Model, details: Details, sha256: str, form: str, images: np.ndarray | None
 ) -> None:
-    """Write an export into `folder`; one that is not finished lacks its `ABOUT`, and is none.
+    """Write an export into `folder`, which is new or empty.
 
     form: of `FORMATS`. sha256: of the classifier's file. images: training images, uint8 (n, size, size, 3), to find the
     ranges of an export in int8 with; None: one in float32. Raises UserError where what writes it is not installed.
     """
     network = answering.network(classifier, details)
     photo = sample.photo()
-    pixels = decoding.read(photo, details.size, details.value_range)
-    expected = np.asarray(network(pixels[None])["probabilities"])[0]
+    pixels = decoding.read(photo, details.size, details.value_range)[None]
+    expected = np.asarray(network(pixels)["probabilities"])
     if images is not None:
         network = keras.Model(network.input, {name: network.output[name] for name in KEPT if name in network.output})
-        network(pixels[None])  # Keras exports what has been called
+        network(pixels)  # Keras exports what has been called
     about = fields(details) | {"format": form, "precision": "float32" if images is None else "int8"}
     about |= {"classifier": sha256, "outputs": sorted(network.output)}
-    about["example"] = {"file": sample.NAME, "probabilities": [round(float(value), 6) for value in expected]}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as made, warnings.catch_warnings(), standard_error_closed():
+    path = folder / FORMATS[form].file
+    with warnings.catch_warnings(), standard_error_closed():
         warnings.simplefilter("ignore")  # for those who write converters
         try:
-            WRITERS[form](network, Path(made, FORMATS[form].file), about, images)
-        except ImportError as error:
+            WRITERS[form](network, path, about, images)
+        except ModuleNotFoundError as error:
             raise UserError(
                 f"an export to {form} takes {error.name}: pip install -r requirements-export.txt, or make export "
                 f"FORMAT={form}, which does that"
             ) from None
-        for path in sorted(Path(made).iterdir()):
-            _replace(path, folder / path.name)
+    about["files"] = {str(of.relative_to(folder)): files.sha256(of) for of in sorted(folder.rglob("*")) if of.is_file()}
     for name, source in (("predict.py", f"{form}.py"), ("contract.py", "contract.py")):
         files.write_text(folder / name, (EXAMPLES / source).read_text(encoding="utf-8"))
-    with files.whole(folder / sample.NAME) as part:
-        part.write_bytes(photo)
+    (folder / sample.NAME).write_bytes(photo)
+    if images is not None:  # in 8 bits it gives something else
+        expected = runtimes.start(form, path)(pixels)["probabilities"]
+    about["example"] = {"file": sample.NAME, "probabilities": [round(float(value), 6) for value in expected[0]]}
     files.write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    files.sync_all(folder)
 
 
-def _replace(made: Path, path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    shutil.move(made, path)
-    files.sync_all(path)
+def put(made: Path, folder: Path) -> None:
+    """Put an export in the place of the one in `folder`; what else lies there stays."""
+    if folder.exists():
+        for path in folder.iterdir():
+            if not (made / path.name).exists():
+                path.rename(made / path.name)
+        shutil.rmtree(folder)
+    made.rename(folder)
+    files.sync(folder.parent)
 
 
 def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.ndarray | None) -> None:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
@@ -22,8 +22,15 @@ IMAGES = 200  # of the test split, by which an export and the classifier are com
 NEAR = 1e-4  # how far a probability of float32 may be from the classifier's
 
 
-def run(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the probabilities, float32 (n, k), that a classifier gives alone, and what it takes.
+class Given(NamedTuple):
+    """What a classifier gave for n images: `probabilities`, (n, k), and `distances`, (n,), NaN where it has none."""
+
+    probabilities: np.ndarray
+    distances: np.ndarray
+
+
+def run(path: Path, pixels: np.ndarray) -> tuple[Given, dict[str, Any]]:
+    """Return what a classifier gives alone, and what it takes.
 
     path: as `Classifier.load` takes it. pixels: uint8 (n, size, size, 3). What it takes: `bytes`, of its files;
     `start_seconds`, from nothing to the first answer; `images_per_second`, after that, on all cores.
@@ -43,7 +50,7 @@ def run(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
             "start_seconds": round(float(answers["first"]) - start, 2),
             "images_per_second": round(len(pixels) / float(answers["seconds"]), 1),
         }
-        return answers["probabilities"], taken
+        return Given(answers["probabilities"], answers["distances"]), taken
 
 
 def size(path: Path) -> int:
@@ -53,16 +60,21 @@ def size(path: Path) -> int:
     return sum(of.stat().st_size for of in path.rglob("*") if of.is_file() and of.suffix not in (".py", ".jpg", ".pyc"))
 
 
-def compared(details: Details, own: np.ndarray, given: np.ndarray) -> dict[str, Any]:
-    """Return how an export's probabilities, float (n, k), differ from the classifier's own.
+def compared(details: Details, limit: float | None, own: Given, given: Given) -> dict[str, Any]:
+    """Return how an export's answers differ from the classifier's own.
 
-    `agreement`: how many of the `images` both call the same; `largest_difference`: of all probabilities.
+    `agreement`: how many of the `images` both call the same; `same_possible`: of how many the same classes remain
+    possible; `same_unlike`: of how many both say whether they are unlike the training images, by `limit`;
+    `largest_difference`: of all probabilities.
     """
-    same = details.rule.predicted(own) == details.rule.predicted(given)
+    rule, ours, theirs = details.rule, own.probabilities, given.probabilities
+    far = [np.zeros(len(ours), bool) if limit is None else of.distances > limit for of in (own, given)]
     return {
-        "images": len(own),
-        "agreement": int(same.sum()),
-        "largest_difference": float(f"{np.abs(own - given).max():.2g}"),
+        "images": len(ours),
+        "agreement": int((rule.predicted(ours) == rule.predicted(theirs)).sum()),
+        "same_possible": int((rule.possible(ours) == rule.possible(theirs)).all(axis=1).sum()),
+        "same_unlike": int((far[0] == far[1]).sum()),
+        "largest_difference": float(f"{np.abs(ours - theirs).max():.2g}"),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headstart.base.errors import Damaged, UserError, doubted
+from headstart.base.quiet import standard_error_closed
 from headstart.base.threads import THREADS
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -37,12 +38,14 @@ def start(name: str, path: Path) -> Run:
     form = FORMATS[name]
     try:
         module = importlib.import_module(form.module)
-    except ImportError:
+    except ModuleNotFoundError:
         raise UserError(f"{path} runs on {form.package}, which is not here: pip install {form.package}") from None
+    except ImportError as error:
+        raise UserError(f"{path} runs on {form.package}, which cannot be imported: {error}") from None
     if not path.exists():
         raise UserError(f"no {path}: run `make export FORMAT={name}`")
     try:
-        with doubted():
+        with doubted(), standard_error_closed():
             return form.start(module, path)
     except Damaged as error:
         raise UserError(f"{path} cannot be run by {form.package} ({error}): run `make export FORMAT={name}`") from None
@@ -83,3 +86,14 @@ FORMATS = {
     "tflite": Format("classifier.tflite", "ai_edge_litert.interpreter", "ai-edge-litert", _tflite),
     "saved_model": Format("saved_model", "headstart.base.runtime", "tensorflow", _saved_model),
 }
+# Which formats there are in which precision.
+PRECISIONS = {"float32": tuple(FORMATS), "int8": ("onnx", "openvino", "tflite")}
+
+
+def folder_name(form: str, precision: str) -> str:
+    """The name of an export's folder: `onnx`, `tflite-int8`."""
+    return form if precision == "float32" else f"{form}-{precision}"
+
+
+# The names of all exports that there can be.
+NAMES = [folder_name(form, precision) for precision, forms in PRECISIONS.items() for form in forms]

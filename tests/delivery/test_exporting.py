@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from PIL import Image
 import headstart
 from headstart.base.errors import UserError
 from headstart.classifier import file
-from headstart.delivery import exporting
+from headstart.delivery import exporting, runtimes
 from headstart.delivery.runtimes import FORMATS
+from headstart.images.decoding import Broken
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +80,7 @@ def photos(tmp_path):
     exif[0x0112] = 6
     deep = np.linspace(0, 1200, 60 * 40).reshape(60, 40).astype("uint16")
     Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray(deep.astype("float32") * 7 - 1500).save(tmp_path / "float.tif")
     clear = Image.new("RGBA", (50, 30), (255, 0, 0, 0))
     clear.paste((0, 0, 255, 120), (10, 5, 40, 25))
     clear.save(tmp_path / "clear.png")
@@ -85,7 +89,8 @@ def photos(tmp_path):
         photo(tmp_path / "large.jpg", (901, 577), quality=60),
         photo(tmp_path / "grey.jpg", (300, 200), mode="L"),
         photo(tmp_path / "palette.gif", (33, 21), mode="P"),
-        tmp_path / "deep.png",
+        photo(tmp_path / "turned.tif", (60, 40), mode="L", exif=exif),
+        *(tmp_path / "deep.png", tmp_path / "float.tif"),
         tmp_path / "clear.png",
     ]
 
@@ -109,7 +114,7 @@ def test_the_program_beside_an_export_predicts_the_same_with_its_runtime_alone(f
         said = json.loads(line)
         assert (said["path"], said["class"], said["unlike"]) == (str(path), prediction.label, prediction.unlike)
         assert said["probability"] == pytest.approx(prediction.probability, abs=1e-4), path
-        assert sorted(said["possible"]) == sorted(prediction.possible)
+        assert said["possible"] == prediction.possible
 
 
 def test_the_example_beside_an_export_has_the_probabilities_that_are_written_beside_it(exported):
@@ -122,7 +127,7 @@ def test_the_example_beside_an_export_has_the_probabilities_that_are_written_bes
     assert np.abs(headstart.Classifier.load(folder).predict_proba([flat])[0] - said["probabilities"]).max() > 1e-3
 
 
-@pytest.mark.parametrize("form", exporting.PRECISIONS["int8"])
+@pytest.mark.parametrize("form", runtimes.PRECISIONS["int8"])
 def test_an_export_in_8_bits_is_smaller_and_says_nearly_the_same(form, classifiers, exported):
     folder, images = exported(FLIPS, form, "int8"), pixels(60)
     own, other = headstart.Classifier.load(classifiers[FLIPS]), headstart.Classifier.load(folder)
@@ -130,45 +135,88 @@ def test_an_export_in_8_bits_is_smaller_and_says_nearly_the_same(form, classifie
     assert (given.probabilities.argmax(1) == expected.probabilities.argmax(1)).mean() > 0.8
     assert 1e-4 < np.abs(given.probabilities - expected.probabilities).mean() < 0.1
     assert np.abs(given.distances - expected.distances).mean() < 0.05
-    assert given.heat is None and json.loads((folder / "classifier.json").read_text())["precision"] == "int8"
+    said = json.loads((folder / "classifier.json").read_text())
+    assert given.heat is None and said["precision"] == "int8"
+    # Its example is its own.
+    example = other.predict_proba([folder / said["example"]["file"]])[0]
+    assert example == pytest.approx(said["example"]["probabilities"], abs=1e-6)
 
 
-def test_an_export_that_is_damaged_or_half_written_is_told_in_one_line(exported, tmp_path):
-    networks = {"onnx": "classifier.onnx", "openvino": "classifier.xml", "tflite": "classifier.tflite"}
+def test_an_export_that_is_damaged_is_told_in_one_line(exported, tmp_path):
+    """One byte of a network that is another one would give other answers, and say nothing."""
     for form in FORMATS:
-        folder = exported(FLIPS, form)
-        network = folder / networks.get(form, "saved_model/saved_model.pb")
-        kept = network.read_bytes()
-        network.write_bytes(b"nothing")
-        with pytest.raises(UserError, match="cannot be run by") as error:
-            headstart.Classifier.load(folder)
-        assert "\n" not in str(error.value)
-        network.write_bytes(kept)
-        about = folder / "classifier.json"
-        kept = about.read_text()
-        about.write_text("{}")
-        with pytest.raises(UserError, match="is damaged"):
-            headstart.Classifier.load(folder)
-        about.unlink()
+        folder = shutil.copytree(exported(FLIPS, form), tmp_path / form)
+        about = json.loads((folder / "classifier.json").read_text())
+        for name in about["files"]:
+            kept = bytearray((folder / name).read_bytes())
+            kept[len(kept) // 2] ^= 1
+            for content in (bytes(kept), b""):
+                whole = (folder / name).read_bytes()
+                (folder / name).write_bytes(content)
+                with pytest.raises(
+                    UserError, match=f"{name} is damaged, or of another export: run `make export"
+                ) as error:
+                    headstart.Classifier.load(folder)
+                assert "\n" not in str(error.value)
+                (folder / name).write_bytes(whole)
+        said = folder / "classifier.json"
+        for content, told in (
+            ("{}", "is damaged"),
+            (json.dumps(about | {"classes": []}), "is damaged"),
+            (json.dumps(about | {"format": "pmml"}), "is damaged"),
+        ):
+            said.write_text(content)
+            with pytest.raises(UserError, match=told):
+                headstart.Classifier.load(folder)
+        said.write_text(json.dumps(about | {"classes": [*about["classes"], "one more"]}))
+        with pytest.raises(UserError, match="gives no probabilities of 6 classes"):
+            headstart.Classifier.load(folder).answers(pixels(1))
+        said.unlink()
         with pytest.raises(UserError, match=r"holds no classifier\.json"):
             headstart.Classifier.load(folder)
-        about.write_text(kept)
-    with pytest.raises(UserError, match=r"holds no classifier\.json"):
-        headstart.Classifier.load(tmp_path)
+
+
+def test_another_name_is_not_taken_for_the_export_beside_it(exported):
+    folder = exported(FLIPS, "onnx")
+    assert headstart.Classifier.load(folder / "classifier.onnx").classes == headstart.Classifier.load(folder).classes
+    with pytest.raises(UserError, match=r"no .*typo\.onnx: takes"):
+        headstart.Classifier.load(folder / "typo.onnx")
+    with pytest.raises(UserError, match=r"example\.jpg is no classifier: of this export that is .*classifier\.onnx"):
+        headstart.Classifier.load(folder / "example.jpg")
+
+
+@pytest.mark.parametrize("form", ["openvino", "tflite"])
+def test_threads_may_share_a_classifier(form, exported):
+    classifier, images = headstart.Classifier.load(exported(FLIPS, form)), pixels(64)
+    expected = classifier.answers(images).probabilities
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(lambda at: classifier.answers(images[at % 8 : 64 - at % 5]).probabilities, range(40)))
+    for at, probabilities in enumerate(given):
+        np.testing.assert_allclose(probabilities, expected[at % 8 : 64 - at % 5], atol=1e-5)
+
+
+def test_a_program_keeps_its_own_errors(classifiers):
+    """What commands say of a full disk or a missing file is for their users; a program has its own way."""
+    code = (
+        "import sys; sys.excepthook = lambda *error: print('mine:', error[0].__name__); import headstart; "
+        "headstart.Classifier; open('/')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("mine: IsADirectoryError\n", "")
 
 
 def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
     classifier = headstart.Classifier.load(classifiers["two classes"])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Broken, match=r"nothing\.jpg: No such file"):
         classifier.predict([tmp_path / "nothing.jpg"])
     (tmp_path / "no.jpg").write_text("no image")
-    with pytest.raises(ValueError, match="not an image"):
-        classifier.predict([tmp_path / "no.jpg"])
+    with pytest.raises(Broken, match=r"no\.jpg: not an image"):
+        classifier.predict([pixels(1)[0], tmp_path / "no.jpg"])
     for wrong in ("photo.jpg", tmp_path / "a", np.zeros((9, 9, 3), "uint8")):
         with pytest.raises(TypeError, match="takes several images"):
             classifier.predict(wrong)
-    with pytest.raises(ValueError, match=r"an array \(2, 3, 4, 5\)"):
-        classifier.predict([np.zeros((2, 3, 4, 5), "uint8")])
+    with pytest.raises(Broken, match=r"image 2: an array \(2, 3, 4, 5\)"):
+        classifier.predict([pixels(1)[0], np.zeros((2, 3, 4, 5), "uint8")])
     assert classifier.predict([]) == [] and classifier.predict_proba([]).shape == (0, 2)
 
 

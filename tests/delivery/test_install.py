@@ -61,8 +61,15 @@ print([name for name in ("tensorflow", "keras", "dvc", "sklearn", "matplotlib") 
     for arguments, said in (
         (("predict", "photo.png", "--model", str(path)), "classifier.keras runs on TensorFlow and Keras, and "),
         (("start", "photos"), "error: headstart start takes "),
+        (("serve",), "error: headstart serve takes "),
+        (("predict", "photo.png"), "error: no models/classifier.keras: "),
     ):
         done = subprocess.run([installed / "headstart", *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
     done = subprocess.run([installed / "headstart", "--version"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith("Headstart ")
+    done = subprocess.run([installed / "headstart"], cwd=tmp_path, capture_output=True, text=True)
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:-1]] == [
+        ["headstart", "predict"],
+        ["headstart", "serve"],
+    ]

@@ -1,5 +1,6 @@
 """What a program does around the classifier: a file to pixels, and numbers to a class. Takes NumPy and Pillow."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,21 +9,34 @@ from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 ABOUT = json.loads((HERE / "classifier.json").read_text(encoding="utf-8"))
+Image.MAX_IMAGE_PIXELS = 2 * 89_478_485  # telephones have 200 megapixels
 
 
 def pixels(path):
-    """An image file as the classifier takes it: uint8 (1, size, size, 3), RGB."""
-    size, image = ABOUT["size"], Image.open(path)
+    """An image file as the classifier takes it: uint8 (1, size, size, 3), RGB. What Pillow reads; so no DICOM."""
+    # From memory: of a file, Pillow leaves some TIFFs as they lie.
+    size, image = ABOUT["size"], Image.open(io.BytesIO(Path(path).read_bytes()))
     image.draft("RGB", [min(2 * size, side) for side in image.size])  # of a JPEG, as much detail as counts
     image = ImageOps.exif_transpose(image)  # upright, as its EXIF data say
-    if image.mode.startswith("I") or image.mode == "F":  # grey, of more than 8 bits
-        ends = ABOUT.get("range", {"low": 0, "high": 65535})
-        grey = np.clip(np.asarray(image, "float64"), ends["low"], ends["high"]) - ends["low"]
-        image = Image.fromarray(np.rint(grey * (255 / (ends["high"] - ends["low"]))).astype("uint8"))
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(of_8_bits(np.asarray(image)))
     elif image.has_transparency_data:  # on white
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     # Bilinear and antialiased, to a square, whatever the sides were.
     return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))[None]
+
+
+def of_8_bits(values):
+    """Grey values of more than 8 bits, (h, w), from black to white: by the training images' range, or their own."""
+    ends = ABOUT.get("range")
+    if ends is None and values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535:
+        ends = {"low": 0, "high": 65535}
+    elif ends is None:
+        some = values.ravel()[:: max(1, values.size // 2**20)]
+        ends = dict(zip(("low", "high"), np.percentile(some[np.isfinite(some)], (0.1, 99.9)), strict=True))
+    low, high = ends["low"], ends["high"] if ends["high"] > ends["low"] else ends["low"] + 1
+    grey = np.clip(np.nan_to_num(values.astype("float64"), nan=low), low, high) - low
+    return np.rint(grey * (255 / (high - low))).astype("uint8")
 
 
 def decided(given):
@@ -34,11 +48,12 @@ def decided(given):
     expected = found @ np.array(rule["costs"] or 1 - np.eye(len(classes)))
     best = int(expected[1] <= expected[0]) if len(classes) == 2 else int(expected.argmin())
     at_least = np.inf if rule["at_least"] is None else rule["at_least"]
-    possible = [name for index, name in enumerate(classes) if index == best or found[index] >= at_least]
+    open_ = [index for index in range(len(classes)) if index == best or found[index] >= at_least]
+    possible = [classes[index] for index in sorted(open_, key=lambda index: (index != best, -found[index]))]
     unlike = bool(given["distance"][0] > ABOUT["unlike"]["limit"]) if "distance" in given else None
     return {"class": classes[best], "probability": float(found[best]), "possible": possible, "unlike": unlike}
 
 
 def say(path, given):
     """A line of JSON for an image. given: as of `decided`."""
-    print(json.dumps({"path": path} | decided(given), ensure_ascii=False))
+    print(json.dumps({"path": path} | decided(given)))
