@@ -61,7 +61,7 @@ print([name for name in ("tensorflow", "keras", "dvc", "sklearn", "matplotlib") 
     for arguments, said in (
         (("predict", "photo.png", "--model", str(path)), "classifier.keras runs on TensorFlow and Keras, and "),
         (("start", "photos"), "error: headstart start takes "),
-        (("serve",), "error: headstart serve takes "),
+        (("serve",), "error: serving takes pydantic, which is not here: pip install "),
         (("predict", "photo.png"), "error: no models/classifier.keras: "),
     ):
         done = subprocess.run([installed / "headstart", *arguments], cwd=tmp_path, capture_output=True, text=True)
