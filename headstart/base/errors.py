@@ -6,7 +6,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
 
 from headstart.base import credentials
@@ -134,13 +133,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Ctrl-C and a want of memory while a command still imports are one line too; other errors are shown as ever.
-
-    A program of somebody else's, which calls a classifier, has its errors as they are.
-    """
-    if not _is_own_command():
-        _hook_before(kind, error, traceback)
-    elif issubclass(kind, KeyboardInterrupt):
+    """Ctrl-C and a want of memory while a command still imports are one line too; other errors are shown as ever."""
+    if issubclass(kind, KeyboardInterrupt):
         _ignore_interrupts()
         fail("interrupted")
     elif line := _in_one_line(error):
@@ -149,10 +143,4 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
         sys.__excepthook__(kind, error, traceback)
 
 
-def _is_own_command() -> bool:
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    name = Path(sys.argv[0]).name if spec is None else spec.name
-    return name.partition(".")[0] in ("headstart", "stages", "benchmarks")
-
-
-_hook_before, sys.excepthook = sys.excepthook, _excepthook
+sys.excepthook = _excepthook
