@@ -131,7 +131,7 @@ def chosen(runtime: str | None, model: Path | None) -> Classifier:
     form, _, precision = runtime.partition("-")
     made = f"make export FORMAT={form}" + (f" PRECISION={precision}" if precision else "")
     if not (folder / ABOUT).exists():
-        there = ", ".join(["keras", *sorted(path.parent.name for path in EXPORTS.glob(f"*/{ABOUT}"))])
+        there = ", ".join(["keras", *sorted(path.parent.name for path in EXPORTS.glob(f"[!.]*/{ABOUT}"))])
         raise UserError(f"--runtime: got {runtime}; there are {there} here, and `{made}` writes {folder}")
     classifier = Classifier.load(folder)
     if CLASSIFIER.exists() and files.sha256(CLASSIFIER) != classifier.sha256:

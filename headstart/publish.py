@@ -51,7 +51,7 @@ def parts() -> dict[str, Path]:
             f"{CARD} is of another classifier than {CLASSIFIER}: run `dvc repro`, or `dvc checkout` for both"
         )
     found = {README: CARD, CLASSIFIER.name: CLASSIFIER}
-    for folder in sorted(path for path in EXPORTS.glob("*") if path.is_dir()):
+    for folder in sorted(path for path in EXPORTS.glob("[!.]*") if path.is_dir()):
         if _made_of(folder) != sha256:
             what = f"{folder} is of another classifier than {CLASSIFIER}, or is no whole export"
             raise UserError(f"{what}: `make export` makes it anew; or remove it")

@@ -12,6 +12,7 @@ from headstart.artifacts import models, results
 from headstart.base.errors import UserError
 from headstart.classifier import file
 from headstart.classifier.details import Rule
+from headstart.classifier.unlike import Known
 from headstart.images.ranges import Range
 
 
@@ -187,7 +188,7 @@ def test_the_range_of_deep_images_comes_back_and_others_have_none(tmp_path):
 
 def test_how_it_decides_and_what_it_was_trained_on_come_back(tmp_path):
     rule = Rule(1.5, "recall", CLASSES[0], 0.2, [[0.0, 0.8], [0.2, 0.0]], 0.9, 0.05)
-    known = file.Known(np.eye(5, 4, dtype="float16"), 0.25)
+    known = Known(np.eye(5, 4, dtype="float16"), 0.25)
     file.save(small(), tmp_path / "c.keras", details(axes=(1, 2), rule=rule, known=known))
     _, said = file.load(tmp_path / "c.keras")
     assert said.rule == rule and said.axes == (1, 2) and said.known.limit == 0.25
