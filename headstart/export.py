@@ -137,7 +137,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m headstart.export", description="Export the classifier to another runtime's format."
     )
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMATS))
-    parser.add_argument("--precision", default="float32", help="float32 (default), or int8: a quarter of the size")
+    parser.add_argument("--precision", default="float32", help="float32 (default), or int8: less than half the size")
     options = parser.parse_args(arguments)
     if options.format not in FORMATS:
         raise UserError(f"--format: got {options.format or 'nothing'}; takes {', '.join(FORMATS)}")
