@@ -6,7 +6,7 @@ How long it takes is written to HEADSTART_LOG, as the work `bare`; one batch bef
 import time
 
 from headstart.artifacts import manifest
-from headstart.backbones import engines, extraction, registry
+from headstart.backbones import engines, extraction, registry, weights
 from headstart.base import errors, params, progress
 from headstart.base.runtime import deterministic
 from headstart.images import archive, batches
@@ -15,7 +15,8 @@ from headstart.images import archive, batches
 def main() -> None:
     settings, paths = params.load_stage("extract"), manifest.read().paths
     deterministic(registry.RANDOM_SEED)
-    forward = engines.forward(extraction.network(settings), settings.extract.engine, settings.extract.precision)
+    network = extraction.network(settings, weights.fetched())
+    forward = engines.forward(network, settings.extract.engine, settings.extract.precision)
     with archive.open_source(settings.dataset.path) as source:
         images = batches.of_images(source, paths, settings.image.size, settings.extract.batch_size)
         images = [batch.numpy() for batch in images]

@@ -27,7 +27,7 @@ from headstart.artifacts import dataset, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
-from headstart.base import account, params, seconds, yaml12
+from headstart.base import account, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
 from headstart.base.tables import Table
@@ -166,7 +166,8 @@ def queue(swept: dict[str, Any]) -> None:
             f"path there, {source.resolve()}, and run `make repro` once"
         )
     # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
-    copied = [] if source.is_absolute() or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
+    elsewhere = source.is_absolute() or origin.is_remote(source)
+    copied = [] if elsewhere or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
     settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
     command = ["dvc", "exp", "run", "--queue", *copied, *settings, "evaluate"]  # nobody opens the page of each

@@ -157,7 +157,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     form.add_argument("--json", action="store_true", help="a JSON list, with the probabilities of all classes")
     form.add_argument("--csv", action="store_true", help="CSV: path,class,probability,possible,unlike,error")
     form.add_argument(
-        "--out", type=Path, metavar="FILE", help=f"a table that knows what is done: a name in {', '.join(batch.FORMS)}"
+        "--out",
+        metavar="FILE",
+        help=f"a table that knows what is done: a name in {', '.join(batch.FORMS)}, or in / for a folder of Parquet",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(

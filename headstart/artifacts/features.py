@@ -1,4 +1,4 @@
-"""The arrays that `extract` writes, float16 and read by memory map, so that memory does not grow with the images.
+"""The arrays that `extract` writes, float16 and read row by row, so that memory does not grow with the images.
 
 data/features/bottleneck/plain.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest
 data/features/bottleneck/views.npy   (t, V - 1, ...)   the same for views 1 to V - 1 of the t training images, in their
@@ -8,8 +8,8 @@ data/features/cut/plain.npy          (n, ...)          the activations at the cu
 data/features/cut/views.npy          (t, V - 1, ...)   the same for the views
 
 The bottleneck features are an out of their own: the head is trained on nothing else, and without `head.views` it stays
-as it is when the views or the cut change. Beside the arrays of each folder lies their record (`arrays`), with which
-they are compared before they are read.
+as it is when the views or the cut change. A large array goes on in plain.1.npy and so on. Beside the arrays of each
+folder lies their record (`arrays`), with which they are compared before they are read.
 """
 
 import math
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.artifacts import arrays
+from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.base import saved
 from headstart.base.errors import UserError
@@ -30,7 +31,7 @@ BOTTLENECK = FEATURES / "bottleneck"
 CUT = FEATURES / "cut"
 
 
-def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> Rows:
     """Bottleneck features, float16 (n, h, w, c).
 
     table: the manifest whose images they must be of; default: they are not compared. Raises UserError where `extract`
@@ -39,22 +40,22 @@ def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> np
     return _read("bottleneck/plain", project, table)
 
 
-def read_bottleneck_views(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+def read_bottleneck_views(project: Path = Path(), table: Manifest | None = None) -> Rows:
     """The same of the training images' other views, float16 (t, V - 1, …), as listed above."""
     return _read("bottleneck/views", project, table)
 
 
-def read_cut(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+def read_cut(project: Path = Path(), table: Manifest | None = None) -> Rows:
     """Activations at the cut of the plain images, float16 (n, ...). Raises UserError as `read_bottleneck`."""
     return _read("cut/plain", project, table)
 
 
-def read_cut_views(project: Path = Path(), table: Manifest | None = None) -> np.memmap:
+def read_cut_views(project: Path = Path(), table: Manifest | None = None) -> Rows:
     """Activations at the cut of the training images' other views, float16 (t, V - 1, ...). Raises UserError."""
     return _read("cut/views", project, table)
 
 
-def _read(name: str, project: Path, table: Manifest | None) -> np.memmap:
+def _read(name: str, project: Path, table: Manifest | None) -> Rows:
     return arrays.read(project / FEATURES / f"{name}.npy", table and _pixel_hashes(name, table), "extract")
 
 
@@ -64,17 +65,13 @@ def _pixel_hashes(name: str, table: Manifest) -> list[str]:
 
 
 class Writer:
-    """Fills the arrays in order, image by image, in a folder of its own; goes on where a killed run stopped.
+    """Fills the arrays block by block, in any order, in a folder of its own; goes on where a killed run stopped.
 
     Args:
         folder: for the unfinished arrays, and the mark of how far they are; on the same disk as the project.
         shapes: of the arrays, by their names: bottleneck/plain, with fixed views cut/plain and cut/views, and with the
             head on views bottleneck/views.
         table: the manifest, whose images they are of.
-
-    Attributes:
-        images: how many images of the manifest were finished when an earlier run stopped.
-        views: how many views were: their rows, all of one image after all of the one before.
 
     What an earlier run left is gone on from where it is what that run wrote; else it is thrown away, which is said in
     one line. Raises UserError where the disk has too little space.
@@ -89,22 +86,29 @@ class Writer:
             for name, shape in shapes.items()
         }
         self._weigh(shapes)
-        if not self._go_on():
+        self._written = self._go_on()
+        if not self._written:
             for array in self._arrays.values():
                 array.start()
-        written = {name: array.rows for name, array in self._arrays.items()}
-        self.images, self.views = written["bottleneck/plain"], written.get("cut/views", 0)
 
-    def write(self, name: str, rows: np.ndarray) -> None:
-        """Append float16 rows to an array."""
-        self._arrays[name].write(rows)
+    @property
+    def done(self) -> set[int]:
+        """The numbers of the blocks that are written."""
+        return set(map(int, self._written))
 
-    def mark(self) -> None:
-        """Write down how much is written: a run that is killed later goes on from here.
+    def write(self, number: int, block: dict[str, tuple[int, np.ndarray]]) -> None:
+        """Write a block, and mark it as done: a run that is killed later does not do it again.
 
-        The arrays are on the disk before their mark is: after a power loss it says no more than there is.
+        block: by the names of arrays, the first row (of views: each is one) and the rows, float16. They are on the disk
+        before their mark is: after a power loss it says no more than there is.
         """
-        saved.write(self._mark, {name: [array.rows, array.sync()] for name, array in self._arrays.items()})
+        written = {
+            name: [start, len(rows), self._arrays[name].write(start, rows)] for name, (start, rows) in block.items()
+        }
+        for name in written:
+            self._arrays[name].sync()
+        self._written[str(number)] = written
+        saved.write(self._mark, self._written)
 
     def publish(self) -> None:
         """Close the arrays and put them in their place, each folder with its record; what was there is replaced.
@@ -113,9 +117,14 @@ class Writer:
         Raises UserError where one of them is not what was written.
         """
         for path in (BOTTLENECK, CUT):
-            mine = {name: array for name, array in self._arrays.items() if name.startswith(f"{path.name}/")}
-            images = {name: arrays.names_of(_pixel_hashes(name, self._table)) for name in mine}
-            records = {array.path.name: array.close(images[name]) for name, array in mine.items()}
+            records = {}
+            for name, array in self._arrays.items():
+                if name.startswith(f"{path.name}/"):
+                    hashes = _pixel_hashes(name, self._table)
+                    closed = array.close(block[name] for block in self._written.values() if name in block)
+                    for file, images, entry in zip(array.files, array.images, closed, strict=True):
+                        named = arrays.names_of(hashes[images.start : images.stop])
+                        records[file.name] = entry | {"images": named}
             arrays.record(self._folder / path.name, records)
         for path in (BOTTLENECK, CUT):
             linked = self._linked(self._folder / path.name)
@@ -134,32 +143,31 @@ class Writer:
         except OSError:
             return path
 
-    def _go_on(self) -> bool:
-        """Whether the arrays hold what the mark says; where they do not, it is thrown away."""
+    def _go_on(self) -> dict[str, dict[str, list]]:
+        """What the mark says is written, where the arrays hold it; where they do not, it is thrown away."""
         mark = saved.read(self._mark)
         if mark is None:
-            return False
+            return {}
         # A run that was killed after its arrays had moved to their place left the mark without them.
-        if not all(array.path.exists() for array in self._arrays.values()):
+        if not all(path.exists() for array in self._arrays.values() for path in array.files):
             self._mark.unlink()
-            return False
+            return {}
         for name, array in self._arrays.items():
             try:
-                rows, sha256 = mark[name]
-                whole = array.go_on(rows, sha256)
-            except (KeyError, TypeError, ValueError):
+                whole = array.go_on() and all(array.holds(*block[name]) for block in mark.values() if name in block)
+            except (KeyError, TypeError, ValueError, AttributeError):
                 whole = False
             if not whole:
-                saved.throw_away(self._mark, f"{array.path} does not hold what it says")
-                return False
-        return True
+                saved.throw_away(self._mark, f"{array.files[0]} does not hold what it says")
+                return {}
+        return mark
 
     def _weigh(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """Say what the arrays take, and raise UserError where the disk has no place for it."""
         total = sum(2 * math.prod(shape) for shape in shapes.values())
         free = shutil.disk_usage(self._folder).free
         # What is created takes its place on the disk only as it is filled.
-        there = [array.path for array in self._arrays.values() if array.path.exists()]
+        there = [path for array in self._arrays.values() for path in array.files if path.exists()]
         needed = total - sum(512 * path.stat().st_blocks for path in there)
         say(f"extract: {total / 1e6:,.0f} MB for {', '.join(shapes)}; {free / 1e6:,.0f} MB are free")
         if needed > free:

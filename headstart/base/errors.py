@@ -20,10 +20,14 @@ NO_MEMORY = re.compile(
 WHAT_STANDS_THERE = {errno.EEXIST: "is there already", errno.ENOTDIR: "is no folder", errno.EISDIR: "is a folder"}
 
 lower = ""  # the parameters of this stage that take less memory if they are lowered
-_kept: list["UserError"] = []
+_kept: list["Explained"] = []
 
 
-class UserError(Exception):
+class Explained(Exception):
+    """An error whose message is one line for the user: what is wrong, and what to do next."""
+
+
+class UserError(Explained):
     """An error that the user can correct.
 
     The message is one line: the value that was given, the values that are accepted, what to do next.
@@ -32,10 +36,10 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Keep a UserError that is raised inside for `run`: TensorFlow makes its own of those of callbacks."""
+    """Keep an explained error that is raised inside for `run`: TensorFlow makes its own of those of callbacks."""
     try:
         yield
-    except UserError as error:
+    except Explained as error:
         _kept.append(error)
         raise
 
@@ -62,8 +66,8 @@ def doubted() -> Iterator[None]:
 def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and end the process with its exit status (None counts as 0).
 
-    A `UserError`, a full disk, a file that may not be read or written, too little memory and Ctrl-C become one line on
-    standard error.
+    An explained error, a full disk, a file that may not be read or written, too little memory and Ctrl-C become one
+    line on standard error.
     """
     try:
         status = main()
@@ -72,12 +76,17 @@ def run(main: Callable[[], int | None]) -> None:
         fail("interrupted")
         status = 130
     except Exception as error:
-        line = str(_kept[0]) if _kept else _in_one_line(error)
+        line = in_one_line(error)
         if line is None:
             raise
         status = fail(line)
     _ignore_interrupts()
     raise SystemExit(status)
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """Return what to say of an error that a user can cause; None of one that only a programmer can."""
+    return str(_kept[0]) if _kept else _in_one_line(error)
 
 
 def fail(message: str) -> int:
@@ -97,8 +106,7 @@ def _ignore_interrupts() -> None:
 
 
 def _in_one_line(error: BaseException) -> str | None:
-    """What to say of an error that a user can cause; None of one that only a programmer can."""
-    if isinstance(error, UserError):
+    if isinstance(error, Explained):
         return str(error)
     if any(_lacks_memory(cause) for cause in _chain(error)):
         return f"too little memory: {memory_advice()}"

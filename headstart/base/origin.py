@@ -23,6 +23,11 @@ class Origin(NamedTuple):
     file_sha256: str | None  # of `file` itself, which may be a part of the published file
 
 
+def is_remote(source: str | Path) -> bool:
+    """Whether images lie on S3, at s3://bucket/folder, rather than at a path."""
+    return str(source).startswith("s3:/")
+
+
 def read(folder: Path) -> Origin | None:
     """Returns what `write` recorded for `folder`; None where there is no record or a damaged one."""
     try:

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from headstart.base import alone, credentials, files, wording, yaml12
+from headstart.base import alone, credentials, files, origin, wording, yaml12
 from headstart.base.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -619,6 +619,8 @@ def check_decision(decision: Decision, classes: Sequence[str]) -> None:
 
 def refuse_outs(images: str, project: Path = Path()) -> None:
     """Raises UserError where the images' folder holds what a later stage than `fetch` writes, or lies in it."""
+    if origin.is_remote(images):
+        return
     folder = (project / images).resolve()
     pipeline = yaml12.read(project / PIPELINE)["stages"] if (project / PIPELINE).exists() else {}
     stages = [stage for name, stage in pipeline.items() if name != "fetch"]

@@ -34,13 +34,22 @@ with standard_error_closed(), _hidden("matplotlib", "sklearn"):
 
 tf.get_logger().setLevel(logging.ERROR)
 
-__all__ = ["ahead", "deterministic", "keras", "tf", "traced"]
+__all__ = ["ahead", "deterministic", "keras", "share_of", "tf", "traced"]
 
 
 def deterministic(seed: int) -> None:
     """Seed Python, NumPy and TensorFlow with `seed`, and let TensorFlow use only ops that give the same bits again."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def share_of(cores: int) -> None:
+    """Let TensorFlow take so many cores of a machine that others take a share of; before it computes anything.
+
+    It splits its work into two at least, also where these share a core: with one it rounds differently.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(max(2, cores))
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, cores))
 
 
 def ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

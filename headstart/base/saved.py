@@ -1,5 +1,6 @@
 """Unfinished work in a checkpoint's folder: believed where it is whole and of that folder, else thrown away."""
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -12,12 +13,14 @@ from headstart.base.errors import Damaged, doubted
 from headstart.base.terminal import say
 
 FOLDER = "folder"  # the entry that names the checkpoint's folder, and with it the inputs that the work is of
+SHA256 = "sha256"  # the entry that has the hash of all others
 RECORD = "record"  # the array that holds the record beside other arrays
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Write `record`, whole or not at all, as JSON into a checkpoint's folder."""
-    files.write_text(path, json.dumps(record | {FOLDER: path.parent.name}))
+    """Write `record`, whole or not at all, as JSON into a checkpoint's folder, with its hash."""
+    record = record | {FOLDER: path.parent.name}
+    files.write_text(path, json.dumps(record | {SHA256: _hash(record)}))
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -26,7 +29,10 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with doubted():
-            return _checked(path, json.loads(path.read_text(encoding="utf-8")))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(record, dict) and record.pop(SHA256, None) != _hash(record):
+                raise ValueError("it is not what was written")
+            return _checked(path, record)
     except Damaged as error:
         throw_away(path, error)
         return None
@@ -60,6 +66,10 @@ def throw_away(path: Path, why: object) -> None:
     """Remove unfinished work that cannot be gone on from, and say so in one line."""
     say(f"{path} is damaged ({why}): it is thrown away, and its work is done anew")
     path.unlink(missing_ok=True)
+
+
+def _hash(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(path: Path, record: Any) -> dict[str, Any]:

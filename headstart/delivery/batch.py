@@ -7,50 +7,62 @@ from pathlib import Path
 from headstart.base import progress, wording
 from headstart.base.errors import UserError
 from headstart.classifier.reading import BATCH, Read
-from headstart.delivery import parquet, places, rows, tables
+from headstart.cluster.where import of_environment
+from headstart.delivery import parquet, places, rows, spread, tables
 from headstart.delivery.classifier import Classifier
 from headstart.delivery.depths import Depths
 from headstart.delivery.parquet import Parquet
+from headstart.delivery.parts import Parts
 from headstart.delivery.places import Place
 from headstart.delivery.tables import Lines
 
 FORMS = (".csv", ".jsonl", ".parquet")
+Table = Lines | Parquet | Parts
 
 
-def check(path: Path) -> None:
+def check(path: str) -> None:
     """Raise UserError where no table can be written to a file of this name, or not with what is installed."""
-    if path.suffix not in FORMS:
-        raise UserError(f"--out: got {path}; takes a name that ends in {', '.join(FORMS)}")
-    if path.suffix == ".parquet":
+    if _is_folder(path) or Path(path).suffix == ".parquet":
         parquet.installed(path)
+    elif Path(path).suffix not in FORMS:
+        raise UserError(
+            f"--out: got {path}; takes a name that ends in {', '.join(FORMS)}, or in / for a folder of Parquet files"
+        )
 
 
-def table(path: Path, classifier: Classifier) -> Lines | Parquet:
-    """Return the table at `path`, whose name `check` has taken."""
-    path = path.resolve() if path.is_symlink() else path  # a link stays one
+def table(name: str, classifier: Classifier) -> Table:
+    """Return the table at `name`, which `check` has taken."""
+    path = Path(name).resolve() if Path(name).is_symlink() else Path(name)  # a link stays one
     own = classifier.sha256[: tables.LETTERS]
+    if _is_folder(name):
+        return Parts(path, own, classifier.classes)
     if path.suffix == ".parquet":
         return Parquet(path, own, classifier.classes)
     return Lines(path, tables.CSV if path.suffix == ".csv" else tables.JSON, own)
 
 
-def run(classifier: Classifier, where: Sequence[Place], into: Lines | Parquet, depths: Depths) -> tuple[int, str]:
+def run(classifier: Classifier, where: Sequence[Place], into: Table, depths: Depths) -> tuple[int, str]:
     """Predict the images that have no row in a table yet, each once.
 
     Returns how many of the images could not be read, now or when their rows were written, and a line on what was done.
     """
     given = {tables.as_written(path) for path, _ in places.images(where)}
     left = given - into.done.keys()
-    before, predicted = len(given) - len(left), len(left)
+    before, predicted, cluster = len(given) - len(left), len(left), of_environment()
     failed = sum(into.done[path] for path in given - left)
     with progress.counter("predict", len(left), "image") as advance:
-        for batch in _batches(classifier, where, left, depths):
+        work = spread.batches(cluster, classifier, where, left, depths) if cluster and left else None
+        for batch in work or _batches(classifier, where, left, depths):
             into.add(batch)
             failed += sum("error" in entry for entry in batch)
             advance(len(batch))
     into.finish()
     line = f"{into.path}: {wording.count(predicted, 'image')} predicted, {before:,} were there before"
     return failed, line + (f"; {failed:,} could not be read, and the column error says why" if failed else "")
+
+
+def _is_folder(path: str) -> bool:
+    return path.endswith("/") or (Path(path).is_dir() and Path(path).suffix not in FORMS)
 
 
 def _batches(

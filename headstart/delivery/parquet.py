@@ -24,7 +24,7 @@ class Parquet:
     def __init__(self, path: Path, classifier: str, classes: list[str]):
         self.path, self._classifier = path, classifier
         self._arrow, self._parquet = installed(path)
-        self._schema = _schema(self._arrow, classes)
+        self._schema = schema(self._arrow, classes)
         self._journal = Lines(path.with_name(path.name + ".jsonl"), tables.JSON, classifier)
         self.done: dict[str, bool] = {}
 
@@ -33,11 +33,8 @@ class Parquet:
             raise UserError(f"--out: {self.path} is no file: give it a name of its own")
         self._journal.__enter__()
         try:
-            for batch in self._old(["path", "error", CLASSIFIER]):
-                rows = batch.to_pydict()
-                for classifier in set(rows[CLASSIFIER]):
-                    tables.refuse_other(self.path, classifier, self._classifier)
-                self.done.update(zip(rows["path"], (error is not None for error in rows["error"]), strict=True))
+            if self.path.exists():
+                self.done.update(done_in(self.path, self._parquet, self._schema, self._classifier))
             if self._types() not in (None, self._schema):
                 raise tables.strange(self.path, "its columns hold something else")
         except BaseException:
@@ -69,21 +66,39 @@ class Parquet:
 
     def _old(self, columns: list[str] | None = None) -> Iterator[Any]:
         """The record batches of the file, of some columns; none where there is no file."""
-        if not self.path.exists():
-            return
-        try:
-            with doubted(), self._parquet.ParquetFile(self.path) as file:
-                if file.schema_arrow.names != self._schema.names:
-                    raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)}")
-                yield from file.iter_batches(GROUP, columns=columns)
-        except Damaged as error:
-            raise tables.strange(self.path, str(error)) from None
+        if self.path.exists():
+            yield from batches_of(self.path, self._parquet, self._schema, columns)
 
     def _types(self) -> Any:
         return self._parquet.read_schema(self.path) if self.path.exists() else None
 
 
-def installed(path: Path) -> tuple[ModuleType, ModuleType]:
+def batches_of(path: Path, parquet: ModuleType, wanted: Any, columns: list[str] | None = None) -> Iterator[Any]:
+    """Yield the record batches of a file, of some columns; `wanted`: its schema.
+
+    Raises UserError where it is no such table.
+    """
+    try:
+        with doubted(), parquet.ParquetFile(path) as file:
+            if file.schema_arrow.names != wanted.names:
+                raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)}")
+            yield from file.iter_batches(GROUP, columns=columns)
+    except Damaged as error:
+        raise tables.strange(path, str(error)) from None
+
+
+def done_in(path: Path, parquet: ModuleType, wanted: Any, classifier: str) -> dict[str, bool]:
+    """Return of each path in a file whether it could not be read. Raises UserError where another classifier wrote."""
+    done = {}
+    for batch in batches_of(path, parquet, wanted, ["path", "error", CLASSIFIER]):
+        rows = batch.to_pydict()
+        for other in set(rows[CLASSIFIER]):
+            tables.refuse_other(path, other, classifier)
+        done.update(zip(rows["path"], (error is not None for error in rows["error"]), strict=True))
+    return done
+
+
+def installed(path: Path | str) -> tuple[ModuleType, ModuleType]:
     """Return pyarrow and its Parquet. Raises UserError where it is not installed."""
     try:
         import pyarrow
@@ -95,7 +110,8 @@ def installed(path: Path) -> tuple[ModuleType, ModuleType]:
     return pyarrow, pyarrow.parquet
 
 
-def _schema(arrow: ModuleType, classes: list[str]) -> Any:
+def schema(arrow: ModuleType, classes: list[str]) -> Any:
+    """Return pyarrow's schema of predictions of these classes."""
     return arrow.schema(
         {
             "path": arrow.string(),

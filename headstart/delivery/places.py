@@ -11,10 +11,9 @@ from typing import NamedTuple
 from headstart.base.terminal import say
 from headstart.base.threads import THREADS
 from headstart.classifier.reading import Read
-from headstart.delivery import buckets
-from headstart.delivery.buckets import Bucket
-from headstart.images import archive, decoding, finding
+from headstart.images import archive, buckets, decoding, finding
 from headstart.images.archive import UNREADABLE
+from headstart.images.buckets import Bucket
 
 
 class Place(NamedTuple):
@@ -22,13 +21,14 @@ class Place(NamedTuple):
 
     `prefix`: what stands before each of `names` in the path to show. `read`: returns the content of the file of a name;
     raises one of `archive.UNREADABLE`, or `archive.Unreachable` where no other can be read either; for any number of
-    threads, and best for as many as `threads`.
+    threads, and best for as many as `threads`. `given`: where they are, as `reader` takes it; None: nowhere.
     """
 
     prefix: str
     names: list[str]
     read: Callable[[str], bytes]
     threads: int = THREADS
+    given: str | None = None
 
 
 def find(paths: Iterable[str], stack: ExitStack) -> list[Place]:
@@ -50,8 +50,21 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[Place]:
         elif file.suffix.lower() == ".zip" and file.exists():
             places += _zip(str(file), partial(archive.open_source, file), stack)
         else:
-            places.append(Place("", [str(file)], lambda name: _file(Path(name))))
+            places.append(Place("", [str(file)], lambda name: _file(Path(name)), given=""))
     return places
+
+
+def reader(given: str, stack: ExitStack) -> Callable[[str], bytes]:
+    """Return what reads images by their names, as a place's own, where nothing but the place is known.
+
+    given: of a `Place`; a path of this machine's. `stack` closes what is opened; nothing is listed but a zip's index.
+    """
+    if given.startswith(buckets.SCHEME):
+        bucket = Bucket(given)
+        return stack.enter_context(bucket.zip()).read if given.lower().endswith(".zip") else bucket.read
+    if given and not Path(given).is_dir():
+        return stack.enter_context(archive.open_source(given)).read
+    return lambda name: _file(Path(given, name))
 
 
 def images(places: Iterable[Place]) -> Iterator[tuple[str, Read]]:
@@ -93,7 +106,7 @@ def _on_s3(address: str, stack: ExitStack) -> list[Place]:
     if address.lower().endswith(".zip"):
         return _zip(address, bucket.zip, stack, buckets.THREADS)
     if finding.is_image_name(bucket.key):
-        return [Place(address, [""], bucket.read, buckets.THREADS)]
+        return [Place(address, [""], bucket.read, buckets.THREADS, address)]
     names = [name for name in bucket.names() if not any(part.startswith(".") for part in name.split("/"))]
     head = partial(bucket.read, start=0, stop=archive.HEAD)
     return _images(address, names, bucket.read, head, buckets.THREADS)
@@ -113,7 +126,7 @@ def _images(
     if other := len(names) - len(chosen):
         left_out = f"left out {other:,} that are no images: their names do not end in {endings}"
         say(f"{path}: {left_out}", file=sys.stderr)
-    return [Place("" if path == "." else f"{path.rstrip('/')}/", chosen, read, threads)]
+    return [Place("" if path == "." else f"{path.rstrip('/')}/", chosen, read, threads, path)]
 
 
 def _file(path: Path, size: int = -1) -> bytes:

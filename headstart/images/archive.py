@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from headstart.base import wording
-from headstart.base.errors import UserError
+from headstart.base import origin, wording
+from headstart.base.errors import Explained, UserError
 from headstart.images import decoding, zip_names
 from headstart.images.ranges import Range
 
@@ -31,7 +31,7 @@ class Unreadable(ValueError):
     """One file of a source cannot be read; the message is the reason. The other files are not affected."""
 
 
-class Unreachable(Exception):
+class Unreachable(Explained):
     """What a source lies on cannot be reached, nor any other file of it; the message says what to do."""
 
 
@@ -74,7 +74,7 @@ class Source(Protocol):
 
 
 def open_source(path: str | Path, value_range: Range | None = None) -> Source:
-    """Open a zip or a folder.
+    """Open a zip or a folder, here or at s3://bucket/folder, whose files are fetched each when it is read.
 
     path: may itself be a symbolic link to it. value_range: see `Source`; None while it is not known.
 
@@ -83,8 +83,12 @@ def open_source(path: str | Path, value_range: Range | None = None) -> Source:
 
     Raises `UserError` where there is neither; for any other symbolic link (it would let in files from elsewhere that
     nobody lists) and for one of DVC's that leads to nothing; for a name that is absolute or leads out of the source
-    and, in a folder, for one that is not UTF-8.
+    and, in a folder, for one that is not UTF-8. Raises `Unreachable` for what cannot be listed on S3.
     """
+    if origin.is_remote(path):
+        from headstart.images import buckets  # which imports this
+
+        return buckets.open_source(str(path), value_range)
     path = Path(path)
     if path.is_dir():
         return _Folder(path, value_range)
@@ -93,14 +97,14 @@ def open_source(path: str | Path, value_range: Range | None = None) -> Source:
     return _Zip(path, value_range)
 
 
-def open_remote_zip(file: BinaryIO, path: str, ahead: Ahead) -> Source:
+def open_remote_zip(file: BinaryIO, path: str, ahead: Ahead, value_range: Range | None = None) -> Source:
     """Open a zip that lies elsewhere.
 
     file: reads it, wherever it is sought. path: its name, for messages. ahead: of the first byte and of that after the
     last one, has these bytes at hand in `file` for the calling thread, as long as the context lasts: entries are
     fetched side by side, and unpacked one by one. Both may raise `Unreachable`. Raises `UserError` as `open_source`.
     """
-    return _Zip(path, None, file, ahead)
+    return _Zip(path, value_range, file, ahead)
 
 
 class _Zip:
@@ -129,7 +133,7 @@ class _Zip:
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
                 if entry.filename.endswith("/"):
                     self._folders.append(name)
-                elif not _is_system_file(name):
+                elif not is_system_file(name):
                     self._add(name, entry)
         except UserError:
             self._zip.close()
@@ -214,7 +218,7 @@ class _Folder:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = prefix + entry.name
-                if _is_system_file(name):
+                if is_system_file(name):
                     continue
                 if entry.is_symlink():
                     self._refuse_link(Path(entry.path), name)
@@ -289,10 +293,11 @@ def _empty(folders: Iterable[str], names: Iterable[str]) -> list[str]:
     for name in names:
         while (name := posixpath.dirname(name)) not in holding:
             holding.add(name)
-    return sorted(folder for folder in set(folders) - holding if not _is_system_file(folder))
+    return sorted(folder for folder in set(folders) - holding if not is_system_file(folder))
 
 
-def _is_system_file(name: str) -> bool:
+def is_system_file(name: str) -> bool:
+    """Whether a path inside a source is hidden, or one that file managers leave."""
     parts = name.split("/")
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return hidden or parts[-1] in ("Thumbs.db", "desktop.ini")

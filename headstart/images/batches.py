@@ -1,6 +1,6 @@
 """Images of a source as batches, decoded and warped by `tf.data` beside the network that takes them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,42 +60,53 @@ def of_images(
     return ahead(warped)
 
 
-class Batch(NamedTuple):
-    """Images to compute, uint8 (n, size, size, 3): as they are, or through the views `transforms`, float32 (n, 8).
+class View(NamedTuple):
+    """One of an image's other views: the image's row, path and hash of its pixels, and the view's number, from 1."""
 
-    done: with the last batch of a block, how many images have been taken as they are, counted from the first of all.
-    """
+    row: int
+    path: str
+    sha256: str
+    number: int
+
+
+class Batch(NamedTuple):
+    """Images to compute, uint8 (n, size, size, 3): as they are, or through the views `transforms`, float32 (n, 8)."""
 
     images: np.ndarray
     transforms: np.ndarray | None = None
-    done: int | None = None
 
 
 def with_views(
     images: Iterable[np.ndarray],
-    transforms: dict[int, list[np.ndarray]],
+    row: int,
+    views: Sequence[View],
     batch_size: int,
-    rows: range,
-    block: int,
-    left: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    transform: Callable[[str, int], np.ndarray],
+    kept: dict[int, np.ndarray],
+    read: Callable[[str], np.ndarray],
 ) -> Iterator[Batch]:
-    """Yields batches of images, and of the views of some of them: an image is decoded once for all of its views.
+    """Yields batches of images, and of views of these and of images before them: each is decoded once for all of its.
 
-    Views come in full batches but for the very last one, whatever the blocks: a smaller batch may round differently.
+    Views come in full batches but for the last one, whatever the images: a smaller batch may round differently.
 
-    images: the decoded batches, uint8 (n, size, size, 3), of the images `rows`. transforms: by row, its other views,
-    each float32 (8,). batch_size: of a batch of views. block: batches of `images` between two marks. left: images and
-    views of earlier rows that come first.
+    images: decoded, in batches, uint8 (n, size, size, 3). row: of the first of them. views: by their rows, none of a
+    row after the last. transform: returns the map of a view, by the image's hash and its number. kept: decoded images
+    by their rows; those of which more views may come are left in it. read: decodes an image that is not there, by its
+    path.
     """
-    row, views = rows.start, list(left)
-    for number, batch in enumerate(images, 1):
-        ready = [Batch(batch)]
-        for image in batch:
-            views += [(image, view) for view in transforms.get(row, [])]
-            row += 1
-        while len(views) >= batch_size or (row == rows.stop and views):
-            ready.append(Batch(*map(np.stack, zip(*views[:batch_size], strict=True))))
-            views = views[batch_size:]
-        if number % block == 0 or row == rows.stop:
-            ready[-1] = ready[-1]._replace(done=row)
-        yield from ready
+    done = 0
+    for batch in images:
+        yield Batch(batch)
+        kept.update(enumerate(batch, row))
+        row += len(batch)
+        while (wanted := views[done : done + batch_size]) and wanted[-1].row < row:
+            for view in wanted:
+                if view.row not in kept:
+                    kept[view.row] = read(view.path)
+            maps = [transform(view.sha256, view.number) for view in wanted]
+            yield Batch(np.stack([kept[view.row] for view in wanted]), np.stack(maps))
+            done += len(wanted)
+            for earlier in [known for known in kept if known < wanted[-1].row]:
+                del kept[earlier]
+    if not views:
+        kept.clear()

@@ -26,7 +26,7 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
     Raises UserError for a path that does not fit, and whatever `download.fetch` raises.
     """
     if source is None:
-        if not path.exists():
+        if not path.exists() and not origin.is_remote(path):
             raise UserError(
                 f"dataset.path: nothing is at {path}{'' if path.is_absolute() else f' ({path.resolve()})'}; "
                 "dataset.source is null, so put your zip or folder of images there, or set dataset.path to where it is"

@@ -10,6 +10,8 @@ from headstart.base.runtime import ahead, tf
 from headstart.base.streams import rng
 from headstart.training import weighting
 
+PIECE, WINDOW = 256, 16_384  # images: neighbours that are read together, and what is shuffled at a time
+
 
 def rows(manifest: Manifest, count: int | None, seed: int) -> np.ndarray:
     """Returns the rows of the training images that are trained on, ascending: int64 (k,).
@@ -43,20 +45,45 @@ def rows(manifest: Manifest, count: int | None, seed: int) -> np.ndarray:
 
 
 def shuffled(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Returns `rows` in the order of one epoch (from 0), which depends only on seed and epoch."""
-    return rng(seed, "order", epoch).permutation(rows)
+    """Returns `rows` in the order of one epoch (from 0), which depends only on seed and epoch.
+
+    Up to `WINDOW` of them come in any order, each as likely as the next. More are too many for the memory, and one by
+    one from all over the disk they would be slow: they are cut into pieces of `PIECE` neighbours, the pieces are
+    shuffled, and the images of as many pieces as make a window are. So each epoch mixes other pieces, and a batch is
+    drawn from 64 places of the data set.
+    """
+    draw = rng(seed, "order", epoch)
+    if len(rows) <= WINDOW:
+        return draw.permutation(rows)
+    pieces = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
+    mixed = np.concatenate([pieces[number] for number in draw.permutation(len(pieces))])
+    return np.concatenate([draw.permutation(mixed[start : start + WINDOW]) for start in range(0, len(mixed), WINDOW)])
 
 
 def of_features(
-    take: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], order: np.ndarray, batch_size: int
+    take: Callable[[np.ndarray], np.ndarray],
+    shape: tuple[int, ...],
+    order: np.ndarray,
+    batch_size: int,
+    ahead_of: Callable[[np.ndarray], None] | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches of `take(rows)`, float16 (n, *shape) read from memory-mapped arrays, as float32, in `order`."""
+    """Returns batches of `take(rows)`, float16 (n, *shape) read from files, as float32, in `order`.
 
-    def read(rows: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(take, [rows], tf.float16)
+    ahead_of: has the rows of a window read from the disk, before they are taken.
+    """
+
+    def taken(rows: np.ndarray, start: int) -> np.ndarray:
+        if ahead_of and len(order) > WINDOW and start % WINDOW < batch_size:
+            ahead_of(order[start : start + WINDOW])
+        return take(rows)
+
+    def read(start: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(taken, [rows, start], tf.float16)
         return tf.cast(tf.ensure_shape(batch, (None, *shape)), tf.float32)
 
-    return ahead(tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(read))
+    starts = tf.data.Dataset.range(0, max(1, len(order)), batch_size)
+    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    return ahead(tf.data.Dataset.zip(starts, batches).map(read))
 
 
 def with_targets(

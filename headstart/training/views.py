@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts import features
+from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.base.runtime import keras, tf
 from headstart.base.streams import rng
@@ -18,7 +19,7 @@ class Views:
     (t,), in shapes that broadcast to that of `plain`; None: there are none, and V is 1.
     """
 
-    def __init__(self, plain: np.ndarray, others: np.ndarray | None, rows: np.ndarray):
+    def __init__(self, plain: Rows, others: Rows | None, rows: np.ndarray):
         self._plain, self._others = plain, others
         self._places = np.full(len(plain), -1)
         self._places[rows] = np.arange(len(rows))
@@ -40,7 +41,7 @@ class Views:
         drawn: int64 (n,), the view of each image; None: all as they are.
         """
         take = self._plain.__getitem__ if drawn is None else partial(self._take, drawn)
-        return batches.of_features(take, self.shape, rows, batch_size)
+        return batches.of_features(take, self.shape, rows, batch_size, self._read_ahead)
 
     def pooled(self, head: keras.Model, rows: np.ndarray, batch_size: int) -> np.ndarray:
         """Returns what the head's first layer makes of all views of the images `rows`: float32 (k, V, c).
@@ -56,6 +57,11 @@ class Views:
             pooled[places >= 0, view] = pooling.predict(self.batches(known, batch_size, drawn), verbose=0)
         return pooled
 
+    def _read_ahead(self, rows: np.ndarray) -> None:
+        self._plain.ahead(rows)
+        if self._others is not None:
+            self._others.ahead(self._places[rows][self._places[rows] >= 0])
+
     def _take(self, drawn: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """float16 (k, ...): of each of `rows` the view that is drawn."""
         return np.stack([self._view(row, view) for row, view in zip(rows, drawn[rows], strict=True)])
@@ -63,7 +69,7 @@ class Views:
     def _view(self, row: int, view: int) -> np.ndarray:
         if not view:
             return self._plain[row]
-        return np.broadcast_to(self._others[self._places[row], view - 1], self.shape)
+        return np.broadcast_to(self._others.at(self._places[row], view - 1), self.shape)
 
 
 def of_bottleneck(table: Manifest, others: bool) -> Views:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import put_array
 
-from headstart.artifacts import features, manifest
+from headstart.artifacts import arrays, features, manifest
 from headstart.artifacts.manifest import Manifest
+from headstart.base import saved
 from headstart.base.errors import UserError
 
 PLACES = {
@@ -29,26 +29,31 @@ def _folder(tmp_path, monkeypatch):
     manifest.write(TABLE)
 
 
-def written(name, rows):
-    """The first so many rows of an array, as the writer takes them: each view is one."""
-    array = EXPECTED[name]
-    return array[:rows] if name.endswith("plain") else array.reshape(10, -1)[:rows]
+# Of each block, which images of the four and which views of the ten are its own.
+BLOCKS = [(range(0, 2), range(0, 3)), (range(2, 3), range(3, 3)), (range(3, 4), range(3, 10))]
 
 
-def begun(images=2, views=3):
-    """A writer that has marked so much, and its work folder."""
-    writer = features.Writer(Path("work"), SHAPES, TABLE)
-    for name in SHAPES:
-        writer.write(name, written(name, images if name.endswith("plain") else views))
-    writer.mark()
+def block(number, names=SHAPES, of=EXPECTED):
+    """A block of the arrays as the writer takes it: each view is a row; where there are none, it has no such array."""
+    images, views = BLOCKS[number]
+    parts = {name: images if name.endswith("plain") else views for name in names}
+    flat = {name: of[name] if name.endswith("plain") else of[name].reshape(10, -1) for name in names}
+    return {name: (part.start, flat[name][part.start : part.stop]) for name, part in parts.items() if part}
+
+
+def begun(blocks=(0,), folder="work"):
+    """A writer that has written so much, and its work folder."""
+    writer = features.Writer(Path(folder), SHAPES, TABLE)
+    for number in blocks:
+        writer.write(number, block(number))
     return writer
 
 
 def ended(writer):
-    """Write the rest, and put all in its place."""
-    for name in SHAPES:
-        writer.write(name, written(name, 10)[writer.images if name.endswith("plain") else writer.views :])
-    writer.mark()
+    """Write the rest, the last block first, and put all in its place."""
+    for number in (2, 1, 0):
+        if number not in writer.done:
+            writer.write(number, block(number))
     writer.publish()
 
 
@@ -59,21 +64,45 @@ def assert_published():
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_arrays_are_read_by_memory_map(name):
+@pytest.mark.parametrize("largest", [2**30, 8])
+def test_of_arrays_what_is_taken_is_read(name, largest, monkeypatch):
+    """In one file, and in several, of two images each or of one."""
+    monkeypatch.setattr(arrays, "LARGEST", largest)
     read, place = getattr(features, name), PLACES[name]
+    expected = EXPECTED[f"{place.parent.name}/{place.stem}"]
     with pytest.raises(UserError, match=rf"no .*{place}: run `dvc repro extract`"):
         read()
-    put_array(place, np.ones((4, 1, 2, 3), "float16"))
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    files = 1 if largest > 8 else 4 if name == "read_cut" else 2
+    assert len(list(place.parent.glob(f"{place.stem}*.npy"))) == files
     array = read(Path(), TABLE)
-    assert isinstance(array, np.memmap) and not array.flags.writeable
-    np.testing.assert_array_equal(array, np.ones((4, 1, 2, 3)))
+    assert array.shape == expected.shape and array.dtype == expected.dtype and len(array) == len(expected)
+    np.testing.assert_array_equal(array, expected)
+    backwards, one = np.arange(len(expected))[::-1], np.arange(len(expected)) == 1
+    for key in (
+        1,
+        -1,
+        slice(1, None),
+        backwards,
+        one,
+        np.array([1, 1, 0]),
+        (slice(None), 1),
+        (1, 1),
+        np.array([], int),
+    ):
+        np.testing.assert_array_equal(array[key], expected[key])
+    np.testing.assert_array_equal(array.at(1, 1), expected[1, 1])
+    with pytest.raises(IndexError):
+        array[len(expected)]
 
 
-def test_what_was_marked_is_gone_on_from_and_what_was_not_is_written_again(capsys):
-    writer = begun()
-    writer.write("bottleneck/plain", np.full((1, 2), -1, "float16"))  # killed after that
+def test_what_was_marked_is_gone_on_from_and_what_was_not_is_written_again(capsys, monkeypatch):
+    writer = begun([2])
+    with monkeypatch.context() as killed:
+        killed.setattr("headstart.base.saved.write", lambda *arguments: None)
+        writer.write(0, block(0, of={name: -array for name, array in EXPECTED.items()}))  # killed before its mark
     writer = features.Writer(Path("work"), SHAPES, TABLE)
-    assert (writer.images, writer.views) == (2, 3) and "damaged" not in capsys.readouterr().out
+    assert writer.done == {2} and "damaged" not in capsys.readouterr().out
     ended(writer)
     assert_published()
     for name in SHAPES:  # the bytes that NumPy writes
@@ -91,6 +120,10 @@ def one_bit(path):
     path.write_bytes(content)
 
 
+def marked(path, entry):
+    saved.write(path, {"0": dict.fromkeys(SHAPES, entry)})
+
+
 DAMAGES = {
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-7]),
@@ -102,9 +135,10 @@ DAMAGES = {
     "a list": lambda path: path.write_text("[2, 3]"),
     "deep": lambda path: path.write_text("[" * 100_000),
     "other names": lambda path: path.write_text(json.dumps({"folder": "work", "a": [1, "b"]})),
-    "other kinds": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, ("2", None)))),
-    "too many": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, (10**12, "a")))),
-    "fewer": lambda path: path.write_text(json.dumps({"folder": "work"} | dict.fromkeys(SHAPES, (-1, "a")))),
+    "other kinds": lambda path: marked(path, ("2", None, 3)),
+    "too many": lambda path: marked(path, (0, 10**12, "a")),
+    "fewer": lambda path: marked(path, (-1, 1, "a")),
+    "of another block": lambda path: path.write_text(path.read_text().replace('"1"', '"4"')),
     "of another run": lambda path: path.write_text(path.read_text().replace('"work"', '"extract-0"')),
 }
 
@@ -118,11 +152,11 @@ OF_ARRAYS = ["empty", "cut", "longer", "zeroed", "one bit"]
     + [(f"features/{name}.npy", damage) for name in SHAPES for damage in OF_ARRAYS],
 )
 def test_unfinished_work_that_is_damaged_is_thrown_away_in_one_line_and_done_anew(file, damage, capsys):
-    begun(images=4, views=10)
+    begun(range(3))
     DAMAGES[damage](Path("work", file))
     capsys.readouterr()
     writer = features.Writer(Path("work"), SHAPES, TABLE)
-    assert (writer.images, writer.views) == (0, 0)
+    assert writer.done == set()
     _, line = capsys.readouterr().out.splitlines()
     assert line.startswith("work/done.json is damaged (") and line.endswith("thrown away, and its work is done anew")
     ended(writer)
@@ -134,13 +168,12 @@ def test_work_done_anew_leaves_what_is_in_its_place_alone():
     ended(features.Writer(Path("work"), SHAPES, TABLE))
     Path("work/done.json").write_text("")
     writer = features.Writer(Path("work"), SHAPES, TABLE)
-    writer.write("bottleneck/plain", np.zeros((1, 2), "float16"))
-    writer.mark()
+    writer.write(0, block(0, of={name: -array for name, array in EXPECTED.items()}))
     assert_published()
 
 
 def test_an_array_that_is_cut_while_it_is_written_does_not_get_into_its_place():
-    writer = begun(images=4, views=10)
+    writer = begun(range(3))
     with Path("work/features/cut/views.npy").open("r+b") as file:
         file.truncate(100)
     with pytest.raises(UserError, match=r"^work/features/cut/views\.npy was changed while it was written"):
@@ -149,8 +182,9 @@ def test_an_array_that_is_cut_while_it_is_written_does_not_get_into_its_place():
 
 
 def test_an_array_that_is_not_full_does_not_get_into_its_place():
-    with pytest.raises(AssertionError, match="2 of 4 rows"):
-        begun().publish()
+    for blocks, message in (([0, 1], "3 of 4 rows"), ([0, 2], "row 2 is not written")):
+        with pytest.raises(AssertionError, match=message):
+            begun(blocks, f"work{blocks}").publish()
     assert not features.FEATURES.exists()
 
 
@@ -210,11 +244,11 @@ def test_arrays_are_on_the_disk_before_the_mark_that_vouches_for_them(monkeypatc
 def test_what_an_earlier_run_published_is_replaced():
     for number, shapes in enumerate((SHAPES, {"bottleneck/plain": (4, 2)})):
         writer = features.Writer(Path(f"work{number}"), shapes, TABLE)
-        for name in shapes:
-            writer.write(name, np.full_like(written(name, 10), number))
-        writer.mark()
+        for which in range(3):
+            full = {name: np.full_like(EXPECTED[name], number) for name in shapes}
+            writer.write(which, block(which, shapes, full))
         writer.publish()
-    assert features.read_bottleneck(table=TABLE).max() == 1
+    assert features.read_bottleneck(table=TABLE)[:].max() == 1
     assert list(features.CUT.iterdir()) == []
     assert sorted(path.name for path in features.BOTTLENECK.iterdir()) == ["arrays.json", "plain.npy"]
 

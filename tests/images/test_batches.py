@@ -8,6 +8,7 @@ from headstart.base import params
 from headstart.base.runtime import deterministic, tf
 from headstart.images import augment, batches, decoding
 from headstart.images.archive import open_source
+from headstart.images.batches import View
 
 
 @pytest.fixture
@@ -56,19 +57,32 @@ def views_of(made):
 def test_the_views_of_some_images_come_in_full_batches_of_their_own():
     step = np.array([0, 1], np.uint8)[:, None, None, None]
     images = [np.full((2, 4, 4, 3), number, np.uint8) + step for number in (10, 12, 14)]
-    transforms = {row: [np.full(8, 10 * row + view, "float32") for view in (1, 2, 3)] for row in (5, 7, 8)}
-    made = list(batches.with_views(images, transforms, 2, range(5, 11), block=2))
+    views = [View(row, f"{row}.png", str(row), number) for row in (5, 7, 8) for number in (1, 2, 3)]
+    read = []
+
+    def of(images, row, views, kept):
+        def transform(sha256, number):
+            return np.full(8, 10 * int(sha256) + number, "float32")
+
+        def pixels(path):
+            read.append(path)
+            return np.full((4, 4, 3), 5 + int(path[0]), np.uint8)
+
+        return list(batches.with_views(images, row, views, 2, transform, kept, pixels))
+
+    made = of(images, 5, views, {})
     plain = [batch for batch in made if batch.transforms is None]
     np.testing.assert_array_equal([batch.images[:, 0, 0, 0] for batch in plain], [[10, 11], [12, 13], [14, 15]])
     expected = [(10, 51), (10, 52), (10, 53), (12, 71), (12, 72), (12, 73), (13, 81), (13, 82), (13, 83)]
-    assert views_of(made) == expected
+    assert views_of(made) == expected and not read
     assert [len(batch.images) for batch in made if batch.transforms is not None] == [2, 2, 2, 2, 1]
-    assert [batch.done for batch in made if batch.done] == [9, 11]
 
-    # What a run that was killed after the first block goes on with: its last view is left, and makes the same batches.
-    left = [(np.full((4, 4, 3), 13, np.uint8), transforms[8][2])]
-    again = list(batches.with_views(images[2:], transforms, 2, range(9, 11), 2, left))
-    assert views_of(again) == expected[-1:] and [batch.done for batch in again if batch.done] == [11]
+    # In two blocks the batches are the same, and no image is read again; where the first is done already, one is.
+    kept = {}
+    parts = [*of(images[:2], 5, views[:8], kept), *of(images[2:], 9, views[8:], kept)]
+    assert [len(batch.images) for batch in parts if batch.transforms is not None] == [2, 2, 2, 2, 1]
+    assert views_of(parts) == expected and not read
+    assert views_of(of(images[2:], 9, views[8:], {})) == expected[-1:] and read == ["8.png"]
 
 
 @pytest.mark.parametrize("transforms", [None, augment.IDENTITY[None]])

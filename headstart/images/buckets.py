@@ -11,6 +11,7 @@ from headstart.base import credentials
 from headstart.base.errors import UserError
 from headstart.images import archive
 from headstart.images.archive import Unreachable, Unreadable
+from headstart.images.ranges import Range
 
 SCHEME = "s3://"
 THREADS = 16  # images that are fetched at a time: one takes some hundredths of a second, most of which is waiting
@@ -19,6 +20,40 @@ PATIENCE = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts
 # What S3 answers about whoever asks, and not about what is asked for.
 LOGIN = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
 BUSY = (408, 429)  # statuses that are no answer to what is asked for, as all from 500 on
+
+
+def open_source(address: str, value_range: Range | None) -> archive.Source:
+    """As `archive.open_source`, for an address: a zip where its name ends so, else all that lies below it."""
+    bucket = Bucket(address)
+    return bucket.zip(value_range) if address.lower().endswith(".zip") else _Objects(bucket, value_range)
+
+
+class _Objects:
+    def __init__(self, bucket: "Bucket", value_range: Range | None):
+        self.value_range, self.notes, self.replaced = value_range, [], []
+        self._bucket, self.read = bucket, bucket.read
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return {name: size for name, size in self._bucket.sizes().items() if not archive.is_system_file(name)}
+
+    def names(self) -> list[str]:
+        return sorted(self._sizes)
+
+    def empty_folders(self) -> list[str]:
+        return []
+
+    def head(self, name: str) -> bytes:
+        return self._bucket.read(name, 0, archive.HEAD)
+
+    def size(self, name: str) -> int:
+        return self._sizes[name]
+
+    def __enter__(self) -> "_Objects":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 class Bucket:
@@ -49,15 +84,20 @@ class Bucket:
 
     def names(self) -> list[str]:
         """Return the names of all objects below the address, as in a folder, sorted. Raises Unreachable."""
+        return sorted(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of all objects below the address, by their names. Raises Unreachable."""
         prefix = f"{self.key.rstrip('/')}/" if self.key else ""
-        names, page = [], {"Bucket": self.name, "Prefix": prefix}
+        sizes, page = {}, {"Bucket": self.name, "Prefix": prefix}
         while True:
             with self._explained():
                 answer = self._system.call_s3("list_objects_v2", **page)
-            keys = (entry["Key"] for entry in answer.get("Contents", []))
-            names += [key.removeprefix(prefix) for key in keys if not key.endswith("/")]
+            for entry in answer.get("Contents", []):
+                if not entry["Key"].endswith("/"):
+                    sizes[entry["Key"].removeprefix(prefix)] = entry["Size"]
             if not answer.get("IsTruncated"):
-                return sorted(names)
+                return sizes
             page["ContinuationToken"] = answer["NextContinuationToken"]
 
     def read(self, name: str = "", start: int | None = None, stop: int | None = None) -> bytes:
@@ -73,15 +113,15 @@ class Bucket:
             self._may_read = True
             return content
 
-    def zip(self) -> archive.Source:
-        """Open the zip at the address, of which only what is wanted is fetched.
+    def zip(self, value_range: Range | None = None) -> archive.Source:
+        """Open the zip at the address, of which only what is wanted is fetched. value_range: as of `open_source`.
 
         Raises UserError where it is none, and Unreachable.
         """
         with self._explained():
             size = self._system.info(f"{self.name}/{self.key}")["size"]
         file = _Parts(self, size)
-        return archive.open_remote_zip(file, self.address, file.ahead)
+        return archive.open_remote_zip(file, self.address, file.ahead, value_range)
 
     @contextmanager
     def _explained(self, one: bool = False) -> Iterator[None]:

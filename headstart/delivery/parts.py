@@ -1,0 +1,75 @@
+"""Predictions as a folder of Parquet files, which many programs read as one table; each is whole or not there."""
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from headstart.base import files
+from headstart.base.errors import UserError
+from headstart.delivery import parquet, tables
+from headstart.delivery.tables import CLASSIFIER, Entry
+
+ROWS = 1_024  # from so many on a file is written
+NAME = "part-{:06}.parquet"
+LOCK = ".lock"
+
+
+class Parts:
+    """As `tables.Lines`, at a folder, which is made. classes: the classifier's.
+
+    Raises UserError, too, where pyarrow is not installed, and where the folder holds something else.
+    """
+
+    def __init__(self, path: Path, classifier: str, classes: list[str]):
+        self.path, self._classifier = path, classifier
+        self._arrow, self._parquet = parquet.installed(path)
+        self._schema = parquet.schema(self._arrow, classes)
+        self._rows: list[Entry] = []
+        self.done: dict[str, bool] = {}
+
+    def __enter__(self) -> Self:
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--out: {self.path} is no folder: give it a name of its own")
+        self.path.mkdir(parents=True, exist_ok=True)
+        mine = {LOCK, *(path.name for path in self._parts())}
+        if other := min((path.name for path in self.path.iterdir() if path.name not in mine), default=None):
+            raise UserError(f"--out: {self.path} holds something else, {other}: takes a folder of its own")
+        self._lock = (self.path / LOCK).open("w")
+        if not files.lock(self._lock.fileno()):
+            self._lock.close()
+            raise UserError(f"another run is writing to {self.path}: wait for it, or give --out another folder")
+        try:
+            for path in self._parts():
+                self.done.update(parquet.done_in(path, self._parquet, self._schema, self._classifier))
+                if self._parquet.read_schema(path) != self._schema:
+                    raise tables.strange(path, "its columns hold something else")
+        except BaseException:
+            self._lock.close()
+            raise
+        numbers = (int(path.stem.partition("-")[2]) for path in self._parts())
+        self._free = itertools.count(1 + max(numbers, default=0))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.close()
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take rows; when there are `ROWS`, they are written, and outlive the process."""
+        self._rows += (entry | {CLASSIFIER: self._classifier} for entry in entries)
+        if len(self._rows) >= ROWS:
+            self._write()
+
+    def finish(self) -> None:
+        """Write the rows that are left."""
+        if self._rows:
+            self._write()
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.path.glob(NAME.format(0).replace("0" * 6, "[0-9]" * 6)))
+
+    def _write(self) -> None:
+        table = self._arrow.Table.from_pylist(self._rows, self._schema)
+        with files.whole(self.path / NAME.format(next(self._free))) as part:
+            self._parquet.write_table(table, part)
+        self._rows = []

@@ -1,0 +1,121 @@
+"""Jobs on a real cluster of several nodes, all on this machine, and what happens to them when its parts die."""
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from workers import Doubling
+
+from headstart.base.errors import UserError
+from headstart.cluster import spreading
+from headstart.cluster.where import Place
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A cluster of two nodes with a core each."""
+    from ray.cluster_utils import Cluster
+
+    kept = dict(os.environ)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [kept.get("PYTHONPATH")])])
+    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+    cluster.add_node(**NODE)
+    os.environ["RAY_ADDRESS"] = cluster.address
+    yield cluster
+    cluster.shutdown()
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def notes(tmp_path):
+    return tmp_path / "notes"
+
+
+def run(notes, numbers, seconds=0.0, during=None, **place):
+    """What comes back of each number. during: called with what has come back so far, as soon as that changes."""
+    done = {}
+    with spreading.connected(Place("auto", cores=1, **place)) as cluster:
+        for number, (result, content) in cluster.results(Doubling, (str(notes), seconds), [(n, n) for n in numbers]):
+            assert len(content) == 2_000_000 and number not in done
+            done[number] = result
+            if during:
+                during(done)
+    return done
+
+
+def processes(notes):
+    return [int(line.split()[1]) for line in notes.read_text().splitlines()]
+
+
+def times(notes):
+    return Counter(int(line.split()[0]) for line in notes.read_text().splitlines())
+
+
+def expected(numbers):
+    return {number: 2 * number for number in numbers}
+
+
+def test_each_job_is_done_once_on_all_nodes_in_a_store_that_is_too_small_for_all(nodes, notes, capfd):
+    """240 MB of results, of which the nodes hold 200."""
+    assert run(notes, range(100, 220)) == expected(range(100, 220))
+    assert set(times(notes).values()) == {1} and len(set(processes(notes))) == 2
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_a_worker_that_is_killed_costs_its_job_alone(nodes, notes):
+    def kill(done):
+        if len(done) == 3:
+            os.kill(processes(notes)[-1], signal.SIGKILL)
+
+    assert run(notes, range(100, 140), 0.1, kill) == expected(range(100, 140))
+    assert len(set(processes(notes))) == 3 and max(times(notes).values()) <= 2
+
+
+def test_a_job_that_kills_its_workers_is_left_out_and_the_others_are_done(nodes, notes, capfd):
+    assert run(notes, range(10, 14)) == expected(range(10, 13))
+    assert times(notes)[13] == spreading.TRIES
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_a_node_that_vanishes_and_one_that_joins(nodes, notes):
+    node = nodes.add_node(**NODE)
+    before = len(nodes.list_all_nodes())
+
+    def change(done):
+        if len(done) == 5:
+            nodes.remove_node(node, allow_graceful=False)
+        if len(done) == 15:
+            nodes.add_node(**NODE)
+
+    assert run(notes, range(100, 160), 0.2, change, workers=4) == expected(range(100, 160))
+    assert before == 3 and len(set(processes(notes))) >= 3
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "message"), [(14, UserError, "^14: takes other numbers$"), (15, RuntimeError, "ValueError: 15")]
+)
+def test_what_a_worker_raises_ends_the_work(number, kind, message, nodes, notes):
+    with pytest.raises(kind, match=message):
+        run(notes, [1, number, 2])
+
+
+def test_more_cores_than_there_are_is_one_line(nodes, notes):
+    with pytest.raises(UserError, match=r"the cluster has \d cores and 0 GPUs: lower HEADSTART_RAY_CORES"):
+        run(notes, [1], gpus=1)
+
+
+def test_no_cluster_is_one_line(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with (
+        pytest.raises(UserError, match="^HEADSTART_RAY: auto cannot be reached .*: start one with `ray start"),
+        spreading.connected(Place("auto")),
+    ):
+        pass
