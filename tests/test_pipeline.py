@@ -114,6 +114,7 @@ PACKAGES = {
     "page": "report",
     "team": "",
     "discovery": "",
+    "cluster": "extract",
     "delivery": "",
     "serving": "",
 }
