@@ -34,7 +34,7 @@ with standard_error_closed(), _hidden("matplotlib", "sklearn"):
 
 tf.get_logger().setLevel(logging.ERROR)
 # A GPU's memory is taken as it is needed, so that several processes can share one. All is computed in float32: mixed
-# precision is never switched on. Batch sizes are parameters (extract.batch_size, head.batch_size, fine_tune.batch_size).
+# precision is never switched on. Batch sizes are parameters: extract.batch_size, head.batch_size, fine_tune.batch_size.
 for _gpu in tf.config.list_physical_devices("GPU"):
     tf.config.experimental.set_memory_growth(_gpu, True)
 
