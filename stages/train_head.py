@@ -29,8 +29,9 @@ def main() -> None:
 
     model = head.build(features.shape, len(table.classes), settings.head)
     if settings.head.solver == "logistic":
-        pooled = features.pooled(model, train, batch_size)
-        solution = logistic.of_rows(pooled, table, train, settings.head.class_weights, seed)
+        some = logistic.enough(table, train, features.count, seed)
+        pooled = features.pooled(model, some, batch_size)
+        solution = logistic.of_rows(pooled, table, some, settings.head.class_weights, seed)
         loop.solved(model, solution.weights, of(train), of(validation), "train_head", solution.facts)
     else:
         steps = -(-len(train) // batch_size)

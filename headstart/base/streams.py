@@ -16,6 +16,7 @@ PURPOSES = {
     "bootstrap": 10,  # which groups of test images are drawn for an interval; number: 0
     "corruptions": 11,  # number: 0 which test images are corrupted, 1 their noise
     "images for 8 bits": 12,  # training images by which an export in int8 finds its ranges; number: 0
+    "regression": 13,  # the images that the head is solved on, where there are many; number: the class
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

@@ -66,13 +66,19 @@ def write(
 
 
 def put(made: Path, folder: Path) -> None:
-    """Put an export in the place of the one in `folder`; what else lies there stays."""
-    if folder.exists():
-        for path in folder.iterdir():
-            if not (made / path.name).exists():
-                path.rename(made / path.name)
-        shutil.rmtree(folder)
-    made.rename(folder)
+    """Put an export in the place of the one in `folder`, file by file; what else lies there is not touched.
+
+    What makes an export of it goes first and comes last: in between there is none.
+    """
+    folder.mkdir(exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == ABOUT):
+        target = folder / path.name
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        path.replace(target)
+    made.rmdir()
+    files.sync(folder)
     files.sync(folder.parent)
 
 

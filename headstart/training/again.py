@@ -41,8 +41,9 @@ def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Mode
         return batches.with_targets(inputs, table, order, batch_size, settings.head.class_weights)
 
     if settings.head.solver == "logistic":
-        pooled = features.pooled(model, rows, batch_size)
-        solution = logistic.of_rows(pooled, table, rows, settings.head.class_weights, settings.seed)
+        some = logistic.enough(table, rows, features.count, settings.seed)
+        pooled = features.pooled(model, some, batch_size)
+        solution = logistic.of_rows(pooled, table, some, settings.head.class_weights, settings.seed)
         model.set_weights(solution.weights)
     else:
         steps = -(-len(rows) // settings.head.batch_size)

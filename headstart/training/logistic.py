@@ -14,12 +14,14 @@ from threadpoolctl import threadpool_limits
 from headstart.artifacts.manifest import Manifest
 from headstart.base import progress
 from headstart.base.streams import rng
+from headstart.base.terminal import say
 from headstart.training import weighting
 
 # scikit-learn's C, the variance of the weights' prior, from the strongest penalty to the weakest.
 STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(-4, 2.5, 0.5))
 FOLDS = 5
 ENOUGH = 4000  # images that the strength is chosen on: C, unlike the loss, does not grow with their number
+MOST = 16_384  # images, each of their views counted, that the regression is solved on: its memory grows with them
 DEFAULT = 0.1  # where a class has a single image, and nothing can be left out
 
 
@@ -74,7 +76,7 @@ def solve(
     features = features.astype("float64").reshape(len(labels), -1, features.shape[-1])
     weights = weighting.of(labels, weights, class_weights)
     shares = np.eye(labels.max() + 1)[labels] if probabilities is None else probabilities.astype("float64")
-    chosen = _sample(labels, seed)
+    chosen = _sample(labels, ENOUGH, seed, "cross-validation")
     dealt = folds(labels[chosen], np.arange(len(chosen)) if groups is None else groups[chosen], seed)
     losses = {}
     for standardised in (False, True) if dealt else ():
@@ -98,7 +100,7 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, se
     """
     features = features.astype("float64")[:, None]
     shares, weights = np.eye(labels.max() + 1)[labels], np.ones(len(labels))
-    chosen = _sample(labels, seed)
+    chosen = _sample(labels, ENOUGH, seed, "cross-validation")
     dealt = folds(labels[chosen], groups[chosen], seed)
     if not dealt:
         return None
@@ -114,21 +116,32 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, se
     return outside
 
 
+def enough(table: Manifest, rows: np.ndarray, views: int, seed: int) -> np.ndarray:
+    """Returns those of `rows`, ascending, that a regression is solved on: all, or of more than `MOST` a sample of them.
+
+    Of each class it has the same share. views: of each image, which count. Said in one line where it is a sample.
+    """
+    chosen = rows[_sample(table.labels[rows], MOST // views, seed, "regression")]
+    if len(chosen) < len(rows):
+        say(f"the head is solved on {len(chosen):,} of {len(rows):,} images; head.solver: gradient trains it on all")
+    return chosen
+
+
 def of_rows(pooled: np.ndarray, table: Manifest, rows: np.ndarray, class_weights: str, seed: int) -> Solution:
     """Returns what `solve` does for `rows` of a manifest, whose pooled features are float (n, c) or (n, V, c)."""
     weights, probabilities = table.of(rows, "weights"), table.of(rows, "probabilities")
     return solve(pooled, table.labels[rows], class_weights, seed, table.groups[rows], weights, probabilities)
 
 
-def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
-    """At most `ENOUGH` of the images, ascending, of each class the same share."""
-    if len(labels) <= ENOUGH:
+def _sample(labels: np.ndarray, most: int, seed: int, purpose: str) -> np.ndarray:
+    """At most so many of the images or so, ascending, of each class the same share. purpose: of the random stream."""
+    if len(labels) <= most:
         return np.arange(len(labels))
     drawn = []
     for label in np.unique(labels):
         pool = np.flatnonzero(labels == label)
-        count = max(min(len(pool), 2), round(ENOUGH * len(pool) / len(labels)))
-        drawn.append(rng(seed, "cross-validation", int(label)).permutation(pool)[:count])
+        count = max(min(len(pool), 2), round(most * len(pool) / len(labels)))
+        drawn.append(rng(seed, purpose, int(label)).permutation(pool)[:count])
     return np.sort(np.concatenate(drawn))
 
 

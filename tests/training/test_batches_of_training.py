@@ -67,6 +67,25 @@ def test_an_epochs_order_depends_only_on_seed_and_epoch():
     assert all(sorted(order) == rows.tolist() for order in orders)
 
 
+def test_many_images_come_in_pieces_of_neighbours_and_each_epoch_mixes_others(monkeypatch):
+    monkeypatch.setattr(batches, "PIECE", 4)
+    monkeypatch.setattr(batches, "WINDOW", 16)
+    rows = np.arange(100, 203)
+    orders = [batches.shuffled(rows, 1, epoch) for epoch in (0, 1)]
+    for order in orders:
+        assert sorted(order) == rows.tolist()
+        for start in range(0, 96, 16):
+            window = order[start : start + 16]
+            assert len({(row - 100) // 4 for row in window}) <= 5 and window.tolist() != sorted(window)
+    pieces = [{(row - 100) // 4 for row in order[:16]} for order in orders]
+    assert pieces[0] != pieces[1] and max(pieces[0]) - min(pieces[0]) > 6
+    read = []
+    taken = batches.of_features(lambda rows: rows[:, None].astype("float16"), (1,), orders[0], 8, read.append)
+    np.testing.assert_array_equal(np.concatenate(list(taken))[:, 0], orders[0])
+    np.testing.assert_array_equal(np.concatenate(read), orders[0])
+    assert [len(rows) for rows in read] == [16] * 6 + [7]
+
+
 @pytest.mark.parametrize(("classes", "dtype"), [(2, "float32"), (3, "float32"), (3, "uint8")])
 def test_mixup_mixes_images_and_their_targets_in_equal_shares(classes, dtype):
     listed = manifest([row % classes for row in range(8)], ["train"] * 8)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from headstart.artifacts.manifest import Manifest
 from headstart.training import logistic
 
 
@@ -176,3 +177,15 @@ def test_what_is_left_out_is_left_out_in_all_views_and_counts_as_it_is():
     features, labels = clouds(100, 2, noise=1)
     noise = rng.normal(0, 1, (100, 2, 30))  # says nothing of the class
     assert logistic.solve(np.concatenate([features[:, None], noise], axis=1), labels, "none", seed=1).loss < 0.3
+
+
+def test_of_very_many_images_some_of_each_class_are_enough_which_is_said(monkeypatch, capsys):
+    labels = np.array([0] * 900 + [1] * 90 + [2] * 10)
+    names = [str(number) for number in range(1000)]
+    table, rows = Manifest(["a", "b", "c"], names, labels, np.array(["train"] * 1000), names), np.arange(0, 1000, 2)
+    assert logistic.enough(table, rows, 4, seed=1) is not None and capsys.readouterr().out == ""
+    monkeypatch.setattr(logistic, "MOST", 400)
+    some = logistic.enough(table, rows, 4, seed=1)
+    assert np.bincount(labels[some]).tolist() == [90, 9, 2] and set(some) < set(rows) and sorted(some) == some.tolist()
+    line = "the head is solved on 101 of 500 images; head.solver: gradient trains it on all"
+    assert capsys.readouterr().out.splitlines() == [line]
