@@ -30,6 +30,7 @@ PER_IMAGE = 4  # candidates; where all images look alike only the nearest are co
 SAMPLE = 1000  # images, at most, that what all of them share is taken from
 FLAT = 2.0  # grey levels: an image whose standard deviation is less shows nothing
 BLOCK = 256  # hashes, or pairs, at a time
+CELLS = 2**22  # distances of hashes at a time, so that memory does not grow with the images
 
 
 def find(thumbnails: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
@@ -50,22 +51,22 @@ def among(thumbnails: Mapping[str, np.ndarray], paths: Iterable[str]) -> list[tu
 def _find(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
     if len(thumbnails) < 2:
         return []
-    smalls = np.stack(thumbnails)
     shown = np.flatnonzero([small.std() >= FLAT for small in thumbnails])
     if len(shown) < 2:
         return []
-    first, second, distance = _candidates(_hashes(smalls[shown]))
+    first, second, distance = _candidates(_hashes(thumbnails[row] for row in shown))
     if not len(first):
         return []
     tight = distance <= TIGHT
     sample = shown[_different(first[tight], second[tight], len(shown))]
-    sample = smalls[sample[:: -(-len(sample) // SAMPLE)]]
+    sample = np.stack([thumbnails[row] for row in sample[:: -(-len(sample) // SAMPLE)]])
     first, second = shown[first], shown[second]
     shared = {side: alignment.Shared(alignment.shrink(sample, SIDE // side), side) for side in LEAST}
     blocks = [slice(start, start + BLOCK) for start in range(0, len(first), BLOCK)]
 
     def confirm(block: slice) -> np.ndarray:
-        return _confirmed(smalls[first[block]], smalls[second[block]], shared)
+        pairs = (np.stack([thumbnails[row] for row in rows[block]]) for rows in (first, second))
+        return _confirmed(*pairs, shared)
 
     # Each block has a thread of its own; those of BLAS beside them, for matrices as small as these, only wait.
     with threadpool_limits(1):
@@ -85,7 +86,7 @@ def _different(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
     return np.flatnonzero(leads | (sizes > max(10, count / 20))[cluster])
 
 
-def _hashes(smalls: np.ndarray) -> np.ndarray:
+def _hashes(smalls: Iterable[np.ndarray]) -> np.ndarray:
     """The perceptual hashes, uint8 (n, 32): 256 bits each. SIDE is the size to which pHash would bring an image."""
     return np.stack(
         [np.packbits(imagehash.phash(Image.fromarray(small), hash_size=SIDE // 4).hash) for small in smalls]
@@ -101,7 +102,8 @@ def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     most = PER_IMAGE * len(hashes) + 1000
     limit, found = FARTHEST, np.zeros((3, 0), np.int64)
     words = np.ascontiguousarray(hashes[alone].view(np.uint64).T)
-    for pairs in in_order(partial(_close, words), range(0, len(alone), BLOCK)):
+    step = max(1, min(BLOCK, CELLS // max(1, len(alone))))
+    for pairs in in_order(partial(_close, words, step), range(0, len(alone), step)):
         found = np.concatenate([found, pairs[:, pairs[2] <= limit]], axis=1)
         if found.shape[1] > most:
             limit = np.flatnonzero(np.cumsum(np.bincount(found[2], minlength=limit + 1)) <= most).max(initial=0)
@@ -110,14 +112,14 @@ def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return first, second, distance
 
 
-def _close(words: np.ndarray, start: int) -> np.ndarray:
+def _close(words: np.ndarray, step: int, start: int) -> np.ndarray:
     """The positions of two hashes and the bits in which they differ, where these are few: int64 (3, k).
 
-    words: uint64 (4, n), the hashes. start: where the block begins from which the first of the two is.
+    words: uint64 (4, n), the hashes. start: where the block of `step` begins from which the first of the two is.
     """
-    distances = np.zeros((len(words[0, start : start + BLOCK]), len(words[0]) - start), np.uint16)
+    distances = np.zeros((len(words[0, start : start + step]), len(words[0]) - start), np.uint16)
     for word in words:
-        distances += np.bitwise_count(word[start : start + BLOCK, None] ^ word[start:])
+        distances += np.bitwise_count(word[start : start + step, None] ^ word[start:])
     rows, columns = np.nonzero(distances <= FARTHEST)
     later = columns > rows
     rows, columns = rows[later], columns[later]
