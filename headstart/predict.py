@@ -19,12 +19,11 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-from headstart.artifacts.results import CLASSIFIER
 from headstart.base import cells, files, progress
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
-from headstart.delivery.classifier import ABOUT, EXPORTS, Classifier
+from headstart.delivery.classifier import ABOUT, CLASSIFIER, EXPORTS, Classifier
 from headstart.delivery.depths import Depths
 from headstart.delivery.places import Place
 from headstart.delivery.runtimes import NAMES

@@ -22,12 +22,11 @@ from typing import Any
 
 import yaml
 
-from headstart.artifacts.results import CLASSIFIER
 from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.delivery import proving
-from headstart.delivery.classifier import EXPORTS, about
+from headstart.delivery.classifier import CLASSIFIER, EXPORTS, about
 from headstart.page import CARD
 
 README = "README.md"

@@ -16,7 +16,6 @@ import signal
 import socket
 from pathlib import Path
 
-from headstart.artifacts.results import CLASSIFIER
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         for line in _lines(listening, access, open_to_all):
             say(line)
         if here is not None and about.is_older(classifier):
-            say(f"serve: WARNING: {CLASSIFIER} is another one by now: `make export FORMAT=onnx` exports it")
+            say(f"serve: WARNING: {about.CLASSIFIER} is another one by now: `make export FORMAT=onnx` exports it")
         connections.serve(app.build(model, service, allowed, access, here), listening, allowed)
     say("serve: stopped, and all that had begun is answered")
 

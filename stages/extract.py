@@ -23,7 +23,7 @@ def main() -> None:
     shapes = extraction.shapes(len(table.paths), len(table.trained_on()))
     writer = features.Writer(checkpoint.folder("extract"), shapes, table)
     blocks = Blocks(table.paths, table.sha256, table.trained_on(), extraction.views, settings.extract.batch_size)
-    left = [number for number in range(len(blocks)) if number not in writer.done]
+    left = sorted(set(range(len(blocks))) - writer.done)
 
     def computed(advance: Callable[[int], None]) -> Iterator[tuple[int, Arrays]]:
         if place is not None:

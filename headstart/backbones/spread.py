@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstart.backbones.blocks import Block
 from headstart.backbones.extraction import Arrays, Extraction
-from headstart.base import params, wording
+from headstart.base import origin, params, wording
 from headstart.base.errors import UserError
 from headstart.base.runtime import share_of
 from headstart.base.terminal import say
@@ -62,7 +62,8 @@ def blocks(
     if not wanted:
         return
     settings, left = params.load(), set(wanted)
-    path = settings.dataset.path if "://" in settings.dataset.path else str(Path(settings.dataset.path).resolve())
+    path = settings.dataset.path
+    path = path if origin.is_remote(path) else str(Path(path).resolve())
     made = (settings, weights and (weights.name, weights.read_bytes()), path, values, place.cores)
     with spreading.connected(place) as cluster:
         for number, arrays in cluster.results(Worker, made, ((number, block(number)) for number in wanted)):

@@ -18,8 +18,8 @@ from headstart.base.errors import UserError
 from headstart.base.quiet import standard_error_closed
 from headstart.cluster.where import CLIENT, CORES, GPUS, LOCAL, RAY, RUNNING, Place
 
-# Of a job whose worker died under it: the next one may have been unlucky alone. What was done on a node that vanishes
-# is lost with it where it was not fetched yet: that is why there are two turns.
+# Of a job whose worker died under it: it may have been unlucky alone. With a worker die the jobs that wait for it, and
+# with a node what was done there and is not fetched yet: what is lost has a second turn, in which no job waits.
 TURNS, TRIES = 2, 4
 PATIENCE = 10  # seconds for an address to answer; Ray itself waits for minutes
 Job = Any
@@ -39,12 +39,12 @@ class Cluster:
         `TRIES` times under it is left out. Raises UserError where a worker does.
         """
         left = {number: {"number": number, "job": zlib.compress(pickle.dumps(job))} for number, job in jobs}
-        for _ in range(TURNS):
+        for turn in range(TURNS):
             if not left:
                 return
-            workers = min(self._place.workers or self._room(), len(left))
-            options = {"cores": self._place.cores, "gpus": self._place.gpus, "workers": workers}
-            for number, content in self._rows(list(left.values()), (make, arguments), options):
+            place = self._place._replace(workers=min(self._place.workers or self._room(), len(left)))
+            waiting = 0 if turn == TURNS - 1 else None
+            for number, content in self._rows(list(left.values()), (make, arguments), place, waiting):
                 kind, result = pickle.loads(content)
                 if kind == "refused":
                     raise UserError(result)
@@ -68,31 +68,33 @@ class Cluster:
             )
         return int(min(rooms))
 
-    def _rows(self, rows: list[dict], made: tuple, options: dict[str, float]) -> Iterator[tuple[int, bytes]]:
+    def _rows(self, *work: Any) -> Iterator[tuple[int, bytes]]:
         import ray
 
         if not self._place.address.startswith(CLIENT):
-            yield from _run(rows, made, options)
+            yield from _run(*work)
             return
         # Ray Data does not run through Ray's client: there it runs in a process on the cluster, which hands on.
-        remote = ray.remote(num_cpus=0)(_Relay).remote(rows, made, options)
+        remote = ray.remote(num_cpus=0)(_Relay).remote(*work)
         while (row := ray.get(remote.next.remote())) is not None:
             yield row
 
 
 class _Relay:
-    def __init__(self, rows: list[dict], made: tuple, options: dict[str, float]):
-        self._rows = _run(rows, made, options)
+    def __init__(self, *work: Any):
+        self._rows = _run(*work)
 
     def next(self) -> tuple[int, bytes] | None:
         return next(self._rows, None)
 
 
-def _run(rows: list[dict], made: tuple, options: dict[str, float]) -> Iterator[tuple[int, bytes]]:
-    """Of each job that no worker died of, its number and the pickled outcome."""
+def _run(rows: list[dict], made: tuple, place: Place, waiting: int | None) -> Iterator[tuple[int, bytes]]:
+    """Of each job that no worker died of, its number and the pickled outcome.
+
+    waiting: how many jobs wait for each worker beside the one that it is at; None: as many as Ray Data likes.
+    """
     import ray.data
 
-    workers = options["workers"]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1
@@ -101,10 +103,13 @@ def _run(rows: list[dict], made: tuple, options: dict[str, float]) -> Iterator[t
         warnings.simplefilter("ignore")  # max_task_retries has no other place in this version
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Worker,
-            fn_constructor_args=(*made, options["cores"]),
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
-            num_cpus=options["cores"],
-            num_gpus=options["gpus"],
+            fn_constructor_args=made,
+            # Of a fixed size: a worker that Ray Data stopped for want of work, and made again, would cost its start.
+            compute=ray.data.ActorPoolStrategy(
+                size=place.workers, max_tasks_in_flight_per_actor=None if waiting is None else 1 + waiting
+            ),
+            num_cpus=place.cores,
+            num_gpus=place.gpus,
             max_task_retries=TRIES // TURNS - 1,
         )
         for row in done.iter_rows():
@@ -114,8 +119,7 @@ def _run(rows: list[dict], made: tuple, options: dict[str, float]) -> Iterator[t
 class _Worker:
     """A worker as Ray Data takes it: what it does, or why it cannot, as a row."""
 
-    def __init__(self, make: Make, arguments: tuple, cores: int):
-        os.environ["OMP_NUM_THREADS"] = str(cores)
+    def __init__(self, make: Make, arguments: tuple):
         self._why = self._do = None
         try:
             self._do = make(*arguments)

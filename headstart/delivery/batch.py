@@ -1,6 +1,7 @@
 """Predictions of any number of images into a table, in memory that does not grow with them; one that goes on."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice, tee
 from pathlib import Path
 
@@ -48,11 +49,11 @@ def run(classifier: Classifier, where: Sequence[Place], into: Table, depths: Dep
     """
     given = {tables.as_written(path) for path, _ in places.images(where)}
     left = given - into.done.keys()
-    before, predicted, cluster = len(given) - len(left), len(left), of_environment()
+    before, predicted, machines = len(given) - len(left), len(left), of_environment()
     failed = sum(into.done[path] for path in given - left)
     with progress.counter("predict", len(left), "image") as advance:
-        work = spread.batches(cluster, classifier, where, left, depths) if cluster and left else None
-        for batch in work or _batches(classifier, where, left, depths):
+        batches = partial(spread.batches, machines) if machines and left else _batches
+        for batch in batches(classifier, where, left, depths):
             into.add(batch)
             failed += sum("error" in entry for entry in batch)
             advance(len(batch))

@@ -35,8 +35,6 @@ class Parquet:
         try:
             if self.path.exists():
                 self.done.update(done_in(self.path, self._parquet, self._schema, self._classifier))
-            if self._types() not in (None, self._schema):
-                raise tables.strange(self.path, "its columns hold something else")
         except BaseException:
             self.__exit__()
             raise
@@ -69,9 +67,6 @@ class Parquet:
         if self.path.exists():
             yield from batches_of(self.path, self._parquet, self._schema, columns)
 
-    def _types(self) -> Any:
-        return self._parquet.read_schema(self.path) if self.path.exists() else None
-
 
 def batches_of(path: Path, parquet: ModuleType, wanted: Any, columns: list[str] | None = None) -> Iterator[Any]:
     """Yield the record batches of a file, of some columns; `wanted`: its schema.
@@ -88,13 +83,18 @@ def batches_of(path: Path, parquet: ModuleType, wanted: Any, columns: list[str] 
 
 
 def done_in(path: Path, parquet: ModuleType, wanted: Any, classifier: str) -> dict[str, bool]:
-    """Return of each path in a file whether it could not be read. Raises UserError where another classifier wrote."""
+    """Return of each path in a file whether it could not be read; `wanted`: its schema.
+
+    Raises UserError where another classifier wrote it, and where it is no such table.
+    """
     done = {}
     for batch in batches_of(path, parquet, wanted, ["path", "error", CLASSIFIER]):
         rows = batch.to_pydict()
         for other in set(rows[CLASSIFIER]):
             tables.refuse_other(path, other, classifier)
         done.update(zip(rows["path"], (error is not None for error in rows["error"]), strict=True))
+    if parquet.read_schema(path) != wanted:
+        raise tables.strange(path, "its columns hold something else")
     return done
 
 

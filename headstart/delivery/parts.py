@@ -1,17 +1,18 @@
 """Predictions as a folder of Parquet files, which many programs read as one table; each is whole or not there."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from headstart.base import files
 from headstart.base.errors import UserError
-from headstart.delivery import parquet, tables
+from headstart.delivery import parquet
 from headstart.delivery.tables import CLASSIFIER, Entry
 
 ROWS = 1_024  # from so many on a file is written
-NAME = "part-{:06}.parquet"
+NAME = re.compile(r"part-([0-9]{6,})\.parquet")
 LOCK = ".lock"
 
 
@@ -32,22 +33,22 @@ class Parts:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--out: {self.path} is no folder: give it a name of its own")
         self.path.mkdir(parents=True, exist_ok=True)
-        mine = {LOCK, *(path.name for path in self._parts())}
-        if other := min((path.name for path in self.path.iterdir() if path.name not in mine), default=None):
+        names = [path.name for path in self.path.iterdir()]
+        # One that was being written when a run was killed has .part behind its name.
+        others = [name for name in names if name != LOCK and not NAME.fullmatch(name.removesuffix(".part"))]
+        if other := min(others, default=None):
             raise UserError(f"--out: {self.path} holds something else, {other}: takes a folder of its own")
         self._lock = (self.path / LOCK).open("w")
         if not files.lock(self._lock.fileno()):
             self._lock.close()
             raise UserError(f"another run is writing to {self.path}: wait for it, or give --out another folder")
         try:
-            for path in self._parts():
-                self.done.update(parquet.done_in(path, self._parquet, self._schema, self._classifier))
-                if self._parquet.read_schema(path) != self._schema:
-                    raise tables.strange(path, "its columns hold something else")
+            for name in sorted(filter(NAME.fullmatch, names)):
+                self.done.update(parquet.done_in(self.path / name, self._parquet, self._schema, self._classifier))
         except BaseException:
             self._lock.close()
             raise
-        numbers = (int(path.stem.partition("-")[2]) for path in self._parts())
+        numbers = (int(found[1]) for found in map(NAME.fullmatch, names) if found)
         self._free = itertools.count(1 + max(numbers, default=0))
         return self
 
@@ -65,11 +66,8 @@ class Parts:
         if self._rows:
             self._write()
 
-    def _parts(self) -> list[Path]:
-        return sorted(self.path.glob(NAME.format(0).replace("0" * 6, "[0-9]" * 6)))
-
     def _write(self) -> None:
         table = self._arrow.Table.from_pylist(self._rows, self._schema)
-        with files.whole(self.path / NAME.format(next(self._free))) as part:
+        with files.whole(self.path / f"part-{next(self._free):06}.parquet") as part:
             self._parquet.write_table(table, part)
         self._rows = []

@@ -59,10 +59,7 @@ def reader(given: str, stack: ExitStack) -> Callable[[str], bytes]:
 
     given: of a `Place`; a path of this machine's. `stack` closes what is opened; nothing is listed but a zip's index.
     """
-    if given.startswith(buckets.SCHEME):
-        bucket = Bucket(given)
-        return stack.enter_context(bucket.zip()).read if given.lower().endswith(".zip") else bucket.read
-    if given and not Path(given).is_dir():
+    if given.startswith(buckets.SCHEME) or (given and not Path(given).is_dir()):
         return stack.enter_context(archive.open_source(given)).read
     return lambda name: _file(Path(given, name))
 

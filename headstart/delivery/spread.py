@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+from headstart.base import origin
 from headstart.cluster import spreading
 from headstart.cluster.spreading import Cluster
 from headstart.cluster.where import Place as Machines
@@ -78,8 +79,7 @@ def batches(
             jobs += _cut(_absolute(Job(place.given, place.threads, *map(list, zip(*images, strict=True)))), SIZES[0])
     with spreading.connected(machines) as cluster:
         for size in SIZES:
-            lost = yield from _done(cluster, made, [part for job in jobs for part in _cut(job, size)], depths)
-            jobs = lost
+            jobs = yield from _done(cluster, made, [part for job in jobs for part in _cut(job, size)], depths)
     if jobs:
         died = Broken(f"{spreading.TRIES} processes died of it")
         yield [rows.entry(shown, died) for job in jobs for shown in job.paths]
@@ -102,7 +102,7 @@ def _cut(job: Job, size: int) -> list[Job]:
 
 def _absolute(job: Job) -> Job:
     """The same for processes that work in other folders."""
-    if "://" in job.given:
+    if origin.is_remote(job.given):
         return job
     if job.given:
         return job._replace(given=str(Path(job.given).absolute()))

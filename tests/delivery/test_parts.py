@@ -48,6 +48,18 @@ def test_a_folder_is_filled_part_by_part_and_goes_on(photos, capsys):
     assert "out: 2 images predicted, 3 were there before; 1 could not be read" in capsys.readouterr().err
 
 
+def test_what_a_kill_left_of_a_part_is_written_anew(photos):
+    predict.main(["photos/a.png", "photos/b.png", "--out", "out/"])
+    Path("out/part-000002.parquet.part").write_bytes(b"PAR1 and no more")
+    predict.main(["photos", "--out", "out/"])
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        ".lock",
+        "part-000001.parquet",
+        "part-000002.parquet",
+    ]
+    assert len(rows()) == 5
+
+
 def test_what_is_no_such_folder_is_left_as_it_is(photos):
     with pytest.raises(UserError, match=r"^--out: photos holds something else, a\.png: takes a folder of its own"):
         predict.main(["photos", "--out", "photos/"])
