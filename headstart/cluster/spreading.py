@@ -1,14 +1,13 @@
-"""Jobs that workers do on a cluster of Ray's, by Ray Data; what is done comes back in any order."""
+"""Jobs that workers do on a cluster of Ray's, each on its own; what is done comes back in any order."""
 
 import logging
 import os
-import pickle
 import socket
 import traceback
-import warnings
-import zlib
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from headstart.base.errors import UserError
 from headstart.base.quiet import standard_error_closed
 from headstart.cluster.where import CLIENT, CORES, GPUS, LOCAL, RAY, RUNNING, Place
 
-# Of a job whose worker died under it: it may have been unlucky alone. With a worker die the jobs that wait for it, and
-# with a node what was done there and is not fetched yet: what is lost has a second turn, in which no job waits.
-TURNS, TRIES = 2, 4
+TRIES = 3  # of a job whose worker died under it, or whose node vanished; and of workers that die as they start
 PATIENCE = 10  # seconds for an address to answer; Ray itself waits for minutes
+DONE, REFUSED, FAILED = "done", "refused", "failed"
 Job = Any
 Make = Callable[..., Callable[[Job], Any]]  # makes a worker, which then takes one job after the other
 
@@ -35,26 +33,42 @@ class Cluster:
     def results(self, make: Make, arguments: tuple, jobs: Iterable[tuple[int, Job]]) -> Iterator[tuple[int, Any]]:
         """Yield of each job its number and what a worker makes of it, as soon as it is done.
 
-        make, arguments: a class or function in a package, and what each worker is made with. A job whose worker dies
-        `TRIES` times under it is left out. Raises UserError where a worker does.
+        make, arguments: a class or function in a package, and what each worker is made with. A worker has one job at a
+        time, so none dies of another's. A job whose worker dies `TRIES` times under it is left out. Raises UserError
+        where a worker does, and where workers die as they start.
         """
-        left = {number: {"number": number, "job": zlib.compress(pickle.dumps(job))} for number, job in jobs}
-        for turn in range(TURNS):
-            if not left:
-                return
-            place = self._place._replace(workers=min(self._place.workers or self._room(), len(left)))
-            waiting = 0 if turn == TURNS - 1 else None
-            for number, content in self._rows(list(left.values()), (make, arguments), place, waiting):
-                kind, result = pickle.loads(content)
-                if kind == "refused":
-                    raise UserError(result)
-                if kind == "failed":
-                    raise RuntimeError(f"a worker failed:\n{result}")
-                del left[number]
-                yield number, result
+        import ray
+
+        new = ray.remote(num_cpus=self._place.cores, num_gpus=self._place.gpus)(_Worker).remote
+        made = ray.put((make, arguments))  # once for all workers
+        jobs = iter(jobs)
+        left = deque(islice(jobs, self._place.workers or self._room()))
+        busy: dict[Any, tuple] = {}  # what is awaited: the worker and its job; as long as it starts, it has none
+        missing, died = len(left), Counter[int | None]()
+        while left or missing or any(job for _, job in busy.values()):
+            for worker in [new(made) for _ in range(missing)]:
+                busy[worker.start.remote()] = worker, None
+            (ready,), _ = ray.wait(list(busy), num_returns=1)
+            (worker, job), missing = busy.pop(ready), 0
+            try:
+                outcome = ray.get(ready)
+            except ray.exceptions.RayError as error:
+                missing = 1
+                died[job and job[0]] += 1
+                if job is None and died[None] == TRIES:
+                    raise UserError(f"{RAY}: {TRIES} workers died as they started ({_line(error)})") from None
+                if job and died[job[0]] < TRIES:
+                    left.append(job)
+                continue
+            died[None] = 0
+            if following := left.popleft() if left else next(jobs, None):
+                busy[worker.do.remote(following[1])] = worker, following
+            result = _result(*outcome)
+            if job:
+                yield job[0], result
 
     def _room(self) -> int:
-        """How many workers the cluster has the cores and GPUs for now; more where more nodes may come."""
+        """How many workers the cluster has the cores and GPUs for now."""
         import ray
 
         there = ray.cluster_resources()
@@ -68,77 +82,43 @@ class Cluster:
             )
         return int(min(rooms))
 
-    def _rows(self, *work: Any) -> Iterator[tuple[int, bytes]]:
-        import ray
-
-        if not self._place.address.startswith(CLIENT):
-            yield from _run(*work)
-            return
-        # Ray Data does not run through Ray's client: there it runs in a process on the cluster, which hands on.
-        remote = ray.remote(num_cpus=0)(_Relay).remote(*work)
-        while (row := ray.get(remote.next.remote())) is not None:
-            yield row
-
-
-class _Relay:
-    def __init__(self, *work: Any):
-        self._rows = _run(*work)
-
-    def next(self) -> tuple[int, bytes] | None:
-        return next(self._rows, None)
-
-
-def _run(rows: list[dict], made: tuple, place: Place, waiting: int | None) -> Iterator[tuple[int, bytes]]:
-    """Of each job that no worker died of, its number and the pickled outcome.
-
-    waiting: how many jobs wait for each worker beside the one that it is at; None: as many as Ray Data likes.
-    """
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.max_errored_blocks = -1
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # max_task_retries has no other place in this version
-        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            _Worker,
-            fn_constructor_args=made,
-            # Of a fixed size: a worker that Ray Data stopped for want of work, and made again, would cost its start.
-            compute=ray.data.ActorPoolStrategy(
-                size=place.workers, max_tasks_in_flight_per_actor=None if waiting is None else 1 + waiting
-            ),
-            num_cpus=place.cores,
-            num_gpus=place.gpus,
-            max_task_retries=TRIES // TURNS - 1,
-        )
-        for row in done.iter_rows():
-            yield int(row["number"]), row["outcome"]
-
 
 class _Worker:
-    """A worker as Ray Data takes it: what it does, or why it cannot, as a row."""
+    """A worker as Ray takes it. What goes wrong is an answer: it is said where the work was asked for."""
 
-    def __init__(self, make: Make, arguments: tuple):
-        self._why = self._do = None
-        try:
-            self._do = make(*arguments)
-        except Exception as error:
-            self._why = _explained(error)
+    def __init__(self, made: tuple[Make, tuple]):
+        self._made = made
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        outcome = self._why
-        if outcome is None:
-            try:
-                outcome = "done", self._do(pickle.loads(zlib.decompress(row["job"])))
-            except Exception as error:
-                outcome = _explained(error)
-        return {"number": row["number"], "outcome": pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)}
+    def start(self) -> tuple[str, Any]:
+        make, arguments = self._made
+        kind, content = _outcome(make, *arguments)
+        if kind != DONE:
+            return kind, content
+        self._do = content
+        return DONE, None
+
+    def do(self, job: Job) -> tuple[str, Any]:
+        return _outcome(self._do, job)
 
 
-def _explained(error: Exception) -> tuple[str, str]:
-    line = errors.in_one_line(error)
-    return ("failed", traceback.format_exc()) if line is None else ("refused", line)
+def _outcome(do: Callable, *arguments: Any) -> tuple[str, Any]:
+    try:
+        return DONE, do(*arguments)
+    except Exception as error:
+        line = errors.in_one_line(error)
+        return (FAILED, traceback.format_exc()) if line is None else (REFUSED, line)
+
+
+def _result(kind: str, content: Any) -> Any:
+    if kind == REFUSED:
+        raise UserError(content)
+    if kind == FAILED:
+        raise RuntimeError(f"a worker failed:\n{content}")
+    return content
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _knock(address: str) -> None:
@@ -169,16 +149,15 @@ def connected(place: Place) -> Iterator[Cluster]:
         # The nodes run the same code, whatever lies there.
         options["runtime_env"] = {"py_modules": [str(Path(headstart.__file__).parent)]}
     try:
-        _knock(place.address)
-        with standard_error_closed():
-            ray.init(place.address, **options)
-    except (OSError, RuntimeError) as error:
-        advice = {LOCAL: "see `ulimit -a` and the space in /tmp", RUNNING: "start one with `ray start --head`"}.get(
-            place.address, "check host, port and token (RAY_AUTH_TOKEN), and that the versions of Ray agree"
-        )
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{RAY}: {place.address} cannot be reached ({why}): {advice}") from None
-    try:
+        try:
+            _knock(place.address)
+            with standard_error_closed():
+                ray.init(place.address, **options)
+        except (OSError, RuntimeError) as error:
+            advice = {LOCAL: "see `ulimit -a` and the space in /tmp", RUNNING: "start one with `ray start --head`"}.get(
+                place.address, "check host, port and token (RAY_AUTH_TOKEN), and that the versions of Ray agree"
+            )
+            raise UserError(f"{RAY}: {place.address} cannot be reached ({_line(error)}): {advice}") from None
         yield Cluster(place)
     finally:
-        ray.shutdown()
+        ray.shutdown()  # also where it was reached, and then refused

@@ -47,7 +47,7 @@ def bucket(here, server, monkeypatch):
     for name, value in (server.secrets | {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": "us-east-1"}).items():
         monkeypatch.setenv(name, value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
-    client = boto3.client("s3")
+    client = boto3.Session().client("s3")  # the default session keeps the first login it saw
     for entry in client.list_objects_v2(Bucket="team", MaxKeys=1000).get("Contents", []):
         client.delete_object(Bucket="team", Key=entry["Key"])
 
@@ -211,7 +211,7 @@ def test_who_may_list_and_not_read_is_refused_and_no_image_counts_as_broken(buck
     import boto3
 
     bucket("x/a.png", Path(photo("a.png", "red")))
-    iam = boto3.client("iam")
+    iam = boto3.Session().client("iam")
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName="bob")
     policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}'
@@ -219,7 +219,7 @@ def test_who_may_list_and_not_read_is_refused_and_no_image_counts_as_broken(buck
     key = iam.create_access_key(UserName="bob")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    assert boto3.client("s3").list_objects_v2(Bucket="team")["KeyCount"] == 1
+    assert boto3.Session().client("s3").list_objects_v2(Bucket="team")["KeyCount"] == 1
     pytest.importorskip("fsspec").get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(UserError, match=r"^s3://team/x refused your login \("):
         predict.main(["s3://team/x", "--out", "p.csv"])

@@ -128,7 +128,7 @@ def bucket(monkeypatch):
     address = "http://{}:{}".format(*server.get_host_and_port())
     for name, value in {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "anyone", "SECRET_ACCESS_KEY": "anything"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    client = boto3.client("s3", region_name="us-east-1")
+    client = boto3.Session().client("s3", region_name="us-east-1")
     client.create_bucket(Bucket="team")
     # fsspec keeps its filesystems, with the address they were made for.
     fsspec.get_filesystem_class("s3").clear_instance_cache()

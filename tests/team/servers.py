@@ -179,12 +179,12 @@ def s3(tmp: Path) -> Iterator[Server]:
         endpoint = f"http://127.0.0.1:{cable.port}"
         options = {"endpoint_url": endpoint, "region_name": "us-east-1"}
         options |= {"aws_access_key_id": "anyone", "aws_secret_access_key": "anything"}
-        iam = boto3.client("iam", **options)
+        iam = boto3.Session().client("iam", **options)
         iam.create_user(UserName="anna")
         key = iam.create_access_key(UserName="anna")["AccessKey"]
         policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
         iam.put_user_policy(UserName="anna", PolicyName="all", PolicyDocument=policy)
-        boto3.client("s3", **options).create_bucket(Bucket="team")
+        boto3.Session().client("s3", **options).create_bucket(Bucket="team")
         secrets = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         yield Server(
             "s3://team/headstart",
