@@ -4,6 +4,7 @@ The rates are those of the work itself, with decoding and writing; the start of 
 takes turns, and a ratio is the median over the turns.
 """
 
+import importlib.util
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -11,10 +12,14 @@ from benchmarks import workspace
 from benchmarks.measuring import Measurement
 from benchmarks.workspace import Workspace
 from headstart.artifacts import features, manifest, models
+from headstart.base.errors import UserError
 from headstart.classifier import decision
+from headstart.cluster import where
 
 TURNS = 3
 SEEDS = range(1, 6)
+HALF = {"split.train": 1_200, "split.validation": 400, "split.test": 400}  # of the photographs
+WORKERS = 1, 2  # of one core each
 ENGINES = (("tensorflow", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 
 
@@ -27,6 +32,26 @@ def against_bare(measurement: Measurement) -> dict[str, Any]:
             bare.append(place.python("benchmarks.bare_network").rate("bare"))
             stage.append(place.stage("extract").rate("extract"))
     return {"extract": round(median(stage), 1), "bare": round(median(bare), 1), "ratio": _ratio(stage, bare)}
+
+
+def spread(measurement: Measurement) -> dict[str, Any]:
+    """Images per second of `extract` by workers of one core each over those without Ray on as many cores, in turns.
+
+    Of the last three quarters of the images: the start of the workers is left out, as that of the stage is.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("Ray is not installed: pip install -r requirements-ray.txt")
+    rates: dict[str, list[float]] = {}
+    with workspace.temporary(measurement.parameters()) as place:
+        _split(place)
+        for _ in range(TURNS):
+            for count in WORKERS:
+                here = {where.RAY: "local", where.WORKERS: str(count), where.CORES: "1"}
+                for name, environment in ((f"alone_{count}", {}), (f"workers_{count}", here)):
+                    work = place.stage("extract", count, **environment)
+                    rates.setdefault(name, []).append(work.steady("extract"))
+    ratios = {f"ratio_{count}": _ratio(rates[f"workers_{count}"], rates[f"alone_{count}"]) for count in WORKERS}
+    return {name: round(median(values), 1) for name, values in rates.items()} | ratios
 
 
 def by_engine(measurement: Measurement) -> dict[str, Any]:

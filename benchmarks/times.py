@@ -6,6 +6,7 @@ from statistics import mean
 from benchmarks import checks, epochs, extraction, first_run, growth, predicting, runs, scores, serving, training
 from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
+from headstart.base import wording
 
 SPEED, COMMAND = "docs/speed.md", "python -m benchmarks.speed --only {}"
 BARE = {"fine_tune.views": "live"}  # extraction without activations at the cut
@@ -14,6 +15,9 @@ EPOCHS = Measurement(
 )
 CHECKS = Measurement("speed/checks", checks.measure, 11, "solar_cells", {"fine_tune.epochs": 1})
 AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=until("extract"))
+SPREAD = Measurement(
+    "speed/spread", extraction.spread, 15, "cats_vs_dogs", BARE | extraction.HALF, stages=until("extract")
+)
 ENGINES = Measurement(
     "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), openvino=True
 )
@@ -66,6 +70,12 @@ def _checks(numbers: Numbers) -> list[str]:
 def _bare(numbers: Numbers) -> list[str]:
     rates = numbers[0]
     return [f"{rates['ratio']:.2f} ({rates['extract']:.0f}, {rates['bare']:.0f} images/s)", "0.95"]
+
+
+def _spread(numbers: Numbers, workers: int) -> list[str]:
+    rates = numbers[0]
+    ratio, ray, alone = (rates[f"{name}_{workers}"] for name in ("ratio", "workers", "alone"))
+    return [f"{ratio:.2f} ({ray:.1f}, {alone:.1f} images/s)", "0.9"]
 
 
 def _engines(numbers: Numbers) -> list[str]:
@@ -155,6 +165,15 @@ FIGURES = Table(
             (CHECKS, runs.SOLAR_CELLS[0]),
         ),
         Row("extract", ("`extract` over the bare network, TensorFlow",), _bare, (AGAINST_BARE,)),
+        *(
+            Row(
+                f"spread_{workers}",
+                (f"`extract` by {wording.count(workers, 'worker')} of Ray's of one core over none, same cores",),
+                partial(_spread, workers=workers),
+                (SPREAD,),
+            )
+            for workers in extraction.WORKERS
+        ),
         Row("engines", ("`extract` with OpenVINO bfloat16 over TensorFlow",), _engines, (ENGINES,)),
         Row(
             "precision",

@@ -82,6 +82,10 @@ class Work:
         line = next(line for line in self.log if line["work"] == work and "count" in line)
         return line["count"] / line["seconds"]
 
+    def steady(self, work: str) -> float:
+        """Units of `work` per second, in the last three quarters of it."""
+        return next(line["steady"] for line in self.log if line["work"] == work and "count" in line)
+
     def epochs(self) -> list[float]:
         """The seconds of each epoch of fine-tuning but the first, which builds the graph."""
         return [line["seconds"] for line in self.log if line["work"] == "fine_tune" and line.get("epoch", 1) > 1]
@@ -104,12 +108,15 @@ class Workspace:
         """Write all parameters: JSON is YAML too."""
         files.write_text(self.path / "params.yaml", json.dumps(parameters, indent=2))
 
-    def stage(self, name: str) -> Work:
-        """Run a stage from its beginning, its progress shown on standard error."""
-        return self.python(f"stages.{name}")
+    def stage(self, name: str, cores: int | None = None, **environment: str) -> Work:
+        """Run a stage from its beginning, its progress shown on standard error; cores, environment: as of `python`."""
+        return self.python(f"stages.{name}", cores=cores, **environment)
 
-    def python(self, module: str, *arguments: str) -> Work:
-        """Run a module of the workspace, as `stage` does. Raises UserError where it fails."""
+    def python(self, module: str, *arguments: str, cores: int | None = None, **environment: str) -> Work:
+        """Run a module of the workspace, as `stage` does. Raises UserError where it fails.
+
+        cores: those that it and what it starts may run on, on Linux; None: all. environment: beside the present one.
+        """
         shutil.rmtree(self.path / ".headstart", ignore_errors=True)  # unfinished work would shorten the time
         log = self.path / "log.jsonl"
         log.unlink(missing_ok=True)
@@ -117,8 +124,9 @@ class Workspace:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self.path,
-            env=os.environ | {"HEADSTART_LOG": str(log)},
+            env=os.environ | environment | {"HEADSTART_LOG": str(log)},
             stdout=sys.stderr,
+            preexec_fn=cores and (lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])),
         )
         try:
             while process.poll() is None:

@@ -38,7 +38,8 @@ def main() -> None:
         classes = order_classes((item.label for item in items), settings.dataset)
         named = groups.find_groups(source, items, settings.dataset)
         look = partial(examine, source, settings.image.range is None)
-        outcomes = list(track(in_order(look, items), "decoding", len(items)))
+        looked = track(in_order(look, items), "decoding", len(items))
+        outcomes = list(facts.shelved(looked, len(items), checkpoint.CHECKPOINTS))
     left_out += [outcome for outcome in outcomes if isinstance(outcome, dataset.LeftOut)]
     noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
     hashes = {path: image.sha256 for path, image in noted.items()}

@@ -227,6 +227,7 @@ def made_up(measurement: Measurement) -> dict:
             "epochs": {"cached": 10.0, "without_determinism": 8.0, "live": 40.0},
             "checks": {"checked": 101.0, "unchecked": 100.0},
             "extract": {"extract": 95.0, "bare": 100.0, "ratio": 0.95},
+            "spread": {f"{name}_{n}": 0.95 for name in ("ratio", "workers", "alone") for n in (1, 2)},
             "engines": {
                 "tensorflow_float32": 90.0,
                 "openvino_float32": 100.0,

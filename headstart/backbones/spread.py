@@ -62,9 +62,8 @@ def blocks(
     if not wanted:
         return
     settings, left = params.load(), set(wanted)
-    path = settings.dataset.path
-    path = path if origin.is_remote(path) else str(Path(path).resolve())
-    made = (settings, weights and (weights.name, weights.read_bytes()), path, values, place.cores)
+    path, file = origin.absolute(settings.dataset.path), weights and (weights.name, weights.read_bytes())
+    made = settings, file, path, values, place.cores
     with spreading.connected(place) as cluster:
         for number, arrays in cluster.results(Worker, made, ((number, block(number)) for number in wanted)):
             left.discard(number)

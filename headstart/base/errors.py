@@ -17,6 +17,8 @@ NO_MEMORY = re.compile(
     r"\bOOM\b|resource_?exhausted",
     re.IGNORECASE,
 )
+# How TensorFlow says that a GPU would not compute the same bits each time.
+NO_DETERMINISM = re.compile(r"deterministic GPU implementation of (.+?)(?:,| is)? ?not (?:currently )?available", re.I)
 WHAT_STANDS_THERE = {errno.EEXIST: "is there already", errno.ENOTDIR: "is no folder", errno.EISDIR: "is a folder"}
 
 lower = ""  # the parameters of this stage that take less memory if they are lowered
@@ -86,7 +88,30 @@ def run(main: Callable[[], int | None]) -> None:
 
 def in_one_line(error: BaseException) -> str | None:
     """Return what to say of an error that a user can cause; None of one that only a programmer can."""
-    return str(_kept[0]) if _kept else _in_one_line(error)
+    if _kept:
+        return str(_kept[0])
+    if isinstance(error, Explained):
+        return str(error)
+    if any(_lacks_memory(cause) for cause in _chain(error)):
+        return f"too little memory: {memory_advice()}"
+    if forbidden := next(filter(None, (NO_DETERMINISM.search(str(cause)) for cause in _chain(error))), None):
+        return (
+            f"on a GPU TensorFlow has no {forbidden[1]} that gives the same bits each time: compute on the processor "
+            "(CUDA_VISIBLE_DEVICES=-1), or take a backbone without it (docs/scale.md)"
+        )
+    if not isinstance(error, OSError):
+        return None
+    file = error.filename or "a file"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"the disk is full ({error.filename or 'while writing'}): free some space and run it again"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"no permission for {file}: {error.strerror}; change its owner or its mode"
+        case errno.EIO:
+            return f"the disk cannot be read or written at {file}: {error.strerror}; look at it before you go on"
+        case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:
+            return f"{file} is in the way ({WHAT_STANDS_THERE[error.errno]}): move it elsewhere and run it again"
+    return None
 
 
 def fail(message: str) -> int:
@@ -103,26 +128,6 @@ def memory_advice() -> str:
 def _ignore_interrupts() -> None:
     # What is left to do is to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _in_one_line(error: BaseException) -> str | None:
-    if isinstance(error, Explained):
-        return str(error)
-    if any(_lacks_memory(cause) for cause in _chain(error)):
-        return f"too little memory: {memory_advice()}"
-    if not isinstance(error, OSError):
-        return None
-    file = error.filename or "a file"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"the disk is full ({error.filename or 'while writing'}): free some space and run it again"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"no permission for {file}: {error.strerror}; change its owner or its mode"
-        case errno.EIO:
-            return f"the disk cannot be read or written at {file}: {error.strerror}; look at it before you go on"
-        case errno.EEXIST | errno.ENOTDIR | errno.EISDIR:
-            return f"{file} is in the way ({WHAT_STANDS_THERE[error.errno]}): move it elsewhere and run it again"
-    return None
 
 
 def _lacks_memory(error: BaseException) -> bool:
@@ -145,7 +150,7 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
     if issubclass(kind, KeyboardInterrupt):
         _ignore_interrupts()
         fail("interrupted")
-    elif line := _in_one_line(error):
+    elif line := in_one_line(error):
         fail(line)
     else:
         sys.__excepthook__(kind, error, traceback)

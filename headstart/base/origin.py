@@ -28,6 +28,11 @@ def is_remote(source: str | Path) -> bool:
     return str(source).startswith("s3:/")
 
 
+def absolute(source: str | Path) -> str:
+    """The same source for processes that work in other folders."""
+    return str(source if is_remote(source) else Path(source).absolute())
+
+
 def read(folder: Path) -> Origin | None:
     """Returns what `write` recorded for `folder`; None where there is no record or a damaged one."""
     try:

@@ -91,11 +91,13 @@ def counter(
     )
     task = bar.add_task(printable(what), total=total)
     start = printed = time.monotonic()
-    done = 0
+    done, quarter = 0, None
 
     def advance(count: int) -> None:
-        nonlocal done, printed
+        nonlocal done, printed, quarter
         done += count
+        if quarter is None and total and done >= total / 4:
+            quarter = done, time.monotonic()
         if console.is_terminal:
             bar.advance(task, count)
         elif (now := time.monotonic()) - printed >= EVERY:
@@ -109,7 +111,10 @@ def counter(
             yield advance
     else:
         yield advance
-    seconds = time.monotonic() - start
+    end = time.monotonic()
+    seconds, steady = end - start, None
+    if quarter and done > quarter[0]:  # without what is made first, such as the processes of a cluster
+        steady = (done - quarter[0]) / (end - quarter[1])
     rate = speed(done / seconds) if seconds else ""
     say(f"{what}: {amount(done)} in {seconds:.1f} s{rate}", file=sys.stderr)
-    log(work=what, count=done, unit=unit, seconds=seconds)
+    log(work=what, count=done, unit=unit, seconds=seconds, steady=steady)

@@ -102,11 +102,9 @@ def _cut(job: Job, size: int) -> list[Job]:
 
 def _absolute(job: Job) -> Job:
     """The same for processes that work in other folders."""
-    if origin.is_remote(job.given):
-        return job
     if job.given:
-        return job._replace(given=str(Path(job.given).absolute()))
-    return job._replace(names=[str(Path(name).absolute()) for name in job.names])
+        return job._replace(given=origin.absolute(job.given))
+    return job._replace(names=[origin.absolute(name) for name in job.names])
 
 
 def _why(place: Place, name: str) -> Exception:

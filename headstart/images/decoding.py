@@ -13,14 +13,13 @@ import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from headstart.images import dicom, ranges
-from headstart.images.facts import Facts
+from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
 
 RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 # Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
 # may have twice as many. Four times as many are taken for a decompression bomb.
 LARGEST = 89_478_485
-THUMBNAIL = 64  # pixels
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
 _SIZE = "size"  # in a Pillow image's info: (width, height) in the file
 _REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of more

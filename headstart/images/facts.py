@@ -1,7 +1,11 @@
 """What `split` notes of each image while it decodes them all: its hash, its values, and what was made of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +20,8 @@ _BLANK = "of a single colour, which shows nothing: take such images out, unless 
 _FRAMES = "with several frames or pages in the file, of which the first is used"
 
 BLANK = 1.0  # grey levels of deviation
+THUMBNAIL = 64  # pixels
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,23 @@ class Facts:
     def blank(self) -> bool:
         """Whether the image is of one colour, or nearly so."""
         return self.thumbnail is not None and float(self.thumbnail.std()) < BLANK
+
+
+def shelved(outcomes: Iterable[Outcome], count: int, folder: Path) -> Iterator[Outcome]:
+    """Yield what was noted of `count` images, as it was, but for the thumbnails, which then lie on disk, in `folder`.
+
+    Of a million images they are 4 GB. What is no `Facts` is handed on. The file has no name and goes with them.
+    """
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(max(1, count) * THUMBNAIL**2)
+        shelf = np.asarray(np.memmap(file, np.uint8, "r", shape=(max(1, count), THUMBNAIL, THUMBNAIL)))
+        for row, outcome in enumerate(outcomes):
+            if isinstance(outcome, Facts):
+                # Not through the memory map: a full disk would end the process there, without a word.
+                os.pwrite(file.fileno(), outcome.thumbnail.tobytes(), row * THUMBNAIL**2)
+                outcome = replace(outcome, thumbnail=shelf[row])
+            yield outcome
 
 
 def find_range(train: Sequence[Facts], setting: Sequence[float] | None) -> Range | None:

@@ -5,7 +5,7 @@ each other (`alignment`) and confirmed where the small grey versions agree in wh
 source share, such as the bars of a solar cell or a white background, is taken off first, or all would be alike.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import imagehash
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from headstart.base.progress import track
 from headstart.base.threads import in_order
-from headstart.images.decoding import THUMBNAIL as SIDE
+from headstart.images.facts import THUMBNAIL as SIDE
 from headstart.labels import alignment
 
 # The correlation that a pair must have at a quarter, at half and at the whole of this side. The last one decides: in
@@ -31,6 +31,11 @@ SAMPLE = 1000  # images, at most, that what all of them share is taken from
 FLAT = 2.0  # grey levels: an image whose standard deviation is less shows nothing
 BLOCK = 256  # hashes, or pairs, at a time
 CELLS = 2**22  # distances of hashes at a time, so that memory does not grow with the images
+# Of more images than ALL not each is compared with each, but those that have a leader in common: the NEAREST of every
+# LEAD-th image are its leaders (cluster pruning: Manning, Raghavan and Schütze, Introduction to Information Retrieval,
+# 7.1.6). Tried on 7,480 copies among 7,500 pictures with 500 leaders: of those at most 24, 60 and 100 bits away 99.9 %,
+# 99.6 % and 96 % were compared.
+ALL, LEAD, NEAREST = 50_000, 500, 8
 
 
 def find(thumbnails: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
@@ -102,14 +107,49 @@ def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     most = PER_IMAGE * len(hashes) + 1000
     limit, found = FARTHEST, np.zeros((3, 0), np.int64)
     words = np.ascontiguousarray(hashes[alone].view(np.uint64).T)
-    step = max(1, min(BLOCK, CELLS // max(1, len(alone))))
-    for pairs in in_order(partial(_close, words, step), range(0, len(alone), step)):
-        found = np.concatenate([found, pairs[:, pairs[2] <= limit]], axis=1)
-        if found.shape[1] > most:
-            limit = np.flatnonzero(np.cumsum(np.bincount(found[2], minlength=limit + 1)) <= most).max(initial=0)
-            found = found[:, found[2] <= limit]
+    for group in _compared(words):
+        step = _rows(len(group))
+        for pairs in in_order(partial(_close, words[:, group], step), range(0, len(group), step)):
+            near = pairs[:, pairs[2] <= limit]
+            found = np.concatenate([found, [*group[near[:2]], near[2]]], axis=1)
+            if found.shape[1] > most:
+                found = np.unique(found, axis=1)
+                limit = np.flatnonzero(np.cumsum(np.bincount(found[2], minlength=limit + 1)) <= most).max(initial=0)
+                found = found[:, found[2] <= limit]
+    found = np.unique(found, axis=1)
     first, second, distance = np.concatenate([[*alone[found[:2]], found[2]], [*same, np.zeros_like(same[0])]], axis=1)
     return first, second, distance
+
+
+def _compared(words: np.ndarray) -> Iterator[np.ndarray]:
+    """The positions of hashes of which each is compared with each: all; of many, the neighbours of one leader each."""
+    count = words.shape[1]
+    if count <= ALL:
+        yield np.arange(count)
+        return
+    leaders = words[:, ::LEAD]
+    step = _rows(leaders.shape[1])
+    starts = track(range(0, count, step), "sorting", unit="batch")
+
+    def nearest(start: int) -> np.ndarray:
+        return np.argpartition(_distances(words[:, start : start + step], leaders), NEAREST)[:, :NEAREST]
+
+    owners = np.concatenate([*in_order(nearest, starts)]).ravel()
+    order = np.argsort(owners, kind="stable")
+    ends = np.cumsum(np.bincount(owners, minlength=leaders.shape[1]))[:-1]
+    yield from track(np.split(order // NEAREST, ends), "looking for near-duplicates", unit="group")
+
+
+def _rows(columns: int) -> int:
+    return max(1, min(BLOCK, CELLS // max(1, columns)))
+
+
+def _distances(words: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The bits in which hashes differ, uint64 (4, n) and (4, m): uint16 (n, m)."""
+    distances = np.zeros((words.shape[1], others.shape[1]), np.uint16)
+    for word, other in zip(words, others, strict=True):
+        distances += np.bitwise_count(word[:, None] ^ other)
+    return distances
 
 
 def _close(words: np.ndarray, step: int, start: int) -> np.ndarray:
@@ -117,9 +157,7 @@ def _close(words: np.ndarray, step: int, start: int) -> np.ndarray:
 
     words: uint64 (4, n), the hashes. start: where the block of `step` begins from which the first of the two is.
     """
-    distances = np.zeros((len(words[0, start : start + step]), len(words[0]) - start), np.uint16)
-    for word in words:
-        distances += np.bitwise_count(word[start : start + step, None] ^ word[start:])
+    distances = _distances(words[:, start : start + step], words[:, start:])
     rows, columns = np.nonzero(distances <= FARTHEST)
     later = columns > rows
     rows, columns = rows[later], columns[later]

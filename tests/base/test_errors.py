@@ -46,6 +46,14 @@ def run(body: str) -> subprocess.CompletedProcess:
             1,
             "error: no permission for models: Read-only file system; change its owner or its mode",
         ),
+        (
+            "from headstart.base.runtime import tf\n"
+            "raise tf.errors.UnimplementedError(None, None, 'A deterministic GPU implementation of '\n"
+            "'DepthwiseConvBackpropFilter is not currently available. [Op:X]')",
+            1,
+            "error: on a GPU TensorFlow has no DepthwiseConvBackpropFilter that gives the same bits each time: compute "
+            "on the processor (CUDA_VISIBLE_DEVICES=-1), or take a backbone without it (docs/scale.md)",
+        ),
         # What runs in the background of a shell ignores it.
         (
             "signal.signal(signal.SIGINT, signal.default_int_handler)\nsignal.raise_signal(signal.SIGINT)",

@@ -118,3 +118,16 @@ def test_thousands_of_images_are_compared_in_seconds():
     start = time.perf_counter()
     assert near_duplicates.find(noise) == [("00007", "copy")]
     assert time.perf_counter() - start < 60
+
+
+def test_of_many_images_those_near_a_common_one_are_compared(monkeypatch):
+    originals = [scene(seed) for seed in range(120)]
+    images = {f"{number:03}": image for number, image in enumerate(originals)}
+    images |= {f"{number:03} {name}": COPIES[name](originals[number]) for number in range(0, 120, 3) for name in COPIES}
+    every = find(images)
+    assert {name for pair in every for name in pair} >= {name for name in images if " " in name}
+    monkeypatch.setattr(near_duplicates, "ALL", 100)
+    monkeypatch.setattr(near_duplicates, "LEAD", 10)
+    found = find(images)
+    assert set(found) <= set(every) and found == find(images)
+    assert len(found) >= 0.97 * len(every)
