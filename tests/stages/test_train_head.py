@@ -142,7 +142,7 @@ def test_a_head_is_solved_and_logged(prepared):
 @pytest.mark.parametrize("solver", ["logistic", "gradient"])
 def test_weights_and_probabilities_of_the_manifest_are_trained_on(prepared, solver):
     prepared.set({"head.solver": solver, "head.hidden": []})
-    table, bottleneck = manifest.read(), features.read_bottleneck().astype("float32")
+    table, bottleneck = manifest.read(), features.read_bottleneck()[:].astype("float32")
 
     def answers(**changes):
         manifest.write(replace(table, **changes))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from classifiers import head_params
 
+from headstart.artifacts.arrays import Rows
 from headstart.training import head
 from headstart.training.views import Views
 
@@ -9,12 +10,14 @@ ROWS = np.array([1, 3, 4])  # of six images, those that have two other views
 
 
 @pytest.fixture(params=[(2, 2), (1, 1)])
-def views(request):
+def views(request, tmp_path):
     """Every value says which image it is of, and which view: 0.25 is the second view of image 0."""
     plain = np.zeros((6, 2, 2, 3), "float16") + np.arange(6, dtype="float16")[:, None, None, None]
     others = np.zeros((3, 2, *request.param, 3)) + ROWS[:, None, None, None, None]
     others += np.array([0.25, 0.5])[:, None, None, None]
-    return Views(plain, others.astype("float16"), ROWS)
+    for name, array in {"plain": plain, "others": others.astype("float16")}.items():
+        np.save(tmp_path / name, array)
+    return Views(Rows([tmp_path / "plain.npy"]), Rows([tmp_path / "others.npy"]), ROWS)
 
 
 def seen(batches):
