@@ -130,9 +130,7 @@ class Workspace:
         )
         try:
             while process.poll() is None:
-                with contextlib.suppress(OSError, TypeError):
-                    status = Path(f"/proc/{process.pid}/status").read_text()
-                    peak = max(peak, int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]))
+                peak = max(peak, _anonymous(process.pid))
                 time.sleep(0.05)
         finally:
             process.kill()
@@ -146,6 +144,16 @@ class Workspace:
     def megabytes(self) -> float:
         """What the arrays that `extract` wrote take on the disk."""
         return sum(file.stat().st_size for file in (self.path / "data/features").rglob("*.npy")) / 1e6
+
+
+def _anonymous(process: int) -> int:
+    """The anonymous memory, in kB, of a process or a child of its: a stage's work is done in one. Of the largest."""
+    with contextlib.suppress(OSError, TypeError):
+        own = Path(f"/proc/{process}")
+        children = (own / f"task/{process}/children").read_text().split()
+        status = re.search(r"RssAnon:\s+(\d+) kB", (own / "status").read_text())
+        return max(int(status[1]), *map(_anonymous, map(int, children)), 0)
+    return 0
 
 
 @contextlib.contextmanager
