@@ -16,7 +16,7 @@ EPOCHS = Measurement(
 CHECKS = Measurement("speed/checks", checks.measure, 11, "solar_cells", {"fine_tune.epochs": 1})
 AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=until("extract"))
 SPREAD = Measurement(
-    "speed/spread", extraction.spread, 18, "cats_vs_dogs", BARE | extraction.FEW, stages=until("extract")
+    "speed/spread", extraction.spread, 15, "cats_vs_dogs", BARE | extraction.FEW, stages=until("extract")
 )
 ENGINES = Measurement(
     "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), openvino=True

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +43,7 @@ class Cluster:
         new = ray.remote(num_cpus=self._place.cores, num_gpus=self._place.gpus)(_Worker).remote
         made = ray.put((make, arguments))  # once for all workers
         jobs = iter(jobs)
-        left = deque(islice(jobs, self._place.workers or self._room()))
+        left = deque(islice(jobs, self._most()))
         busy: dict[Any, tuple] = {}  # what is awaited: the worker and its job; as long as it starts, it has none
         missing, died = len(left), Counter[int | None]()
         while left or missing or any(job for _, job in busy.values()):
@@ -66,6 +67,12 @@ class Cluster:
             result = _result(*outcome)
             if job:
                 yield job[0], result
+
+    def _most(self) -> int:
+        """How many workers at most. To a cluster nodes may be added which have room for them; to one machine not."""
+        if self._place.workers and self._place.address != LOCAL:
+            return self._place.workers
+        return min(self._room(), self._place.workers or sys.maxsize)
 
     def _room(self) -> int:
         """How many workers the cluster has the cores and GPUs for now."""
@@ -141,8 +148,7 @@ def connected(place: Place) -> Iterator[Cluster]:
     worker._worker_logs_enabled = False  # what a worker dies of is said here, in one line
     options: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     if place.address == LOCAL:
-        cores = place.workers and place.workers * place.cores
-        options |= {"num_cpus": max(place.cores, cores or os.cpu_count() or 1), "include_dashboard": False}
+        options |= {"num_cpus": os.cpu_count() or 1, "include_dashboard": False}
         paths = [str(Path(headstart.__file__).parents[1]), os.environ.get("PYTHONPATH")]
         options["runtime_env"] = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, paths))}}
     else:

@@ -103,7 +103,8 @@ def test_a_node_that_vanishes(joins, nodes, notes):
         if len(done) == 15 and joins:
             nodes.add_node(**NODE)
 
-    assert run(notes, range(100, 160), 0.2, change, workers=4) == expected(range(100, 160))
+    numbers = range(100, 220 if joins else 160)  # time enough for a worker on the node that joins
+    assert run(notes, numbers, 0.2, change, workers=4) == expected(numbers)
     assert len(set(processes(notes))) == 3 + joins and max(times(notes).values()) <= 2
 
 
@@ -115,9 +116,10 @@ def test_what_a_worker_raises_ends_the_work(number, kind, message, nodes, notes)
         run(notes, [1, number, 2])
 
 
-def test_more_cores_than_there_are_is_one_line(nodes, notes):
+@pytest.mark.parametrize("place", [{}, {"address": "local", "workers": 1}])
+def test_more_than_there_is_is_one_line(place, nodes, notes):
     with pytest.raises(UserError, match=r"the cluster has \d cores and 0 GPUs: lower HEADSTART_RAY_CORES"):
-        run(notes, [1], gpus=1)
+        run(notes, [1], gpus=1, **place)
 
 
 def test_no_cluster_is_one_line(monkeypatch):
