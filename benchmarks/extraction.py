@@ -4,7 +4,6 @@ The rates are those of the work itself, with decoding and writing; the start of 
 takes turns, and a ratio is the median over the turns.
 """
 
-import importlib.util
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -12,7 +11,6 @@ from benchmarks import workspace
 from benchmarks.measuring import Measurement
 from benchmarks.workspace import Workspace
 from headstart.artifacts import features, manifest, models
-from headstart.base.errors import UserError
 from headstart.classifier import decision
 from headstart.cluster import where
 
@@ -40,8 +38,6 @@ def spread(measurement: Measurement) -> dict[str, Any]:
 
     Of the last three quarters of the images: the start of the workers is left out, as that of the stage is.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise UserError("Ray is not installed: pip install -r requirements-ray.txt")
     rates: dict[str, list[float]] = {}
     with workspace.temporary(measurement.parameters()) as place:
         _split(place)

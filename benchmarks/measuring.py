@@ -21,6 +21,13 @@ def until(stage: str) -> tuple[str, ...]:
     return stages if stage in ("inspect", "report") else tuple(name for name in stages if name != "inspect")
 
 
+OPTIONAL = {
+    "moto": ("moto, which stands for S3,", "requirements-dev.txt"),
+    "openvino": ("OpenVINO", "requirements-openvino.txt"),
+    "ray": ("Ray", "requirements-ray.txt"),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """Something to measure, whose numbers become the record of that name.
@@ -29,7 +36,8 @@ class Measurement:
     minutes: what it takes on two cores, more or less.
     preset, values, seed: the parameters; `values`, by their dotted names, are those that differ from the preset.
     stages: those whose code and parameters decide the numbers.
-    openvino: whether it needs OpenVINO, and a processor with bfloat16.
+    needs: the optional package without which it is left as it is, one of `OPTIONAL`; with openvino it needs a processor
+        with bfloat16, too.
     source: the file of the images, in the folder of the real ones; default: those of the preset.
     """
 
@@ -40,7 +48,7 @@ class Measurement:
     values: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
     stages: tuple[str, ...] = STAGES
-    openvino: bool = False
+    needs: str | None = None
     source: str | None = None
 
     def parameters(self, **values: Any) -> dict[str, Any]:
@@ -62,9 +70,9 @@ class Measurement:
 
     def missing(self) -> str | None:
         """Why it cannot be measured here; None where it can."""
-        if self.openvino and importlib.util.find_spec("openvino") is None:
-            return "OpenVINO is not installed: pip install -r requirements-openvino.txt"
-        if self.openvino and not records.bfloat16():
+        if self.needs and importlib.util.find_spec(self.needs) is None:
+            return "{} is not installed: pip install -r {}".format(*OPTIONAL[self.needs])
+        if self.needs == "openvino" and not records.bfloat16():
             return "this processor has no instructions for bfloat16"
         try:
             self.parameters()

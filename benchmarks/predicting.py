@@ -1,6 +1,5 @@
 """`predict --out` against the bare runtime on batches of the same images: from a folder, from a zip, and from S3."""
 
-import importlib.util
 import os
 import socket
 import subprocess
@@ -17,7 +16,6 @@ from benchmarks.workspace import Workspace
 from headstart.artifacts import manifest
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base import yaml12
-from headstart.base.errors import UserError
 from headstart.images import archive
 
 IMAGES = 1024
@@ -34,8 +32,6 @@ def against_bare(measurement: Measurement) -> dict[str, Any]:
 
 def from_s3(measurement: Measurement) -> dict[str, Any]:
     """The same from S3. The server, moto, is on this machine: what counts are the seconds of processor, without its."""
-    if importlib.util.find_spec("moto") is None:
-        raise UserError("moto is not installed, which stands for S3: pip install -r requirements-dev.txt")
     place = serving.exported(measurement)
     _unpack(place)
     with _s3(place) as address:

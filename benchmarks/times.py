@@ -16,13 +16,13 @@ EPOCHS = Measurement(
 CHECKS = Measurement("speed/checks", checks.measure, 11, "solar_cells", {"fine_tune.epochs": 1})
 AGAINST_BARE = Measurement("speed/extract", extraction.against_bare, 7, "cats_vs_dogs", BARE, stages=until("extract"))
 SPREAD = Measurement(
-    "speed/spread", extraction.spread, 15, "cats_vs_dogs", BARE | extraction.FEW, stages=until("extract")
+    "speed/spread", extraction.spread, 15, "cats_vs_dogs", BARE | extraction.FEW, stages=until("extract"), needs="ray"
 )
 ENGINES = Measurement(
-    "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), openvino=True
+    "speed/engines", extraction.by_engine, 8, "cats_vs_dogs", BARE, stages=until("extract"), needs="openvino"
 )
 PRECISION = Measurement(
-    "speed/precision", extraction.by_precision, 4, "cats_vs_dogs", BARE, stages=until("train_head"), openvino=True
+    "speed/precision", extraction.by_precision, 4, "cats_vs_dogs", BARE, stages=until("train_head"), needs="openvino"
 )
 GROWTH = tuple(
     Measurement(
@@ -136,8 +136,10 @@ SERVED = Measurement(
 )
 SOAKED = Measurement("speed/soak", serving.soak, 10, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"))
 PREDICTED, FROM_S3 = (
-    Measurement(f"speed/{name}", measure, 6, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"))
-    for name, measure in (("predict", predicting.against_bare), ("predict_s3", predicting.from_s3))
+    Measurement(
+        f"speed/{name}", measure, 6, "solar_cells", {"fine_tune.epochs": 1}, stages=until("calibrate"), needs=needs
+    )
+    for name, measure, needs in (("predict", predicting.against_bare, None), ("predict_s3", predicting.from_s3, "moto"))
 )
 RECIPES = (runs.ARTICLE, runs.CATS[0])
 MORE = f"{growth.COUNTS[1]:,} drawn images of 64x64 after {growth.COUNTS[0]:,}"

@@ -39,7 +39,7 @@ def main() -> None:
         named = groups.find_groups(source, items, settings.dataset)
         look = partial(examine, source, settings.image.range is None)
         looked = track(in_order(look, items), "decoding", len(items))
-        outcomes = list(facts.shelved(looked, len(items), checkpoint.CHECKPOINTS))
+        outcomes = list(facts.shelved(looked, len(items), manifest.MANIFEST.parent))
     left_out += [outcome for outcome in outcomes if isinstance(outcome, dataset.LeftOut)]
     noted = {item.path: outcome for item, outcome in zip(items, outcomes, strict=True) if isinstance(outcome, Facts)}
     hashes = {path: image.sha256 for path, image in noted.items()}

@@ -50,6 +50,11 @@ class Damaged(Exception):
     """What a file holds cannot be read; the message is one line of 200 characters at most."""
 
 
+def text_of(error: BaseException) -> str:
+    """Return an error's message without its line ends; the name of its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @contextlib.contextmanager
 def doubted() -> Iterator[None]:
     """Raise `Damaged` for whatever is raised inside, where a file is read that may be damaged.
@@ -61,7 +66,7 @@ def doubted() -> Iterator[None]:
     except (MemoryError, Damaged):
         raise
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = text_of(error)
         raise Damaged(text if len(text) <= 200 else text[:199] + "…") from None
 
 

@@ -46,7 +46,7 @@ class Cluster:
         left = deque(islice(jobs, self._most()))
         busy: dict[Any, tuple] = {}  # what is awaited: the worker and its job; as long as it starts, it has none
         missing, died = len(left), Counter[int | None]()
-        while left or missing or any(job for _, job in busy.values()):
+        while left or any(job for _, job in busy.values()):
             for worker in [new(made) for _ in range(missing)]:
                 busy[worker.start.remote()] = worker, None
             (ready,), _ = ray.wait(list(busy), num_returns=1)
@@ -54,12 +54,16 @@ class Cluster:
             try:
                 outcome = ray.get(ready)
             except ray.exceptions.RayError as error:
-                missing = 1
                 died[job and job[0]] += 1
                 if job is None and died[None] == TRIES:
-                    raise UserError(f"{RAY}: {TRIES} workers died as they started ({_line(error)})") from None
+                    raise UserError(
+                        f"{RAY}: {TRIES} workers died as they started ({errors.text_of(error)[:200]})"
+                    ) from None
                 if job and died[job[0]] < TRIES:
                     left.append(job)
+                elif not left:
+                    left.extend(islice(jobs, 1))
+                missing = 1 if left else 0
                 continue
             died[None] = 0
             if following := left.popleft() if left else next(jobs, None):
@@ -124,10 +128,6 @@ def _result(kind: str, content: Any) -> Any:
     return content
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def _knock(address: str) -> None:
     """Raise OSError where nothing answers at the address."""
     host, _, port = (os.environ.get("RAY_ADDRESS", "") if address == RUNNING else address).rpartition(":")
@@ -163,7 +163,9 @@ def connected(place: Place) -> Iterator[Cluster]:
             advice = {LOCAL: "see `ulimit -a` and the space in /tmp", RUNNING: "start one with `ray start --head`"}.get(
                 place.address, "check host, port and token (RAY_AUTH_TOKEN), and that the versions of Ray agree"
             )
-            raise UserError(f"{RAY}: {place.address} cannot be reached ({_line(error)}): {advice}") from None
+            raise UserError(
+                f"{RAY}: {place.address} cannot be reached ({errors.text_of(error)[:200]}): {advice}"
+            ) from None
         yield Cluster(place)
     finally:
         ray.shutdown()  # also where it was reached, and then refused

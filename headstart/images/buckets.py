@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from headstart.base import credentials
+from headstart.base import credentials, errors
 from headstart.base.errors import UserError
 from headstart.images import archive
 from headstart.images.archive import Unreachable, Unreadable
@@ -142,7 +142,7 @@ class Bucket:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         """What an error means that is not of one object alone, in a line that says what to do."""
-        reason = credentials.hidden(" ".join(str(error).split()) or type(error).__name__)[:300]
+        reason = credentials.hidden(errors.text_of(error))[:300]
         if isinstance(error, PermissionError) or _code(error) in LOGIN or "redentials" in type(error).__name__:
             advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of a user who may read there"
             return Unreachable(f"{self.address} refused your login ({reason}): {advice}")

@@ -12,6 +12,7 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.base import errors
 from headstart.images import dicom, ranges
 from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
@@ -179,7 +180,7 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise Broken(f"a decompression bomb: more than {4 * LARGEST:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = errors.text_of(error)
         cut_short = any(words in reason.lower() for words in ("truncated", "end of file"))
         raise Broken("truncated" if cut_short else f"cannot be decoded: {reason}") from None
 

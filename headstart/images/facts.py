@@ -1,6 +1,5 @@
 """What `split` notes of each image while it decodes them all: its hash, its values, and what was made of it."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -54,14 +53,16 @@ def shelved(outcomes: Iterable[Outcome], count: int, folder: Path) -> Iterator[O
 
     Of a million images they are 4 GB. What is no `Facts` is handed on. The file has no name and goes with them.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         file.truncate(max(1, count) * THUMBNAIL**2)
         shelf = np.asarray(np.memmap(file, np.uint8, "r", shape=(max(1, count), THUMBNAIL, THUMBNAIL)))
         for row, outcome in enumerate(outcomes):
             if isinstance(outcome, Facts):
                 # Not through the memory map: a full disk would end the process there, without a word.
-                os.pwrite(file.fileno(), outcome.thumbnail.tobytes(), row * THUMBNAIL**2)
+                file.seek(row * THUMBNAIL**2)
+                file.write(outcome.thumbnail)
+                file.flush()
                 outcome = replace(outcome, thumbnail=shelf[row])
             yield outcome
 

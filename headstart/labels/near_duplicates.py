@@ -107,16 +107,17 @@ def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     most = PER_IMAGE * len(hashes) + 1000
     limit, found = FARTHEST, np.zeros((3, 0), np.int64)
     words = np.ascontiguousarray(hashes[alone].view(np.uint64).T)
+    once = _once if len(alone) > ALL else np.asarray  # neighbours may have several leaders in common
     for group in _compared(words):
         step = _rows(len(group))
         for pairs in in_order(partial(_close, words[:, group], step), range(0, len(group), step)):
             near = pairs[:, pairs[2] <= limit]
             found = np.concatenate([found, [*group[near[:2]], near[2]]], axis=1)
             if found.shape[1] > most:
-                found = np.unique(found, axis=1)
+                found = once(found)
                 limit = np.flatnonzero(np.cumsum(np.bincount(found[2], minlength=limit + 1)) <= most).max(initial=0)
                 found = found[:, found[2] <= limit]
-    found = np.unique(found, axis=1)
+    found = once(found)
     first, second, distance = np.concatenate([[*alone[found[:2]], found[2]], [*same, np.zeros_like(same[0])]], axis=1)
     return first, second, distance
 
@@ -138,6 +139,11 @@ def _compared(words: np.ndarray) -> Iterator[np.ndarray]:
     order = np.argsort(owners, kind="stable")
     ends = np.cumsum(np.bincount(owners, minlength=leaders.shape[1]))[:-1]
     yield from track(np.split(order // NEAREST, ends), "looking for near-duplicates", unit="group")
+
+
+def _once(pairs: np.ndarray) -> np.ndarray:
+    """The same pairs, int64 (3, k), in order and each once."""
+    return pairs[:, np.unique(pairs[0] << 32 | pairs[1], return_index=True)[1]]
 
 
 def _rows(columns: int) -> int:
