@@ -63,6 +63,24 @@ class _Tail(ProgressColumn):
         return Text(self._line(task.completed, task.finished_speed or task.speed))
 
 
+class _Pace:
+    """How much of `total` is done, and how fast it went."""
+
+    def __init__(self, total: int | None):
+        self._total, self.done, self.start = total, 0, time.monotonic()
+        self._quarter: tuple[int, float] | None = None
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if self._quarter is None and self._total and self.done >= self._total / 4:
+            self._quarter = self.done, time.monotonic()
+
+    def steady(self) -> float | None:
+        """Units per second after the first quarter, in which what is made once is made, as processes of a cluster."""
+        done, at = self._quarter or (self.done, 0.0)
+        return (self.done - done) / (time.monotonic() - at) if self.done > done else None
+
+
 @contextmanager
 def counter(
     what: str, total: int | None, unit: str, number: Callable[[float], str] = "{:,.0f}".format
@@ -90,31 +108,26 @@ def counter(
         transient=True,
     )
     task = bar.add_task(printable(what), total=total)
-    start = printed = time.monotonic()
-    done, quarter = 0, None
+    pace = _Pace(total)
+    printed = pace.start
 
     def advance(count: int) -> None:
-        nonlocal done, printed, quarter
-        done += count
-        if quarter is None and total and done >= total / 4:
-            quarter = done, time.monotonic()
+        nonlocal printed
+        pace.add(count)
         if console.is_terminal:
             bar.advance(task, count)
         elif (now := time.monotonic()) - printed >= EVERY:
             printed = now
-            rate = done / (now - start)
-            left = f", {(total - done) / rate:.0f} s left" if total and done else ""
-            say(f"{what}: {line(done, rate)}{left}", file=sys.stderr)
+            rate = pace.done / (now - pace.start)
+            left = f", {(total - pace.done) / rate:.0f} s left" if total and pace.done else ""
+            say(f"{what}: {line(pace.done, rate)}{left}", file=sys.stderr)
 
     if console.is_terminal:
         with bar:
             yield advance
     else:
         yield advance
-    end = time.monotonic()
-    seconds, steady = end - start, None
-    if quarter and done > quarter[0]:  # without what is made first, such as the processes of a cluster
-        steady = (done - quarter[0]) / (end - quarter[1])
-    rate = speed(done / seconds) if seconds else ""
-    say(f"{what}: {amount(done)} in {seconds:.1f} s{rate}", file=sys.stderr)
-    log(work=what, count=done, unit=unit, seconds=seconds, steady=steady)
+    seconds = time.monotonic() - pace.start
+    rate = speed(pace.done / seconds) if seconds else ""
+    say(f"{what}: {amount(pace.done)} in {seconds:.1f} s{rate}", file=sys.stderr)
+    log(work=what, count=pace.done, unit=unit, seconds=seconds, steady=pace.steady())
