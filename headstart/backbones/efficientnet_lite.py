@@ -1,8 +1,11 @@
-"""EfficientNet-Lite0, which keras.applications does not include.
+"""EfficientNet-Lite0, 1 and 2, which keras.applications does not include.
 
 EfficientNet (Tan and Le, 2019, arXiv:1905.11946) without squeeze-and-excitation and with ReLU6 in place of swish; in
-every size, stem and last convolution are as wide as here (EfficientNet-Lite's release notes, TensorFlow, 2020).
+every size, stem and last convolution are as wide as in the smallest, and the first and the last stage have one block
+(EfficientNet-Lite's release notes, TensorFlow, 2020).
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,35 +13,37 @@ from headstart.base.runtime import keras
 
 layers = keras.layers
 
-# Of each stage: kernel size, number of blocks, output channels, expansion, stride of its first block.
-STAGES = (
-    (3, 1, 16, 1, 1),
-    (3, 2, 24, 6, 2),
-    (5, 2, 40, 6, 2),
-    (3, 3, 80, 6, 2),
-    (5, 3, 112, 6, 1),
-    (5, 4, 192, 6, 2),
-    (3, 1, 320, 6, 1),
-)
+# Of each stage: kernel size, expansion, stride of its first block.
+STAGES = ((3, 1, 1), (3, 6, 2), (5, 6, 2), (3, 6, 2), (5, 6, 1), (5, 6, 2), (3, 6, 1))
+# Of each network and stage: blocks and output channels.
+BLOCKS = {
+    "EfficientNetLite0": ((1, 16), (2, 24), (2, 40), (3, 80), (3, 112), (4, 192), (1, 320)),
+    "EfficientNetLite1": ((1, 16), (3, 24), (3, 40), (4, 80), (4, 112), (5, 192), (1, 320)),
+    "EfficientNetLite2": ((1, 16), (3, 24), (3, 48), (4, 88), (4, 120), (5, 208), (1, 352)),
+}
 MINIMUM_SIZE = 32
 INITIALIZER = "he_normal"  # of random weights; with Keras's default one the features vanish
 
 
-def EfficientNetLite0(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Returns the network without its top: float32 (n, h, w, 3) to float32 (n, ceil(h / 32), ceil(w / 32), 1280).
+def builder(name: str) -> Callable[[tuple[int, int, int]], keras.Model]:
+    """Returns what builds the network `name` of `BLOCKS` without its top.
 
-    input_shape: (h, w, 3), each side at least `MINIMUM_SIZE` pixels.
-
-    The weights are random; `assign` sets published ones. The layers that end the blocks are `block0` to `block15`.
+    It takes `input_shape`, (h, w, 3), each side at least `MINIMUM_SIZE` pixels; the network maps float32
+    (n, h, w, 3) to float32 (n, ceil(h / 32), ceil(w / 32), 1280). The weights are random; `assign` sets published ones.
+    The layers that end the blocks are `block0`, `block1`, …, to `block15` in the smallest, to `block20` in the others.
     """
-    inputs = keras.Input(input_shape)
-    x = _convolution(inputs, 32, 3, 2, "stem")
-    number = 0
-    for kernel, blocks, channels, expansion, stride in STAGES:
-        for block in range(blocks):
-            x = _block(x, kernel, channels, expansion, stride if block == 0 else 1, f"block{number}")
-            number += 1
-    return keras.Model(inputs, _convolution(x, 1280, 1, 1, "top"), name="efficientnetlite0")
+
+    def build(input_shape: tuple[int, int, int]) -> keras.Model:
+        inputs = keras.Input(input_shape)
+        x = _convolution(inputs, 32, 3, 2, "stem")
+        number = 0
+        for (kernel, expansion, stride), (blocks, channels) in zip(STAGES, BLOCKS[name], strict=True):
+            for block in range(blocks):
+                x = _block(x, kernel, channels, expansion, stride if block == 0 else 1, f"block{number}")
+                number += 1
+        return keras.Model(inputs, _convolution(x, 1280, 1, 1, "top"), name=name.lower())
+
+    return build
 
 
 def preprocess_input(x: np.ndarray) -> np.ndarray:
@@ -47,7 +52,7 @@ def preprocess_input(x: np.ndarray) -> np.ndarray:
 
 
 def assign(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Set the weights of an `EfficientNetLite0` from a PyTorch state dict of `efficientnet_lite_pytorch`.
+    """Set the weights of an EfficientNet-Lite from a PyTorch state dict of `efficientnet_lite_pytorch`.
 
     tensors: float32 by name, convolutions as (out, in, h, w); those the network has no use for are ignored.
 

@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 
 from headstart.backbones import efficientnet_lite
-from headstart.backbones.efficientnet_lite import EfficientNetLite0
 from headstart.backbones.torch_pickle import load_tensors
 from headstart.base import origin
 from headstart.base.errors import UserError
@@ -17,7 +16,7 @@ from headstart.base.wording import did_you_mean
 # Where no weights are given, every stage must draw the same ones.
 RANDOM_SEED = 0
 # Those that keras.applications does not have. `preprocess_input` in the module of each scales pixels.
-OWN = {"EfficientNetLite0": EfficientNetLite0}
+OWN = {name: efficientnet_lite.builder(name) for name in efficientnet_lite.BLOCKS}
 
 
 def names() -> list[str]:
@@ -31,7 +30,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
 
     It maps scaled float32 (n, size, size, 3) to float32 (n, h, w, channels).
 
-    weights: an .h5 file as keras.applications publishes it (without the top), for EfficientNetLite0 a PyTorch state
+    weights: an .h5 file as keras.applications publishes it (without the top), for an EfficientNetLite a PyTorch state
         dict (.pth); None draws random weights, the same each time.
 
     Raises UserError for an unknown name, a size below the network's minimum, and weights that do not fit.
@@ -39,7 +38,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     keras.utils.set_random_seed(RANDOM_SEED)
     function = _function(name)
     options = {} if name in OWN else {"include_top": False, "weights": None}
-    if name == "EfficientNetLite0" and size < efficientnet_lite.MINIMUM_SIZE:
+    if name in efficientnet_lite.BLOCKS and size < efficientnet_lite.MINIMUM_SIZE:
         raise UserError(f"image.size: got {size}; {name} takes at least {efficientnet_lite.MINIMUM_SIZE}")
     try:
         backbone = function(input_shape=(size, size, 3), **options)
@@ -82,7 +81,7 @@ def _function(name: str):
 def _load(backbone: keras.Model, name: str, weights: Path) -> None:
     origin.refuse_ending(str(weights), name)
     try:
-        if name == "EfficientNetLite0":
+        if name in efficientnet_lite.BLOCKS:
             efficientnet_lite.assign(backbone, load_tensors(weights))
         else:
             with h5py.File(weights) as file:

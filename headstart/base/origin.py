@@ -60,7 +60,7 @@ def write(folder: Path, origin: Origin) -> None:
 
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
-    return ".pth" if backbone == "EfficientNetLite0" else ".h5"
+    return ".pth" if backbone.startswith("EfficientNetLite") else ".h5"
 
 
 def refuse_ending(weights: str, backbone: str) -> None:

