@@ -15,7 +15,7 @@ from headstart.images import archive, batches
 def main() -> None:
     settings, paths = params.load_stage("extract"), manifest.read().paths
     deterministic(registry.RANDOM_SEED)
-    network = extraction.network(settings, weights.fetched())
+    network = extraction.network(settings, weights.fetched(len(settings.backbone)))
     forward = engines.forward(network, settings.extract.engine, settings.extract.precision)
     with archive.open_source(settings.dataset.path) as source:
         images = batches.of_images(source, paths, settings.image.size, settings.extract.batch_size)

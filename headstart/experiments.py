@@ -249,9 +249,16 @@ def cells(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
 def heading(runs: list[Run]) -> str:
     """What all runs have in common, in one line."""
     names = differing(runs)
-    same = [plain(runs[0].params[name]) for name in ("backbone.name", "fine_tune.cut") if name not in names]
+    same = [_backbones(runs[0])] if {"backbone", "backbone.name"}.isdisjoint(names) else []
+    same += [plain(runs[0].params[name]) for name in ("fine_tune.cut",) if name not in names]
     counts = " or ".join(f"{count:,}" for count in sorted({run.results.images for run in runs}))
     return ", ".join([f"{counts} test images", *same])
+
+
+def _backbones(run: Run) -> str:
+    """The names of the backbones: `backbone` is one section, or a list of them."""
+    several = run.params.get("backbone")
+    return " and ".join(of["name"] for of in several) if several else plain(run.params["backbone.name"])
 
 
 def table(runs: list[Run]) -> Table:

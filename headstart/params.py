@@ -11,7 +11,6 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 import argparse
 import importlib.util
 import json
-import operator
 import os
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from headstart.base import account, files, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
-NETWORK = ("backbone.name", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
+NETWORK = ("backbone", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
 
 
 def schema_text() -> str:
@@ -54,12 +53,12 @@ def refuse_network(settings: params.Params) -> None:
 
     Where nothing has run there is nothing to lose, and where they are the same, nothing to find out.
     """
-    last = _last("extract")
-    if last is None or all(name in last and last[name] == operator.attrgetter(name)(settings) for name in NETWORK):
+    last, now = _last("extract"), params.declaration("extract").values
+    if last is None or all(name in last and last[name] == now[name] for name in NETWORK):
         return
-    from headstart.backbones import cut, registry  # TensorFlow takes seconds to import
+    from headstart.backbones import cut, several  # TensorFlow takes seconds to import
 
-    backbone = registry.build(settings.backbone.name, settings.image.size, None)
+    backbone = several.build(settings.backbone, settings.image.size, [None] * len(settings.backbone))
     if settings.fine_tune.views != "live" or cut.divides(backbone, settings.fine_tune.cut):
         cut.cut_in_two(backbone, settings.fine_tune.cut)
 
@@ -102,7 +101,8 @@ def main() -> None:
         refuse_engine(settings.extract.engine)
         refuse_decision(settings)
         refuse_network(settings)
-        origin.refuse_ending(settings.backbone.weights, settings.backbone.name)
+        for backbone in settings.backbone:
+            origin.refuse_ending(backbone.weights, backbone.name)
         if not corrections.CORRECTIONS.exists():
             raise UserError(
                 f"no {corrections.CORRECTIONS} here: `git checkout {corrections.CORRECTIONS}` brings it back; without "

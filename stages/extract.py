@@ -18,8 +18,9 @@ from headstart.images.archive import open_source
 
 def main() -> None:
     settings, table, place = params.load_stage("extract"), manifest.read(), where.of_environment()
-    path, file, values = settings.dataset.path, weights.fetched(), ranges.of_fields(value_range.read())
-    extraction = Extraction(settings, file)
+    path, values = settings.dataset.path, ranges.of_fields(value_range.read())
+    weights_files = weights.fetched(len(settings.backbone))
+    extraction = Extraction(settings, weights_files)
     shapes = extraction.shapes(len(table.paths), len(table.trained_on()))
     writer = features.Writer(checkpoint.folder("extract"), shapes, table)
     blocks = Blocks(table.paths, table.sha256, table.trained_on(), extraction.views, settings.extract.batch_size)
@@ -27,7 +28,7 @@ def main() -> None:
 
     def computed(advance: Callable[[int], None]) -> Iterator[tuple[int, Arrays]]:
         if place is not None:
-            yield from spread.blocks(place, file, values, left, blocks.__getitem__, advance)
+            yield from spread.blocks(place, weights_files, values, left, blocks.__getitem__, advance)
         elif left:
             with open_source(path, values) as source:
                 yield from extraction.blocks(source, left, blocks.__getitem__, advance)

@@ -13,11 +13,13 @@ from headstart.sources import fetching
 def main() -> None:
     settings = params.load_stage("fetch")
     path = Path(settings.dataset.path)
-    origin.refuse_ending(settings.backbone.weights, settings.backbone.name)  # before what may take minutes
+    for backbone in settings.backbone:
+        origin.refuse_ending(backbone.weights, backbone.name)  # before what may take minutes
     fetching.fetch_dataset(settings.dataset.source, settings.dataset.sha256, path)
-    backbone = settings.backbone
-    fetching.fetch_weights(backbone.weights, backbone.sha256, backbone.name, settings.image.size)
-    fetching.tidy(path, Path(backbone.weights))
+    folders = origin.weights_folders(len(settings.backbone))
+    for backbone, folder in zip(settings.backbone, folders, strict=True):
+        fetching.fetch_weights(backbone.weights, backbone.sha256, backbone.name, settings.image.size, folder)
+    fetching.tidy(path, *(Path(backbone.weights) for backbone in settings.backbone), folders=folders)
     checkpoint.finish("fetch")
 
 

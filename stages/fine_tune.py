@@ -7,7 +7,7 @@ watch.start(__name__, lower="fine_tune.batch_size or image.size")  # before what
 from functools import partial
 
 from headstart.artifacts import manifest, models, predictions, value_range
-from headstart.backbones import cut, registry, weights
+from headstart.backbones import cut, several, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
@@ -19,7 +19,7 @@ from headstart.training import again, assembly, batches, choosing, loop
 
 
 def backbone(settings: params.View) -> keras.Model:
-    return registry.build(settings.backbone.name, settings.image.size, weights.fetched())
+    return several.build(settings.backbone, settings.image.size, weights.fetched(len(settings.backbone)))
 
 
 def network(settings: params.View, table: manifest.Manifest) -> tuple[keras.Model, keras.Model]:
@@ -34,7 +34,7 @@ def main() -> None:
     deterministic(settings.seed)
     tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
     networks = {name: network(settings, table) for name in ("head", "fine_tuned")}
-    cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone.weights)
+    cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone[0].weights)
     with open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         if tuning.views == "live":
             model, epoch, validation = assembly.live(settings, table, train, *networks["fine_tuned"], source)
@@ -64,7 +64,7 @@ def main() -> None:
     paths = [table.paths[row] for row in rows]
     answers = predictions.Predictions(table.classes, paths, table.labels[rows], predicted, said)
     predictions.write(answers, file=predictions.VALIDATION)
-    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    scale = partial(several.scale, backbones=settings.backbone)
     flips = augment.flipped_axes(settings.augment)
     classifier = candidates.build(networks[choice.network], choice, scale, flips)
     axes = tuple(flips) if choice.averages else ()

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import COLOURS, ROOT, SMALL, Project, draw
 from PIL import Image
@@ -46,9 +47,9 @@ PARAMETERS = [
     ("image.size", 64, "fetch extract fine_tune"),
     ("image.range", [0, 4095], "split"),
     ("backbone.name", "MobileNetV2", "fetch extract fine_tune"),
-    ("backbone.weights", "random", "fetch fine_tune"),
-    ("backbone.sha256", "0" * 64, "fetch"),
-    ("backbone.scaling", "unit", "extract fine_tune"),
+    ("backbone.weights", "random", "fetch extract fine_tune"),
+    ("backbone.sha256", "0" * 64, "fetch extract fine_tune"),
+    ("backbone.scaling", "unit", "fetch extract fine_tune"),
     ("extract.engine", "openvino", "extract"),
     ("extract.precision", "bfloat16", "extract"),
     ("extract.batch_size", 16, "extract"),
@@ -292,6 +293,30 @@ def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
     for page in ("metrics/report.html", "models/MODEL_CARD.md"):
         assert before.pop(page) != after.pop(page), "it names the folder"
     assert after == before
+
+
+def test_of_several_backbones_the_head_takes_all_and_fine_tuning_trains_the_first(reproduced):
+    before = outputs(reproduced)
+    tiny = {"name": "TinyNet", "weights": "data/weights.h5", "sha256": None, "scaling": "native"}
+    other = {"name": "MobileNetV2", "weights": "random", "sha256": None, "scaling": "unit"}
+    reproduced.set({"backbone": [tiny, other], "fine_tune.average_flips": True})
+    rerun = ["fetch", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report"]
+    assert reproduced.ran(reproduced.repro()) == rerun
+    assert json.loads((reproduced.path / "data/raw/weights/2/origin.json").read_text())["origin"] == "random"
+    features = np.load(reproduced.path / "data/features/bottleneck/plain.npy")
+    assert features.shape[1:] == (1, 1, 1024 + 1280)
+    assert np.load(reproduced.path / "data/features/cut/plain.npy").ndim == 2
+    card = (reproduced.path / "models/MODEL_CARD.md").read_text()
+    assert "TinyNet and MobileNetV2 with a head of its own" in card
+    assert "| pretrained weights of MobileNetV2 | none: they were random | none needed |" in card
+    answer = reproduced.run("python", "-m", "headstart.predict", "data/my_images/red/00.png")
+    assert "red" in answer.stdout
+    assert reproduced.ran(reproduced.repro()) == []
+
+    reproduced.set({"backbone": tiny, "fine_tune.average_flips": False})
+    reproduced.repro()
+    assert outputs(reproduced) == before
+    assert not (reproduced.path / "data/raw/weights/2").exists()
 
 
 def test_three_classes_go_through_and_the_model_tells_them_apart(reproduced):

@@ -1,5 +1,6 @@
 """The cut: where the frozen part of a backbone ends, and the tail that is trained begins."""
 
+from headstart.backbones import several
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.base.wording import nearest
@@ -15,7 +16,8 @@ def freeze(backbone: keras.Model, cut: str | int, weights: str) -> None:
     weights: the parameter `backbone.weights`; `random` has statistics that must still be learnt.
     """
     frozen = frozen_layers(backbone, cut)
-    for number, layer in enumerate(backbone.layers):
+    several.freeze_others(backbone)
+    for number, layer in enumerate(several.first(backbone).layers):
         pretrained = isinstance(layer, keras.layers.BatchNormalization) and weights != "random"
         layer.trainable = number >= frozen and not pretrained
 
@@ -24,7 +26,10 @@ def frozen_layers(backbone: keras.Model, cut: str | int) -> int:
     """Returns how many of the backbone's layers, from its input, stay frozen under `fine_tune.cut`.
 
     cut: the last frozen layer's name, or the number of frozen layers. Raises UserError for one that is not there.
+
+    Of several backbones (`several.build`) the layers are those of the first, here and below.
     """
+    backbone = several.first(backbone)
     names = [layer.name for layer in backbone.layers]
     if isinstance(cut, int):
         if cut > len(names):
@@ -49,6 +54,7 @@ def single_paths(backbone: keras.Model) -> list[str]:
 
     The last one is among them: after it the head alone is trained.
     """
+    backbone = several.first(backbone)
     made_by = {id(operation.output): operation.name for operation in backbone.operations}
     last_use = {}
     for position, operation in enumerate(backbone.operations):
@@ -66,7 +72,7 @@ def single_paths(backbone: keras.Model) -> list[str]:
 def divides(backbone: keras.Model, cut: str | int) -> bool:
     """Whether the output of `cut` is the only path through the backbone, so that it can be cut in two there."""
     position = frozen_layers(backbone, cut) - 1
-    return position >= 0 and backbone.layers[position].name in single_paths(backbone)
+    return position >= 0 and several.first(backbone).layers[position].name in single_paths(backbone)
 
 
 def cut_in_two(backbone: keras.Model, cut: str | int) -> tuple[keras.Model, keras.Model]:
@@ -75,17 +81,17 @@ def cut_in_two(backbone: keras.Model, cut: str | int) -> tuple[keras.Model, kera
     Both share the backbone's layers: what trains the tail trains the backbone. Raises UserError where the output of
     `cut` is not the only path through the network, naming the nearest layers where it is.
     """
-    position = frozen_layers(backbone, cut) - 1
-    names = [layer.name for layer in backbone.layers]
+    position, network = frozen_layers(backbone, cut) - 1, several.first(backbone)
+    names = [layer.name for layer in network.layers]
     if not divides(backbone, cut):
-        paths = single_paths(backbone)
+        paths = single_paths(network)
         near = sorted(paths, key=lambda name: abs(names.index(name) - position))[:4]
         raise UserError(
             f"fine_tune.cut: got {cut}, but fixed views need a layer whose output is the only path through "
-            f"{backbone.name}; near it: {', '.join(sorted(near, key=names.index))} (or set fine_tune.views to live)"
+            f"{network.name}; near it: {', '.join(sorted(near, key=names.index))} (or set fine_tune.views to live)"
         )
-    output = backbone.layers[position].output
-    frozen = keras.Model(backbone.input, output, name="frozen")
+    output = network.layers[position].output
+    frozen = keras.Model(network.input, output, name="frozen")
     # Keras makes no network without a layer.
-    end = keras.layers.Identity()(output) if position == len(names) - 1 else backbone.output
-    return frozen, keras.Model(output, end, name="tail")
+    end = keras.layers.Identity()(output) if position == len(names) - 1 else network.output
+    return several.around(backbone, frozen, keras.Model(output, end, name="tail"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.backbones import cut, engines, registry
+from headstart.backbones import cut, engines, registry, several
 from headstart.backbones.blocks import Block
 from headstart.backbones.folding import folded
 from headstart.base import params, threads
@@ -22,11 +22,11 @@ Arrays = dict[str, tuple[int, np.ndarray]]  # by their names the first row and t
 class Extraction:
     """The frozen network, ready to compute blocks.
 
-    settings: those of the stage. weights: the backbone's file; None: random ones. `views`: how many other views each
-    training image has.
+    settings: those of the stage. weights: a file for each backbone; None: random ones. `views`: how many other views
+    each training image has.
     """
 
-    def __init__(self, settings: params.View, weights: Path | None):
+    def __init__(self, settings: params.View, weights: Sequence[Path | None]):
         deterministic(registry.RANDOM_SEED)
         self._settings, self._model = settings, network(settings, weights)
         self.views = 0 if settings.fine_tune.views == "live" else settings.fine_tune.views - 1
@@ -89,11 +89,11 @@ class Extraction:
         return of, batch, self._forward_views(augment.warp(batch.images, batch.transforms).numpy())
 
 
-def network(settings: params.View, weights: Path | None) -> keras.Model:
+def network(settings: params.View, weights: Sequence[Path | None]) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = registry.build(settings.backbone.name, settings.image.size, weights)
+    backbone = several.build(settings.backbone, settings.image.size, weights)
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    scaled = registry.scale(inputs, settings.backbone.name, settings.backbone.scaling)
+    scaled = several.scale(inputs, settings.backbone)
     live = settings.fine_tune.views == "live"
     if live and not cut.divides(backbone, settings.fine_tune.cut):
         return keras.Model(inputs, [folded(backbone)(scaled)])

@@ -9,7 +9,8 @@ def folded(network: keras.Model) -> keras.Model:
     """Returns a copy in which convolutions take over the pretrained batch normalisation that follows them.
 
     It computes the same, up to the rounding of float32, with fewer passes over memory. Every layer after the input
-    keeps its name and its place; a normalisation that was taken over becomes an identity. It is for inference: in
+    keeps its name and its place; a normalisation that was taken over becomes an identity; networks in it are folded
+    too. It is for inference: in
     training, an optimizer whose steps are all of one size, as Adam's are, would move the small ones among the scaled
     kernels too far.
     """
@@ -29,6 +30,8 @@ def folded(network: keras.Model) -> keras.Model:
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name in gone:
             return layers.Identity(name=layer.name)
+        if isinstance(layer, keras.Model):
+            return folded(layer)
         config = layer.get_config()
         return type(layer).from_config(config | {"use_bias": True} if layer.name in folds else config)
 
@@ -37,7 +40,7 @@ def folded(network: keras.Model) -> keras.Model:
 
     copy = keras.models.clone_model(network, clone_function=clone, call_function=call)
     for layer in network.layers:
-        if layer.weights and layer.name not in gone:
+        if layer.weights and layer.name not in gone and not isinstance(layer, keras.Model):
             weights = layer.get_weights()
             if layer.name in folds:
                 scale, shift = _affine(folds[layer.name])

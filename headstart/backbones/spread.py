@@ -20,20 +20,25 @@ from headstart.images.ranges import Range
 class Worker:
     """Computes one block after the other, of images that it reads where they are.
 
-    settings: of the project. weights: name and content of the backbone's file; None: random ones. path: of the source,
-    as this machine has it. cores: what it may take of the machine.
+    settings: of the project. weights: name and content of the file of each backbone; None: random ones. path: of the
+    source, as this machine has it. cores: what it may take of the machine.
     """
 
     def __init__(
-        self, settings: params.Params, weights: tuple[str, bytes] | None, path: str, values: Range | None, cores: int
+        self,
+        settings: params.Params,
+        weights: Sequence[tuple[str, bytes] | None],
+        path: str,
+        values: Range | None,
+        cores: int,
     ):
         share_of(cores)
         with tempfile.TemporaryDirectory() as folder:
-            file = None
-            if weights:
-                file = Path(folder, weights[0])
-                file.write_bytes(weights[1])
-            self._extraction = Extraction(settings, file)
+            files = [of and Path(folder, f"{number}{of[0]}") for number, of in enumerate(weights)]
+            for file, of in zip(files, weights, strict=True):
+                if of:
+                    file.write_bytes(of[1])
+            self._extraction = Extraction(settings, files)
         self._extraction.prepare()
         self._source, self._size = open_source(path, values), settings.image.size
 
@@ -48,7 +53,7 @@ class Worker:
 
 def blocks(
     place: Place,
-    weights: Path | None,
+    weights: Sequence[Path | None],
     values: Range | None,
     wanted: Sequence[int],
     block: Callable[[int], Block],
@@ -56,14 +61,14 @@ def blocks(
 ) -> Iterator[tuple[int, Arrays]]:
     """Yield the number of each block that is wanted, and its arrays, in any order.
 
-    weights: of the backbone; values: of the source, as `open_source` takes them; wanted, block, advance: as of
+    weights: of each backbone; values: of the source, as `open_source` takes them; wanted, block, advance: as of
     `Extraction.blocks`. Raises UserError for images that workers die of, which it names.
     """
     if not wanted:
         return
     settings, left = params.load(), set(wanted)
-    path, file = origin.absolute(settings.dataset.path), weights and (weights.name, weights.read_bytes())
-    made = settings, file, path, values, place.cores
+    path = origin.absolute(settings.dataset.path)
+    made = settings, [file and (file.name, file.read_bytes()) for file in weights], path, values, place.cores
     with spreading.connected(place) as cluster:
         for number, arrays in cluster.results(Worker, made, ((number, block(number)) for number in wanted)):
             left.discard(number)

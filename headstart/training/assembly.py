@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
-from headstart.backbones import cut, registry
+from headstart.backbones import cut, several
 from headstart.base import params
 from headstart.base.runtime import keras, tf
 from headstart.base.streams import rng
@@ -29,7 +29,7 @@ def live(
     train: the rows that are trained on.
     """
     size, batch_size, changes = settings.image.size, settings.fine_tune.batch_size, settings.augment
-    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    scale = partial(several.scale, backbones=settings.backbone)
 
     def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
         inputs = of_images(source, [table.paths[row] for row in rows], size, batch_size, transforms)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
-from headstart.backbones import registry
+from headstart.backbones import several
 from headstart.base import checkpoint, params, saved
 from headstart.base.runtime import deterministic, keras
 from headstart.base.terminal import say
@@ -37,7 +37,7 @@ def choose(
     Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
     """
     tuning, rows = settings.fine_tune, table.rows("validation")
-    scale = partial(registry.scale, name=settings.backbone.name, mode=settings.backbone.scaling)
+    scale = partial(several.scale, backbones=settings.backbone)
     axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -52,6 +52,7 @@ def refusal() -> str:
 
 
 SHARE = "a count of images per class (1, 2, …) or a fraction between 0 and 1"
+BACKBONE = {"name": "VGG16", "weights": "random", "sha256": None, "scaling": "native"}
 HIDDEN = "a list of whole numbers from 1, such as [64, 32] or []"
 CLASSES = "a list of two or more different names or null"
 WRONG = [
@@ -87,6 +88,12 @@ WRONG = [
     ("split.validation", 1.0, f"split.validation: got 1.0; takes {SHARE}"),
     ("dataset.table.header", 1, "dataset.table.header: got 1; takes true or false"),
     ("backbone.name", 3, "backbone.name: got 3; takes a text"),
+    ("backbone", 3, "backbone: got 3; takes a section with backbone.name, backbone.weights, backbone.sha256, "),
+    ("backbone", [], "backbone: got []; takes a section with backbone.name, "),
+    ("backbone", [BACKBONE, BACKBONE | {"scaling": "half"}], 'backbone.scaling: got "half"; takes native or unit'),
+    ("backbone", [BACKBONE | {"nam": "a"}], "no parameter is named backbone.nam; did you mean backbone.name?"),
+    ("backbone", [BACKBONE, {"name": "a"}], "backbone.weights is missing; add it"),
+    ("backbone", ["VGG16"], 'backbone: got ["VGG16"]; takes a section with backbone.name, '),
     ("dataset.path", None, "dataset.path: got null; takes a text"),
     ("dataset.path", "", 'dataset.path: got ""; takes a text'),
     (
@@ -241,8 +248,8 @@ def test_a_message_says_for_every_parameter_what_it_takes():
 
     before = Path("params.yaml").read_text()
     for name in names(yaml12.parse(before)):
-        put(name, [{}])
-        assert re.match(re.escape(f"params.yaml: {name}: got [{{}}]; takes ") + r"\w", refusal())
+        put(name, [[]])
+        assert re.match(re.escape(f"params.yaml: {name}: got [[]]; takes ") + r"\w", refusal())
         Path("params.yaml").write_text(before)
 
 

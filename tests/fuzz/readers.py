@@ -214,7 +214,7 @@ def read_origin(data: bytes) -> None:
     (folder / origin.WEIGHTS).mkdir(parents=True, exist_ok=True)
     (folder / origin.WEIGHTS / origin.FILE).write_bytes(data)
     origin.read(folder / origin.WEIGHTS)
-    weights.fetched(folder)
+    weights.fetched(project=folder)
 
 
 def parameters() -> st.SearchStrategy:

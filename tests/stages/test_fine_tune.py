@@ -59,9 +59,9 @@ def prepared(project, made, tmp_path_factory, monkeypatch):
 def assembled():
     """What `fine_tune` trains: on live images, and on cached activations, with layers that both share."""
     settings, table = params.load_stage("fine_tune"), manifest.read()
-    backbone = registry.build("TinyNet", 32, weights.fetched())
+    backbone = registry.build("TinyNet", 32, weights.fetched()[0])
     head = keras.saving.load_model(models.HEAD, compile=False)
-    cut.freeze(backbone, CUT, settings.backbone.weights)
+    cut.freeze(backbone, CUT, settings.backbone[0].weights)
     source, train = archive.open_source(settings.dataset.path), table.rows("train")
     return (
         assembly.live(settings, table, train, backbone, head, source),
@@ -119,7 +119,7 @@ def test_an_epoch_draws_each_image_once_and_other_views_in_another_epoch(prepare
     put_array(features.CUT / "plain.npy", marked)
     put_array(features.CUT / "views.npy", views + np.array([100, 200], "float16")[:, None, None, None])
     table, settings = manifest.read(), params.load_stage("fine_tune")
-    backbone = registry.build("TinyNet", 32, weights.fetched())
+    backbone = registry.build("TinyNet", 32, weights.fetched()[0])
     head = keras.saving.load_model(models.HEAD, compile=False)
     train, orders, counts = table.rows("train"), set(), np.zeros(3, int)
     _, epochs, validation = assembly.cached(settings, table, train, backbone, head)
