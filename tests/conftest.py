@@ -110,6 +110,7 @@ SMALL = {
     "fine_tune.label_smoothing": 0.0,
     "fine_tune.mixup": 0.0,
     "fine_tune.ema": 0.0,
+    "fine_tune.layer_decay": 1.0,
     "fine_tune.average_flips": False,
     "decision.goal": "accuracy",
     "decision.of": None,

@@ -90,6 +90,7 @@ PARAMETERS = [
     ("fine_tune.label_smoothing", 0.1, "fine_tune"),
     ("fine_tune.mixup", 0.2, "fine_tune"),
     ("fine_tune.ema", 0.9, "fine_tune"),
+    ("fine_tune.layer_decay", 0.8, "fine_tune"),
     ("fine_tune.average_flips", True, "fine_tune"),
     ("decision.goal", "balanced_accuracy", "calibrate"),
     ("decision.of", "blue", "calibrate"),

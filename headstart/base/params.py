@@ -433,6 +433,12 @@ class FineTune(_Training):
         description="what the moving average of the weights, which is delivered, keeps at each step, over two epochs "
         "at most; 0: no average"
     )
+    layer_decay: float = Field(
+        gt=0,
+        le=1,
+        description="what part of the learning rate of the layer after it each layer has, from the head back; 1: the "
+        "same for all",
+    )
     average_flips: bool = Field(
         description="the mean over the flips that augment allows may be delivered: 2 or 4 times the work"
     )

@@ -15,6 +15,7 @@ from headstart.base import checkpoint, files, params, progress, saved
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf
 from headstart.base.terminal import say
+from headstart.training import rates
 
 Logs = dict[str, float]
 Better = Callable[[Logs], tuple]  # what ranks epochs: the higher, the better
@@ -55,6 +56,8 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     steps: batches per epoch. For `warmup` epochs the learning rate rises from 0, without which the first steps of Adam
         would undo some of what was pretrained (Goyal et al., arXiv:1706.02677, 2017, section 2.2); then it stays, or
         with `schedule: cosine` falls to 0 over the rest.
+    `layer_decay`: each layer's rate falls with its distance from the head (`rates.factors`).
+
     at_once: batches that Keras runs without coming back to Python in between: 1, or `steps`. The results are the same.
     """
     rate = settings.learning_rate
@@ -73,6 +76,8 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     if ema := getattr(settings, "ema", 0.0):
         extra |= {"use_ema": True, "ema_momentum": min(ema, 1 - 1 / (2 * steps))}
     loss = _loss(model.output.shape[-1], getattr(settings, "label_smoothing", 0.0))
+    if (decay := getattr(settings, "layer_decay", 1.0)) < 1:
+        make = rates.layered(make, rates.factors(model, decay))
     model.compile(
         make(rate, **extra),
         loss,

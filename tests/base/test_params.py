@@ -200,6 +200,7 @@ WRONG = [
     ("dataset.labels", "folder", 'dataset.labels: got "folder"; takes folders, prefix, pattern or table'),
     ("fine_tune.views", "dead", 'fine_tune.views: got "dead"; takes a whole number from 1 or live'),
     ("fine_tune.label_smoothing", 1, "fine_tune.label_smoothing: got 1; takes a number from 0 to below 1"),
+    ("fine_tune.layer_decay", 1.5, "fine_tune.layer_decay: got 1.5; takes a number above 0 to 1"),
     ("fine_tune.average_flips", "yes", 'fine_tune.average_flips: got "yes"; takes true or false'),
     ("fine_tune.warmup", -1, "fine_tune.warmup: got -1; takes a number from 0"),
     ("fine_tune.warmup", 1e300, "fine_tune.warmup: got 1e+300; takes a number from 0 to 10000"),

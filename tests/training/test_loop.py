@@ -28,7 +28,13 @@ TUNING |= {
     "mixup": 0.0,
     "ema": 0.0,
 }
-TUNING |= {"average_flips": False, "select_by": "accuracy", "choose_on": "validation", "refit": False}
+TUNING |= {
+    "layer_decay": 1.0,
+    "average_flips": False,
+    "select_by": "accuracy",
+    "choose_on": "validation",
+    "refit": False,
+}
 
 
 @pytest.fixture(autouse=True)
