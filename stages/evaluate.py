@@ -47,8 +47,9 @@ def main() -> None:
     bottleneck, (classifier, details) = features.read_bottleneck(table=table), file.load_own(classes)
     head = models.load_head(classes=len(classes), shape=bottleneck.shape[1:])
     names, model = joining.parts(classifier, details.delivered, details.axes)
+    what, engine = "evaluate the classifier", settings.extract.engine
     with archive.open_source(settings.dataset.path, details.value_range) as source:
-        *given, vectors = inference.of_source(model, details.size, source, paths, "evaluate the classifier")
+        *given, vectors = inference.of_source(model, details.size, source, paths, what, engine)
         plain = {name: decision.probabilities(values) for name, values in zip(names, given, strict=True)}
         tempered = {name: details.rule.tempered(values) for name, values in plain.items()}
         probabilities = {"head": inference.of_features(head, bottleneck, rows), **tempered}
@@ -60,7 +61,7 @@ def main() -> None:
         _, look = joining.parts(classifier, details.delivered, ())
         read = partial(decoding.decode, value_range=source.value_range)
         relied["fragility"] = fragility.measure(
-            look,
+            inference.runner(look, engine),
             lambda i: decoding.read(source.read(paths[i]), details.size, source.value_range),
             labels,
             details.known,

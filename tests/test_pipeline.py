@@ -50,7 +50,7 @@ PARAMETERS = [
     ("backbone.weights", "random", "fetch extract fine_tune"),
     ("backbone.sha256", "0" * 64, "fetch extract fine_tune"),
     ("backbone.scaling", "unit", "fetch extract fine_tune"),
-    ("extract.engine", "openvino", "extract"),
+    ("extract.engine", "openvino", "extract evaluate"),
     ("extract.precision", "bfloat16", "extract"),
     ("extract.batch_size", 16, "extract"),
     ("head.pooling", "flatten", "extract train_head fine_tune"),

@@ -1,13 +1,11 @@
 """What runs the frozen network: TensorFlow, or OpenVINO, which is optional."""
 
 import queue
-import sys
-import tempfile
-import threading
 from collections.abc import Callable
 
 import numpy as np
 
+from headstart.base import openvino
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf, traced
 
@@ -60,31 +58,9 @@ def _rounded(model: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
 
 
 def _openvino(model: keras.Model, precision: str) -> Forward:
-    sys.modules["openvino_telemetry"] = None  # Disable OpenVINO's telemetry, which is on by default.
-    try:
-        import openvino
-    except ModuleNotFoundError:
-        raise UserError(
-            "extract.engine: got openvino, which is not installed: pip install -r requirements-openvino.txt, "
-            "or take tensorflow"
-        ) from None
-    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-    # One stream per batch under way: neither waits for the threads of the other.
-    options = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": AT_A_TIME}
-    graph, module = traced(model).get_concrete_function(), tf.Module()
-    module.kept = list(graph.variables)
-    # By way of a file: `openvino.convert_model` takes the graph itself, but fails on Python 3.13.
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=graph)
-        compiled = openvino.Core().compile_model(folder, "CPU", options)
-    largest, own = np.finfo(np.float16).max, threading.local()
+    run, largest = openvino.compiled(model, precision, AT_A_TIME), np.finfo(np.float16).max
 
     def outputs(images: np.ndarray) -> list[np.ndarray]:
-        if not hasattr(own, "request"):  # its results lie in memory that its next call writes to
-            own.request = compiled.create_infer_request()
-        results = own.request.infer([np.asarray(images)])
-        return [
-            np.clip(results[f"output_{i}"], -largest, largest).astype(np.float16) for i in range(len(model.outputs))
-        ]
+        return [np.clip(output, -largest, largest).astype(np.float16) for output in run(images)]
 
     return outputs

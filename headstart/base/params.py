@@ -334,7 +334,8 @@ class Extract(_Section):
     )
 
     engine: Literal["tensorflow", "openvino"] = Field(
-        description="tensorflow, or openvino (pip install -r requirements-openvino.txt)"
+        description="what runs the frozen network, and in `evaluate` the classifier, there in float32: tensorflow, or "
+        "openvino (pip install -r requirements-openvino.txt)"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         description="bfloat16 is of openvino alone: about twice as fast where the processor knows it"

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from headstart.base import progress
-from headstart.base.runtime import keras, traced
 from headstart.base.streams import rng
 from headstart.classifier import decision, unlike
 from headstart.classifier.inference import BATCH
@@ -43,16 +42,20 @@ def corrupted(image: np.ndarray, kind: str, strength: float, draws: np.random.Ge
 
 
 def measure(
-    model: keras.Model, read: Callable[[int], np.ndarray], labels: np.ndarray, known: Known | None, seed: int
+    run: Callable[[np.ndarray], list[np.ndarray]],
+    read: Callable[[int], np.ndarray],
+    labels: np.ndarray,
+    known: Known | None,
+    seed: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """Returns {kind: [{strength, accuracy, unlike}, …]}, with `none`, the images as they are, first.
 
-    model: to probabilities and features (`joining.parts`, of one look at an image). read: returns test image i as the
-    model takes it, uint8 (size, size, 3). labels: (n,) int. known: None where the classifier cannot tell what is unlike
-    its training images; `unlike`, the share of these, is then None.
+    run: gives probabilities and features of images (`joining.parts`, of one look at an image). read: returns test
+    image i as the model takes it, uint8 (size, size, 3). labels: (n,) int. known: None where the classifier cannot tell
+    what is unlike its training images; `unlike`, the share of these, is then None.
     """
     chosen = np.sort(rng(seed, "corruptions", 0).permutation(len(labels))[:MOST])
-    images, run, found = [read(int(row)) for row in chosen], traced(model), {}
+    images, found = [read(int(row)) for row in chosen], {}
     levels = [("none", 0.0), *((kind, value) for kind, values in STRENGTHS.items() for value in values)]
     for kind, strength in progress.track(levels, "how fragile", unit="corruption"):
         draws = rng(seed, "corruptions", 1)

@@ -34,6 +34,19 @@ def reads(photos):
     return [lambda photo=photo: photo for photo in photos]
 
 
+def test_openvino_gives_what_tensorflow_gives():
+    pytest.importorskip("openvino")
+    plain, photos = network(3), photographs(inference.BATCH + 5)
+    model = keras.Model(plain.input, [plain.output, keras.ops.mean(plain.output, axis=1)])
+    by_engine = [
+        [list(outcome) for outcome in inference.outputs(model, SIZE, reads(photos), engine=engine)]
+        for engine in ("tensorflow", "openvino")
+    ]
+    for one, other in zip(*by_engine, strict=True):
+        for ours, theirs in zip(one, other, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize("units", [1, 3])
 def test_each_output_is_that_of_the_model_itself(units):
     plain, photos = network(units), photographs(inference.BATCH + 5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from classifiers import pictures, small
 
-from headstart.classifier import joining, unlike
+from headstart.classifier import inference, joining, unlike
 from headstart.evaluation import fragility
 
 
@@ -26,11 +26,12 @@ def test_accuracy_and_what_is_unlike_at_each_strength():
     labels = (given[:, 0] >= 0.5).astype(int)
     kept = unlike.unit(features).astype("float16")
     known = unlike.Known(kept, unlike.distances(features, kept).max() + 1e-3)
-    found = fragility.measure(model, lambda row: images[row], labels, known, 1)
+    run = inference.runner(model)
+    found = fragility.measure(run, lambda row: images[row], labels, known, 1)
     assert list(found) == ["none", *fragility.STRENGTHS]
     assert found["none"] == [{"strength": 0.0, "accuracy": 1.0, "unlike": 0.0}]
     for kind, strengths in fragility.STRENGTHS.items():
         assert [entry["strength"] for entry in found[kind]] == list(strengths)
     assert any(entry["unlike"] > 0 for kind in fragility.STRENGTHS for entry in found[kind])
-    assert found == fragility.measure(model, lambda row: images[row], labels, known, 1)
-    assert fragility.measure(model, lambda row: images[row], labels, None, 1)["none"][0]["unlike"] is None
+    assert found == fragility.measure(run, lambda row: images[row], labels, known, 1)
+    assert fragility.measure(run, lambda row: images[row], labels, None, 1)["none"][0]["unlike"] is None
