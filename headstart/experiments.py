@@ -12,11 +12,13 @@ import fnmatch
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dvc.api
+import numpy as np
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -268,6 +270,21 @@ def table(runs: list[Run]) -> Table:
     return shown
 
 
+def page(
+    path: Path, title: str, lines: list[str], cells: tuple[list[str], list[list[str]]], dots: list[comparison.Dot]
+) -> None:
+    """Write a page of many runs, with those lines, that table and a dot for each. Raises UserError."""
+    comparison.write(path, title, lines, cells, dots)
+
+
+def holm(ps: Iterable[float]) -> np.ndarray:
+    """Holm's p-values for several tests: float (n,), in the order of `ps`."""
+    ps = np.asarray(list(ps), float)
+    order, adjusted = np.argsort(ps), np.empty(len(ps))
+    adjusted[order] = np.maximum.accumulate((len(ps) - np.arange(len(ps))) * ps[order]).clip(max=1)
+    return adjusted
+
+
 def add_html(arguments: argparse.ArgumentParser, default: str) -> None:
     """Add `--html` to a parser: the file to write a page to; with no name that is `default`."""
     arguments.add_argument(
@@ -296,7 +313,7 @@ def main() -> None:
     if options.html:
         names = differing(runs)
         dots = [run.dot(names, "run") for run in runs]
-        comparison.write(options.html, "Experiments", [heading(runs)], cells(runs), dots)
+        page(options.html, "Experiments", [heading(runs)], cells(runs), dots)
         say(f"The page: {options.html}")
 
 
