@@ -10,7 +10,8 @@ Accuracy is that of cross-validation on the images of training and validation to
 regression that has seen neither it nor its group (`logistic.out_of_fold`, up to five folds). To choose a network is a
 choice like that of an epoch, so the test images are left out of it. Validation alone is a few images: a third as many
 make an interval 1.7 times as wide, a tenth as many 3 times. The penalty is chosen on the same folds, which flatters
-each network by about the same little. Labels count as certain, and images all the same.
+each network by about the same little. The features are scaled by one number, while the head of a run also tries to
+scale each by its own. Labels count as certain, and images all the same.
 
 The 95 % interval is Wilson's. The best is compared with each of the others by McNemar's test on the same images (exact,
 two-sided; of several the p-values are Holm's). Where p is not below 0.05 the images do not show which is better, which
@@ -130,7 +131,8 @@ def candidates(texts: Sequence[str], weights: str | None) -> list[Candidate]:
     """
     parts = [part for text in texts for part in _parted(text) if part]
     named = [_candidate(part, weights) for part in parts]
-    twice = next((candidate for candidate in named if named.count(candidate) > 1), None)
+    shown = list(map(str, named))
+    twice = next((text for text in shown if shown.count(text) > 1), None)
     if twice is not None:
         raise UserError(f"got {twice} twice; takes each network once at one size: name another, or another size")
     if len(named) < 2:

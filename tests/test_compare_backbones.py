@@ -61,6 +61,7 @@ def test_a_path_may_have_commas_and_spaces(tmp_path):
         (["VGG16"], "got VGG16@224 alone; takes two or more to compare, such as NAMES="),
         ([], "got no network; takes two or more to compare"),
         (["VGG16,VGG19,VGG16@224"], "got VGG16@224 twice; takes each network once at one size"),
+        (["VGG16,VGG19,VGG16=random"], "got VGG16@224 twice"),
         (["VGG16@8,VGG19"], "got VGG16@8; takes a size from 16 to 2048 pixels after @, such as VGG16@224"),
         (["VGG16@big,VGG19"], "got VGG16@big; takes a size from 16 to 2048 pixels"),
         (["VGG16=gone.h5,VGG19"], "got VGG16=gone.h5; no file is at gone.h5: takes one of weights after ="),
