@@ -220,6 +220,9 @@ def aside(values: dict[str, Any], stage: str, heard: Callable[[str], None]) -> I
     account.require()
     name = f"{ASIDE}{os.getpid()}-{time.time_ns() // 10**6}"
     settings = [part for parameter, value in values.items() for part in ("-S", f"{parameter}={_quoted(value)}")]
+    # In a fresh clone dvc.lock tells of pictures that no cache has, and DVC, which looks at all plots, fails on them.
+    for other in _recorded() - _upstream(stage):
+        settings += ["-S", f"{seconds.LOCK}:~stages.{other}"]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *_copied(), *settings, stage]
     lines = []
     try:
@@ -408,6 +411,24 @@ def _copied() -> list[str]:
         )
     elsewhere = source.is_absolute() or origin.is_remote(source)
     return [] if elsewhere or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
+
+
+def _recorded() -> set[str]:
+    """The stages that dvc.lock tells of."""
+    return {*yaml12.read(seconds.LOCK).get("stages", {})} if seconds.LOCK.exists() else set()
+
+
+def _upstream(stage: str) -> set[str]:
+    """A stage, and those whose outs it reads, directly or not."""
+    declared = {name: params.declaration(name) for name in yaml12.read(params.PIPELINE)["stages"]}
+    found, left = set(), [stage]
+    while left:
+        found.add(name := left.pop())
+        read = [Path(dep) for dep in declared[name].deps]
+        for other in declared.keys() - found:
+            if any(dep.is_relative_to(out) for out in declared[other].outs for dep in read):
+                left.append(other)
+    return found
 
 
 def _quoted(value: Any) -> str:
