@@ -1,11 +1,11 @@
-# make start · repro · report · review · export · serve · check · experiments · learning-curve · cross-validate · test · lint ·
-# docs · schema · results · bench · remote · push · pull · publish — each makes .venv first, where it is missing or older than the
-# requirements. GPU=1 adds CUDA to TensorFlow (Linux).
+# make start · repro · report · review · export · serve · check · experiments · learning-curve · cross-validate ·
+# compare-backbones · test · lint · docs · schema · results · bench · remote · push · pull · publish — each makes .venv
+# first, where it is missing or older than the requirements. GPU=1 adds CUDA to TensorFlow (Linux).
 
 # What a user gives (make start IMAGES=…) reaches the commands as the environment's variables, letter by letter: `value`
 # keeps make from expanding it, and no recipe and no $(shell) holds it, so it is nobody's code.
-override GIVEN := IMAGES OPTIONS FORMAT PRECISION SIZES SEEDS JOBS FOLDS TESTS MINUTES READERS PORT URL LOGIN KEY ENDPOINT REPLACE REPO \
-	PUBLIC LICENSE UPGRADE GPU PYTHON \
+override GIVEN := IMAGES OPTIONS FORMAT PRECISION SIZES SEEDS JOBS FOLDS NAMES WEIGHTS TESTS MINUTES READERS PORT URL LOGIN KEY ENDPOINT \
+	REPLACE REPO PUBLIC LICENSE UPGRADE GPU PYTHON \
 	$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
@@ -27,7 +27,7 @@ override install := pip install --quiet --disable-pip-version-check --requiremen
 override privately := if [ -e .dvc/config.local ]; then umask 077; fi;
 
 .DELETE_ON_ERROR:
-.PHONY: start repro report review export serve check experiments learning-curve cross-validate test fuzz lint lint-workflows docs schema results bench remote remote-address push pull publish requirements pythons
+.PHONY: start repro report review export serve check experiments learning-curve cross-validate compare-backbones test fuzz lint lint-workflows docs schema results bench remote remote-address push pull publish requirements pythons
 
 # make start IMAGES=photos [OPTIONS='--group none --yes']: a folder, zip or table, however its name is written.
 start: .venv/ready
@@ -80,6 +80,10 @@ cross-validate: .venv/ready
 	@python -m headstart.cross_validate $(folds) --queue rest
 	@$(privately) dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.cross_validate $(folds)
+
+# make compare-backbones NAMES=EfficientNetLite0,MobileNetV2@160 [WEIGHTS=imagenet]: one after the other, the head alone.
+compare-backbones: .venv/ready
+	@$(privately) python -m headstart.compare_backbones $(if $(WEIGHTS),--weights="$$WEIGHTS") $(if $(NAMES),-- "$$NAMES")
 
 # make test TESTS=tests/labels. Two workers; the tests of a file stay with one, which makes their fixtures once.
 test: .venv/ready-for-tests

@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "is B better than A, or is it luck?",
     "learning_curve": "how many images do I need?",
     "cross_validate": "how good is the recipe, tested on every image?",
+    "compare_backbones": "which network suits my images? `python -m headstart.backbones` lists them",
     "remote": "say where the team keeps its results, and try it out",
     "publish": "put the classifier, its exports and its model card onto a model hub",
     "sharing": "send results to the team's remote, or fetch them from there",

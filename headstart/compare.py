@@ -18,7 +18,6 @@ the count of seeds say; of one seed nothing is known.
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -31,8 +30,7 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
-from headstart.experiments import MODELS, Run
-from headstart.page import comparison
+from headstart.experiments import MODELS, Run, holm
 
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
 FLIPS = 9_999
@@ -95,14 +93,6 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(test.pvalue)
 
 
-def holm(ps: Iterable[float]) -> np.ndarray:
-    """Holm's p-values for several tests: float (n,), in the order of `ps`."""
-    ps = np.asarray(list(ps), float)
-    order, adjusted = np.argsort(ps), np.empty(len(ps))
-    adjusted[order] = np.maximum.accumulate((len(ps) - np.arange(len(ps))) * ps[order]).clip(max=1)
-    return adjusted
-
-
 def cells(names: list[str], groups: dict[str, Group]) -> tuple[list[str], list[list[str]]]:
     """Headings and one row per group: parameters, seeds, each model's mean accuracy ± standard deviation over them."""
     models = experiments.scored([run for group in groups.values() for run in group.values()])
@@ -124,13 +114,13 @@ def table(names: list[str], groups: dict[str, Group]) -> Table:
 
 
 def page(path: Path, names: list[str], groups: dict[str, Group], sentences: list[str]) -> None:
-    """Write the comparison to `path` as a page. Raises UserError as `comparison.write` does."""
+    """Write the comparison to `path` as a page. Raises UserError as `experiments.page` does."""
     dots = []
     for letter, group in groups.items():
         first = next(iter(group.values()))
         values = ", ".join(f"{name} {experiments.plain(first.params.get(name))}" for name in names)
         dots += [run.dot(names, f"{letter}: {values}") for run in group.values()]
-    comparison.write(path, "Is B better than A, or is it luck?", sentences, cells(names, groups), dots)
+    experiments.page(path, "Is B better than A, or is it luck?", sentences, cells(names, groups), dots)
 
 
 def verdicts(groups: dict[str, Group], model: str, against: str = "A") -> list[str]:

@@ -10,20 +10,28 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 import argparse
 import fnmatch
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dvc.api
+import numpy as np
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from rich.console import Console
 from scmrepo.exceptions import SCMError
 
-from headstart.artifacts import dataset, manifest, predictions, results
+from headstart.artifacts import dataset, features, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
@@ -34,27 +42,23 @@ from headstart.base.tables import Table
 from headstart.base.terminal import say
 from headstart.page import comparison
 
+ASIDE = "aside-"  # how the names begin of experiments that do not get to `evaluate`
+TEMPORARY = Path(".dvc/tmp")
+AT_A_TIME = 64  # images whose features are read at once
 UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run: an experiment, or the commit that experiments start from.
+class Experiment:
+    """What DVC has run, as far as it went.
 
-    `name`: the experiment's, or the branch's; `rev`: its Git commit; `params`: all parameters by their
-    dotted names; `results`: what metrics/test.json holds; `counts`: images by split and class, as in this run.
+    `name`: the experiment's, or the branch's; `rev`: its Git commit, or the name; `params`: all parameters by their
+    dotted names.
     """
 
     name: str
     rev: str
     params: dict[str, Any]
-    results: Results
-    counts: dict[str, dict[str, int]]
-
-    def training_images(self) -> int:
-        """How many images the run was trained on."""
-        count, train = self.params.get("train_images"), self.counts["train"]
-        return sum(train.values()) if count is None else count * len(train)
 
     def read(self, path: Path) -> str:
         """The text of a file as this run left it, from DVC or Git; nothing is checked out. Raises UserError."""
@@ -65,13 +69,6 @@ class Run:
                 f"{self.name} has no {path} in Git, nor in DVC's cache ({error}): name the runs that have one, or "
                 "commit the run that the others start from (`dvc repro`, then `git commit -am ...`)"
             ) from None
-
-    def predictions(self) -> Predictions:
-        """What its models predict for its test images. Raises UserError where that cannot be read."""
-        try:
-            return predictions.parse(self.read(predictions.PREDICTIONS))
-        except ValueError as error:
-            raise UserError(f"{self.name}: {error}; run it again, or leave it out") from None
 
     def manifest(self) -> Manifest:
         """Its images, with the splits that `fold: null` has. Raises UserError where that cannot be read."""
@@ -88,6 +85,44 @@ class Run:
         """The hashes of what its stages read, by path, as they stand in its dvc.lock. Raises UserError."""
         stages = self.lock()["stages"].values()
         return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+
+    def averages(self, table: Manifest) -> np.ndarray:
+        """The bottleneck features of its images, averaged over their places: float32 (n, c). Raises UserError.
+
+        table: its manifest. The features are copied out of DVC's cache, into a folder that goes again.
+        """
+        with tempfile.TemporaryDirectory(dir=TEMPORARY, prefix="features-") as folder:
+            try:
+                files = dvc.api.DVCFileSystem(rev=self.rev)
+                files.get(str(features.BOTTLENECK), str(Path(folder, features.BOTTLENECK)), recursive=True)
+            except (DvcException, OSError) as error:
+                raise UserError(f"{self.name} has no {features.BOTTLENECK} in DVC's cache ({error})") from None
+            rows = features.read_bottleneck(Path(folder), table)
+            parts = (rows[start : start + AT_A_TIME] for start in range(0, len(rows), AT_A_TIME))
+            return np.concatenate([part.astype("float32").mean((1, 2)) for part in parts])
+
+
+@dataclass(frozen=True)
+class Run(Experiment):
+    """A finished run: an experiment, or the commit that experiments start from.
+
+    `results`: what metrics/test.json holds; `counts`: images by split and class, as in this run.
+    """
+
+    results: Results
+    counts: dict[str, dict[str, int]]
+
+    def training_images(self) -> int:
+        """How many images the run was trained on."""
+        count, train = self.params.get("train_images"), self.counts["train"]
+        return sum(train.values()) if count is None else count * len(train)
+
+    def predictions(self) -> Predictions:
+        """What its models predict for its test images. Raises UserError where that cannot be read."""
+        try:
+            return predictions.parse(self.read(predictions.PREDICTIONS))
+        except ValueError as error:
+            raise UserError(f"{self.name}: {error}; run it again, or leave it out") from None
 
     def dot(self, differing: list[str], group: str) -> comparison.Dot:
         """What the page of many runs shows of it. differing: the parameters to name. Raises UserError."""
@@ -111,8 +146,7 @@ class Task:
         """The last error in its log, or else the last line; empty where there is no log."""
         if self.log is None or not self.log.exists():
             return ""
-        lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
+        return _last_words(self.log.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
 def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run]:
@@ -127,6 +161,7 @@ def finished(rev: str | None = None, names: list[str] | None = None) -> list[Run
     for baseline in _baselines(rev):
         # What is still running has the metrics of the commit that it started from.
         done = [entry for entry in baseline.experiments or [] if _state(entry) not in UNFINISHED]
+        done = [entry for entry in done if not (entry.name or "").startswith(ASIDE)]
         for state in (baseline, *(experiment.revs[0] for experiment in done)):
             # A commit before the first run has no metrics yet.
             if _data(state):
@@ -159,21 +194,54 @@ def queue(swept: dict[str, Any]) -> None:
 
     swept: by a parameter's name a value, or a list of values. Raises UserError where DVC refuses.
     """
-    source = Path(params.load().dataset.path)
-    if source.parts[:1] == ("..",):
-        raise UserError(
-            f"dataset.path: got {source}, which leads elsewhere from the folder that a queued run has: put the whole "
-            f"path there, {source.resolve()}, and run `make repro` once"
-        )
-    # Of what neither Git nor DVC keeps a queued run sees nothing; what `fetch` brought it gets from DVC.
-    elsewhere = source.is_absolute() or origin.is_remote(source)
-    copied = [] if elsewhere or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
     settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
-    command = ["dvc", "exp", "run", "--queue", *copied, *settings, "evaluate"]  # nobody opens the page of each
+    command = ["dvc", "exp", "run", "--queue", *_copied(), *settings, "evaluate"]  # nobody opens the page of each
     say(" ".join(["$", *command]))
     if subprocess.run([sys.executable, "-m", *command]).returncode:
         raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
+
+
+def reproduce(stage: str) -> None:
+    """Run the pipeline up to `stage` in this folder. Raises UserError where that fails."""
+    if subprocess.run([sys.executable, "-m", "dvc", "repro", stage]).returncode:
+        raise UserError(f"`dvc repro {stage}` failed and says why above: mend that and run this again")
+
+
+@contextmanager
+def aside(values: dict[str, Any], stage: str, heard: Callable[[str], None]) -> Iterator[Experiment]:
+    """Run an experiment up to `stage`, here and now, in a folder of its own, and yield it; afterwards it is removed.
+
+    What it wrote stays in DVC's cache. An experiment that does not get to `evaluate` has the metrics of the commit that
+    it starts from, so that it must not be listed among the others.
+
+    values: by parameters' names. heard: takes each line that it prints. Raises UserError with its last words.
+    """
+    account.require()
+    name = f"{ASIDE}{os.getpid()}-{time.time_ns() // 10**6}"
+    settings = [part for parameter, value in values.items() for part in ("-S", f"{parameter}={_quoted(value)}")]
+    # In a fresh clone dvc.lock tells of pictures that no cache has, and DVC, which looks at all plots, fails on them.
+    for other in _recorded() - _upstream(stage):
+        settings += ["-S", f"{seconds.LOCK}:~stages.{other}"]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *_copied(), *settings, stage]
+    lines = []
+    try:
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"}
+        # A group of its own: Ctrl-C reaches DVC and its stage once, and this waits for their end.
+        with subprocess.Popen(command, start_new_session=True, **output) as process:
+            try:
+                for line in process.stdout:
+                    lines.append(line.rstrip())
+                    heard(lines[-1])
+            except BaseException:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait()
+                raise
+        if process.returncode:
+            raise UserError(_last_words(lines).removeprefix("error: ") or "DVC does not say why")
+        yield Experiment(name, name, current() | values)
+    finally:
+        subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "--quiet", name], capture_output=True)
 
 
 def current() -> dict[str, Any]:
@@ -189,18 +257,23 @@ def alike(one: dict[str, Any], other: dict[str, Any], free: set[str]) -> bool:
 
 def of_these_inputs(runs: list[Run]) -> list[Run]:
     """The runs whose code and images are those that lie here now. Raises UserError where the images are gone."""
+    given = inputs()
+    return [run for run in runs if given.items() <= run.inputs().items()]
+
+
+def inputs() -> dict[str, str]:
+    """The hashes of what stages read and none of them writes, by path: code and images. Raises UserError."""
     try:
         with Repo() as repo:
             written = [Path(out.fs_path) for out in repo.index.outs]
             read = {dep.def_path: dep for dep in repo.index.deps if not isinstance(dep, ParamsDependency)}
-            given = {
+            return {
                 path: dep.get_hash().value
                 for path, dep in read.items()
                 if not any(Path(dep.fs_path).is_relative_to(out) for out in written)
             }
     except (DvcException, OSError) as error:
         raise UserError(f"DVC cannot read what the stages depend on: {error}") from None
-    return [run for run in runs if given.items() <= run.inputs().items()]
 
 
 def flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -275,6 +348,21 @@ def table(runs: list[Run]) -> Table:
     return shown
 
 
+def page(
+    path: Path, title: str, lines: list[str], cells: tuple[list[str], list[list[str]]], dots: list[comparison.Dot]
+) -> None:
+    """Write a page of many runs, with those lines, that table and a dot for each. Raises UserError."""
+    comparison.write(path, title, lines, cells, dots)
+
+
+def holm(ps: Iterable[float]) -> np.ndarray:
+    """Holm's p-values for several tests: float (n,), in the order of `ps`."""
+    ps = np.asarray(list(ps), float)
+    order, adjusted = np.argsort(ps), np.empty(len(ps))
+    adjusted[order] = np.maximum.accumulate((len(ps) - np.arange(len(ps))) * ps[order]).clip(max=1)
+    return adjusted
+
+
 def add_html(arguments: argparse.ArgumentParser, default: str) -> None:
     """Add `--html` to a parser: the file to write a page to; with no name that is `default`."""
     arguments.add_argument(
@@ -303,7 +391,7 @@ def main() -> None:
     if options.html:
         names = differing(runs)
         dots = [run.dot(names, "run") for run in runs]
-        comparison.write(options.html, "Experiments", [heading(runs)], cells(runs), dots)
+        page(options.html, "Experiments", [heading(runs)], cells(runs), dots)
         say(f"The page: {options.html}")
 
 
@@ -315,6 +403,52 @@ def _baselines(rev: str | None = None) -> list[Any]:
             return repo.experiments.show(revs=rev, hide_workspace=True)
     except (DvcException, SCMError) as error:
         raise UserError(f"DVC cannot list the experiments: {error}") from None
+
+
+def _copied() -> list[str]:
+    """What tells DVC to copy the user's images into the folder of an experiment: what neither Git nor DVC keeps.
+
+    What `fetch` brought it gets from DVC. Raises UserError where dataset.path leads elsewhere from there.
+    """
+    source = Path(params.load().dataset.path)
+    if source.parts[:1] == ("..",):
+        raise UserError(
+            f"dataset.path: got {source}, which leads elsewhere from the folder that a queued run has: put the whole "
+            f"path there, {source.resolve()}, and run `make repro` once"
+        )
+    elsewhere = source.is_absolute() or origin.is_remote(source)
+    return [] if elsewhere or source.is_relative_to("data/raw") else ["--copy-paths", str(source)]
+
+
+def _recorded() -> set[str]:
+    """The stages that dvc.lock tells of."""
+    return {*yaml12.read(seconds.LOCK).get("stages", {})} if seconds.LOCK.exists() else set()
+
+
+def _upstream(stage: str) -> set[str]:
+    """A stage, and those whose outs it reads, directly or not."""
+    declared = {name: params.declaration(name) for name in yaml12.read(params.PIPELINE)["stages"]}
+    found, left = set(), [stage]
+    while left:
+        found.add(name := left.pop())
+        read = [Path(dep) for dep in declared[name].deps]
+        for other in declared.keys() - found:
+            if any(dep.is_relative_to(out) for out in declared[other].outs for dep in read):
+                left.append(other)
+    return found
+
+
+def _quoted(value: Any) -> str:
+    """A parameter's value as Hydra's grammar, by which DVC reads it, takes it: what has a = in it stands in quotes."""
+    if not isinstance(value, str) or re.fullmatch(r"[\w./-]+", value):
+        return plain(value)
+    return "'" + value.replace("'", r"\'") + "'"
+
+
+def _last_words(lines: list[str]) -> str:
+    """The last error among lines of output, or else the last line; empty where there is none."""
+    lines = [line for line in lines if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
 
 
 def _state(entry: Any) -> str | None:

@@ -10,27 +10,21 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 # isort: split
 import argparse
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headstart.artifacts import manifest
-from headstart.artifacts.manifest import Manifest
 from headstart.base import files, params, wording
 from headstart.base.errors import UserError
-from headstart.base.progress import track
 from headstart.base.runtime import deterministic
-from headstart.base.streams import rng
 from headstart.base.terminal import say
-from headstart.base.threads import in_order
 from headstart.classifier import file
 from headstart.classifier.details import Details
 from headstart.delivery import exporting, proving, runtimes
 from headstart.delivery.classifier import EXPORTS
+from headstart.delivery.own_images import OwnImages
 from headstart.delivery.runtimes import FORMATS
-from headstart.images import archive, batches
 
 CALIBRATED_ON = 200  # training images, to find the ranges of 8 bits with
 SPEEDS = {"start_seconds": ".1f", "images_per_second": ".0f"}
@@ -38,13 +32,6 @@ COLUMNS = (
     *("", "MB", "start, s (Keras)", "images/s (Keras)", "same class, possible classes, unlike", "largest difference"),
     "test accuracy (95 % interval)",
 )
-
-
-def decoded(settings: params.Params, table: Manifest, rows: Sequence[int], details: Details, what: str) -> np.ndarray:
-    """Return images of the manifest as the classifier takes them: uint8 (n, size, size, 3)."""
-    with archive.open_source(settings.dataset.path, details.value_range) as source:
-        read = in_order(lambda row: batches.pixels(source, table.paths[row], details.size), rows)
-        return np.stack(list(track(read, what, len(rows))))
 
 
 def prove(made: Path, details: Details, pixels: np.ndarray, labels: np.ndarray, precision: str) -> dict[str, Any]:
@@ -103,27 +90,18 @@ def main(arguments: list[str] | None = None) -> None:
     settings = params.load()
     deterministic(settings.seed)
     classifier, details = file.load(file.CLASSIFIER)
-    sha256, table, images = files.sha256(file.CLASSIFIER), manifest.read(fold=settings.fold), None
-    if table.classes != details.classes:
-        raise UserError("data/manifest.csv is of other classes than models/classifier.keras: run `dvc repro`")
-    rows = table.rows("test")
-    if options.precision == "float32" and len(rows) > proving.IMAGES:
-        rows = rows[np.linspace(0, len(rows) - 1, proving.IMAGES).astype(int)]
-    if not len(rows):
-        raise UserError("no test images, by which an export is proved: set split.test, and run `dvc repro`")
-    pixels = decoded(settings, table, rows, details, "export: test images")
+    sha256, own, images = files.sha256(file.CLASSIFIER), OwnImages(settings, details), None
+    pixels, labels = own.tested_on(proving.IMAGES if options.precision == "float32" else None)
     if options.precision == "int8":
-        some = table.rows("train")
-        some = np.sort(rng(settings.seed, "images for 8 bits", 0).permutation(some)[:CALIBRATED_ON])
-        images = decoded(settings, table, some, details, "export: training images, for the ranges of 8 bits")
+        images = own.trained_on(CALIBRATED_ON)
     name = runtimes.folder_name(options.format, options.precision)
     made = EXPORTS / f".{name}.part"
     shutil.rmtree(made, ignore_errors=True)
     try:
         say(f"export: writing {EXPORTS / name}, which takes up to a minute")
         exporting.write(made, classifier, details, sha256, options.format, images)
-        say(f"export: it and the classifier, each alone, on {wording.count(len(rows), 'test image')}")
-        found = prove(made, details, pixels, table.labels[rows], options.precision)
+        say(f"export: it and the classifier, each alone, on {wording.count(len(labels), 'test image')}")
+        found = prove(made, details, pixels, labels, options.precision)
         exporting.put(made, EXPORTS / name)
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -25,9 +25,8 @@ from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
 from headstart.delivery.classifier import ABOUT, CLASSIFIER, EXPORTS, Classifier
 from headstart.delivery.depths import Depths
-from headstart.delivery.places import Place
+from headstart.delivery.places import Place, Unreachable
 from headstart.delivery.runtimes import NAMES
-from headstart.images.archive import Unreachable
 
 
 def write_lines(entries: Iterable[dict], stream: TextIO, path_width: int, class_width: int) -> None:

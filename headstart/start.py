@@ -22,7 +22,6 @@ from headstart.discovery.labelling import Layout, Reason
 from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
 from headstart.discovery.survey import Survey, most, survey
-from headstart.images import finding
 
 KEPT = Path(".headstart/start")  # copies of a params.yaml that had been changed by hand, and what was written last
 ANSWERS = ("labels", "pattern", "table", "image", "label", "probabilities")  # options that say where the labels are
@@ -73,7 +72,7 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         only["table"], path = path.name, path.parent
     elif path.is_file() and path.suffix.lower() in sniffing.SPREADSHEETS:
         raise UserError(f"{path} is {sniffing.AS_CSV}, and give that")
-    elif path.is_file() and finding.is_image_name(path.name):
+    elif path.is_file() and sniffing.is_image(path):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
     # Relative inside of the project, where it moves with it; else whole, since queued experiments run in other folders.
     path = Path(os.path.normpath(Path.cwd() / path))

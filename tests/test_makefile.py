@@ -36,6 +36,8 @@ ARGUMENTS = {
     "SEEDS": ("learning-curve", "--seeds={}"),
     "JOBS": ("learning-curve", "{}"),
     "FOLDS": ("cross-validate", "--folds={}"),
+    "NAMES": ("compare-backbones", "{}"),
+    "WEIGHTS": ("compare-backbones", "--weights={}"),
     "REPO": ("publish", "{}"),
     "LICENSE": ("publish", "--license={}"),
 }
@@ -80,7 +82,7 @@ def test_a_value_reaches_its_command_letter_by_letter(folder, name):
     "name", [*ARGUMENTS, "TESTS", "PYTHON", "REPLACE", "PUBLIC", "GPU", "UPGRADE", "PYTHONS", "speaks", "GIVEN", "X"]
 )
 def test_nothing_acts_where_make_only_shows_what_it_would_do(folder, name):
-    targets = ("start", "remote", "test", "pythons", "learning-curve", "cross-validate", "publish")
+    targets = ("start", "remote", "test", "pythons", "learning-curve", "cross-validate", "compare-backbones", "publish")
     for value in ("x'; touch acted; echo '", "$(shell touch acted)", 'x"; touch acted; echo "', "x; touch acted # y"):
         make("-n", *targets, f"{name}={value}")
         make("-n", *targets, **{name: value})

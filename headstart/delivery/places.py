@@ -13,6 +13,7 @@ from headstart.base.threads import THREADS
 from headstart.classifier.reading import Read
 from headstart.images import archive, buckets, decoding, finding
 from headstart.images.archive import UNREADABLE
+from headstart.images.archive import Unreachable as Unreachable  # what `find` and a place's `read` raise
 from headstart.images.buckets import Bucket
 
 

@@ -6,8 +6,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, is_missing
@@ -21,6 +23,11 @@ LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosi
 PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
 _ROWS = 500  # at most so many, evenly spread, decide what a column is
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its name, and so no table."""
+    return finding.is_image_name(path.name)
 
 
 class Sniffed(NamedTuple):
