@@ -170,7 +170,7 @@ def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
     current, inputs = experiments.current(), experiments.inputs()
     if "backbone" in current:
         raise UserError(
-            f"backbone: got a list of {len(current['backbone'])} in {params.PARAMS}; takes one network there, whichever: "
+            f"backbone: got a list of {len(current['backbone'])} in {params.PARAMS}; takes one network there, any one: "
             "each of those to compare takes its place"
         )
     places = {candidate: _note(candidate, current, inputs) for candidate in wanted}

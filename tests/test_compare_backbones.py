@@ -213,6 +213,12 @@ def written(project: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
+def test_a_list_of_backbones_is_refused(tried, monkeypatch):
+    monkeypatch.setattr(compare_backbones.experiments, "current", lambda: {"backbone": [{}, {}]})
+    with pytest.raises(UserError, match=r"^backbone: got a list of 2 in params\.yaml; takes one network there"):
+        compare_backbones.run([LITE, MOBILE])
+
+
 def test_it_all_through_dvc(reproduced):
     """Two sizes of TinyNet, and a network that takes no image so small."""
     project = Project(reproduced.path)
