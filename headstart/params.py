@@ -21,7 +21,8 @@ from headstart.base import account, files, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
-NETWORK = ("backbone.name", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
+# What says whether there is such a cut, and such a pooling.
+NETWORK = ("backbone.name", "image.size", "fine_tune.cut", "fine_tune.views", "head.pooling")
 
 
 def schema_text() -> str:
@@ -57,9 +58,15 @@ def refuse_network(settings: params.Params) -> None:
     last = _last("extract")
     if last is None or all(name in last and last[name] == operator.attrgetter(name)(settings) for name in NETWORK):
         return
-    from headstart.backbones import cut, registry  # TensorFlow takes seconds to import
+    from headstart.backbones import cut, hub, registry  # TensorFlow takes seconds to import
+    from headstart.base import places
 
+    name = settings.backbone.name
+    if hub.is_of_hub(name) and settings.backbone.weights != "random":
+        hub.family_of(name)
+        return  # what it looks like comes with its weights, which `fetch` brings
     backbone = registry.build(settings.backbone.name, settings.image.size, None)
+    places.refuse_pooling(backbone.output.shape[1:], settings.head.pooling, name)
     if settings.fine_tune.views != "live" or cut.divides(backbone, settings.fine_tune.cut):
         cut.cut_in_two(backbone, settings.fine_tune.cut)
 

