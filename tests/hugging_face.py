@@ -3,7 +3,8 @@
 
     python tests/hugging_face.py FOLDER    # writes FOLDER/NAME/{config.json,model.safetensors,…} and FOLDER/NAME.npy
 
-FOLDER/images.npy, float32 (n, 56, 56, 3), are the scaled images; NAME.npy are their last hidden states, (n, t, d).
+FOLDER/images.npy, float32 (n, 56, 56, 3), are the scaled images; NAME.npy are their last hidden states, (n, t, d), and
+NAME_28.npy (or NAME_32.npy) those of their upper left corners of so many pixels, for which places are interpolated.
 """
 
 import sys
@@ -49,6 +50,11 @@ def main(folder: Path) -> None:
             network.eval().save_pretrained(folder / name)
             base = getattr(network, "vit", network)
             np.save(folder / f"{name}.npy", base(images).last_hidden_state.numpy())
+            if name not in ("deit", "swin"):  # which interpolate nothing
+                options = {"interpolate_pos_encoding": True} if name.startswith("vit") else {}
+                side = 32 if name.startswith("vit") else 28
+                states = base(images[:, :, :side, :side], **options).last_hidden_state
+                np.save(folder / f"{name}_{side}.npy", states.numpy())
 
 
 if __name__ == "__main__":

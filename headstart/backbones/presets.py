@@ -89,7 +89,7 @@ def _described(folder: Path) -> Preset:
         converter = _converter_of(config["model_type"])
         kind, model_type = converter.backbone_cls.__name__, config["model_type"]
         # Where KerasHub has no word for it, it takes its own default.
-        named = {"layer_norm_epsilon": config["layer_norm_eps"]} if model_type == "vit" else {}
+        named = {"layer_norm_epsilon": config.get("layer_norm_eps", 1e-12)} if model_type == "vit" else {}
         arguments = converter.convert_backbone_config(config) | named
         scaling = _preprocessor(folder / "preprocessor_config.json")
     else:

@@ -45,13 +45,15 @@ class Copies:
 
 class Stem(NamedTuple):
     """What makes tokens of an image: a convolution over its patches (kernel (p, p, 3, d), bias (d,)), tokens (k, d)
-    that go before the patches, and what is added at each place, (g, g, d); None: nothing.
+    that go before the patches, and what is added at each place, (g, g, d); None: nothing. smooth: whether places of a
+    coarser grid are averaged.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     tokens: np.ndarray
     places: np.ndarray | None
+    smooth: bool = False
 
 
 def vit(backbone: keras.Model, size: int) -> keras.Model:
@@ -85,8 +87,9 @@ def dinov2(backbone: keras.Model, size: int) -> keras.Model:
     stem, copies = backbone.embeddings, Copies()
     added = np.asarray(stem.interpolated_position_embeddings)[0]
     tokens = [np.asarray(stem.cls_token)[0] + added[:1], *_registers(stem)]
+    places, smooth = _square(added[1:]), stem.antialias_in_interpolation
     kernel = _kernel(stem.patch_embeddings.projection)
-    images, x = _stem(copies, size, Stem(*kernel, np.concatenate(tokens), _square(added[1:])))
+    images, x = _stem(copies, size, Stem(*kernel, np.concatenate(tokens), places, smooth))
     for number, block in enumerate(backbone.encoder.layers, 1):
         gated = backbone.use_swiglu_ffn
         dense = [block.mlp.weights_in, block.mlp.weights_out] if gated else [block.mlp.fc1, block.mlp.fc2]
@@ -152,13 +155,14 @@ def _square(places: np.ndarray) -> np.ndarray:
 def _stem(copies: Copies, size: int, stem: Stem) -> tuple[Tensor, Tensor]:
     """The input, and the tokens: one matrix for all patches, with a bias of its own for each token.
 
-    Places of another grid are interpolated, as DINOv2 does it.
+    Places of another grid are interpolated, as Hugging Face's networks do it.
     """
     patch, width, count = len(stem.kernel), stem.kernel.shape[-1], len(stem.tokens)
     grid = size // patch
     places = np.zeros((grid, grid, width), "float32") if stem.places is None else stem.places
     if len(places) != grid:
-        places = np.asarray(ops.image.resize(places[None], (grid, grid), interpolation="bicubic"))[0]
+        weights = _interpolation(len(places), grid, stem.smooth)
+        places = np.einsum("ai,bj,ijd->abd", weights, weights, places).astype("float32")
     images = keras.Input((size, size, 3), name="images")
     x = layers.Reshape((grid, patch, grid, patch * 3), name="rows")(images)
     x = layers.Reshape((grid * grid, patch * patch * 3), name="patches")(
@@ -169,6 +173,27 @@ def _stem(copies: Copies, size: int, stem: Stem) -> tuple[Tensor, Tensor]:
     embedding = layers.EinsumDense("bpc,cd->bpd", (x.shape[1], width), bias_axes="pd", name="embedding")
     bias = np.concatenate([stem.tokens, places.reshape(-1, width) + stem.bias])
     return images, copies.with_weights(embedding, [stem.kernel.reshape(-1, width), bias])(x)
+
+
+def _interpolation(before: int, after: int, smooth: bool) -> np.ndarray:
+    """How much each of `before` places counts in each of `after`: (after, before), cubic convolution as PyTorch has it.
+
+    smooth: where places become fewer, each is an average over those that it stands for. (Keys, IEEE Transactions on
+    Acoustics, Speech, and Signal Processing 29, 1981: a is -0.5 there; without averaging, PyTorch takes -0.75.)
+    """
+    a, wide = (-0.5, max(before / after, 1.0)) if smooth else (-0.75, 1.0)
+    centres = (np.arange(after) + 0.5) * before / after - 0.5
+    reach = math.ceil(2 * wide)
+    near = np.floor(centres).astype(int)[:, None] + np.arange(-reach, reach + 1)
+    distances = np.abs(near - centres[:, None]) / wide
+    inner = ((a + 2) * distances - (a + 3)) * distances**2 + 1
+    outer = a * (((distances - 5) * distances + 8) * distances - 4)
+    counts = np.where(distances < 1, inner, np.where(distances < 2, outer, 0))
+    if smooth:  # nothing beyond the edge; otherwise the edge goes on
+        counts = np.where((near >= 0) & (near < before), counts, 0)
+    weights = np.zeros((after, before))
+    np.add.at(weights, (np.arange(after)[:, None], near.clip(0, before - 1)), counts)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _block(copies, x, number, norm1, attention, norm2, dense, scales=(), turn=None) -> Tensor:
