@@ -129,7 +129,7 @@ def is_of_hub(name: str) -> bool:
 
 
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
-    """Returns the network of `backbone.name` for images of `size` x `size` pixels; `scaling` tells of its pixels.
+    """Returns the network of `backbone.name` for images of `size` x `size` pixels; `scale` knows how it wants them.
 
     weights: an archive as `fetch` packs it; None: the small network of a family, with random weights.
 
@@ -137,11 +137,16 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     a preset's name without weights, and a size that the network does not take.
     """
     family = family_of(name)
-    sized = {other: {"image_shape": (size, size, 3)} for other in FAMILIES if FAMILIES[other].sized}
+
+    def options(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What is set of a network, whatever its archive says of it."""
+        if KINDS[kind] != family:
+            raise UserError(f"backbone.weights: {weights} is of hub:{KINDS[kind]}; got {name}: correct one of the two")
+        _refuse_size(name, size, arguments)
+        return {"image_shape": (size, size, 3)} if FAMILIES[family].sized else {}
+
     if weights is not None:
-        backbone, found, scaling = presets.load(weights, sized, KINDS)
-        if found != family:
-            raise UserError(f"backbone.weights: {weights} is of hub:{found}; got {name}: correct one of the two")
+        backbone, scaling = presets.load(weights, tuple(KINDS), options)
     elif name != PREFIX + family:
         raise UserError(
             f"backbone.weights: got random; what {name} looks like comes with its weights: take {_handle(name)}, or "
@@ -149,7 +154,10 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
         )
     else:
         backbone, scaling = _small(family, size), None
-    network = _network(name, family, backbone, size)
+    make = FAMILIES[family].network
+    network = make(backbone, size) if make else keras.Model(backbone.inputs[0], backbone.output, name=family)
+    if 0 in network.output.shape[1:]:
+        raise _too_small(name, size, "nothing is left of it")
     network.pixels = scaling or FAMILIES[family].scaling
     return network
 
@@ -199,32 +207,24 @@ def _handle(name: str) -> str:
 def _small(family: str, size: int) -> keras.Model:
     import keras_hub
 
-    small = FAMILIES[family].small
-    side = _step(small) * (size // _step(small)) or _step(small)
-    shape = {"image_shape": (side, side, 3)} | (
-        {"position_embedding_shape": (side, side)} if family == "dinov2" else {}
-    )
-    if FAMILIES[family].sized:
-        shape = {"image_shape": (size, size, 3)}
+    small, shape = FAMILIES[family].small, {"image_shape": (size, size, 3)}
+    _refuse_size(PREFIX + family, size, small)
+    if family == "dinov2":
+        shape["position_embedding_shape"] = (size, size)
     try:
         return getattr(keras_hub.models, FAMILIES[family].kinds[0])(**small | shape, dtype="float32")
     except ValueError as error:
         raise _too_small(f"{PREFIX}{family}", size, text_of(error)) from None
 
 
-def _network(name: str, family: str, backbone: keras.Model, size: int) -> keras.Model:
-    """The plain graph of KerasHub's object. Raises UserError for a size that it does not take."""
-    make = FAMILIES[family].network
-    step = _step(getattr(backbone, "vision_encoder", backbone).get_config())
-    if make is not None and (size < step or size % step):
+def _refuse_size(name: str, size: int, arguments: dict[str, Any]) -> None:
+    """Raise UserError for a size that a network with these arguments does not take."""
+    step = _step(arguments.get("vision_encoder", {}).get("config", arguments))
+    if size < step or size % step:
         near = [multiple for multiple in (size // step * step, (size // step + 1) * step) if multiple]
         raise UserError(
             f"image.size: got {size}; {name} takes multiples of {step}, such as {' or '.join(map(str, near))}"
         )
-    network = make(backbone, size) if make else keras.Model(backbone.inputs[0], backbone.output, name=family)
-    if 0 in network.output.shape[1:]:
-        raise _too_small(name, size, "nothing is left of it")
-    return network
 
 
 def _too_small(name: str, size: int, reason: str) -> UserError:

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +47,13 @@ class Preset(NamedTuple):
     model_type: str | None
 
 
-def load(weights: Path, arguments: dict[str, Any], kinds: dict[str, str]) -> tuple[keras.Model, str, Scaling | None]:
-    """Returns KerasHub's backbone with the weights of an archive, its family, and how it scales pixels, if it says so.
+def load(
+    weights: Path, kinds: tuple[str, ...], options: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> tuple[keras.Model, Scaling | None]:
+    """Returns KerasHub's backbone with the weights of an archive, and how it scales pixels, if the archive says so.
 
-    arguments: by the family's name, those that are set whatever the archive says. kinds: families by the names of
-    KerasHub's classes; others are refused.
+    kinds: the names of KerasHub's classes; others are refused. options: of such a name and the network's arguments,
+    those that are set whatever the archive says; it may raise UserError.
 
     Raises UserError for an archive that is damaged, of another kind, or whose weights do not fit.
     """
@@ -63,19 +66,18 @@ def load(weights: Path, arguments: dict[str, Any], kinds: dict[str, str]) -> tup
             preset = _described(folder)
             if preset.kind not in kinds:
                 raise ValueError(f"it is of {preset.kind}; takes {', '.join(sorted(kinds))}")
-            family = kinds[preset.kind]
-            options = preset.arguments | arguments.get(family, {})
+            arguments = preset.arguments | options(preset.kind, preset.arguments)
             # What belongs to another training.
-            options |= {key: 0.0 for key in options if "drop" in key and isinstance(options[key], float)}
-            backbone = getattr(keras_hub.models, preset.kind).from_config(options | {"dtype": "float32"})
+            arguments |= {key: 0.0 for key in arguments if "drop" in key and isinstance(arguments[key], float)}
+            backbone = getattr(keras_hub.models, preset.kind).from_config(arguments | {"dtype": "float32"})
             _fill(backbone, folder, preset)
         except UserError:
             raise
         # Keras, HDF5 and JSON raise errors of many kinds for what a file says wrongly.
-        except (ValueError, TypeError, KeyError, AttributeError, OSError, IndexError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OSError, ArithmeticError, RecursionError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else text_of(error)[:200]
             raise UserError(f"backbone.weights: {weights} is not a network of KerasHub's: {reason}") from None
-    return backbone, family, preset.scaling
+    return backbone, preset.scaling
 
 
 def _described(folder: Path) -> Preset:

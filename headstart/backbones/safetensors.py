@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.base.errors import text_of
+
 LARGEST_HEADER = 2**26  # bytes
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -46,13 +48,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
     length = int.from_bytes(data[:8].tobytes(), "little") if len(data) >= 8 else LARGEST_HEADER + 1
     if length > min(LARGEST_HEADER, len(data) - 8):
         raise ValueError(f"{path.name} is not a complete safetensors file")
-    header, content = json.loads(data[8 : 8 + length].tobytes()), data[8 + length :]
-    if not isinstance(header, dict):
-        raise ValueError(f"{path.name} has no list of tensors")
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] in DTYPES:
-            tensors[name] = _tensor(content, entry, f"{path.name}: {name}")
+    content, tensors = data[8 + length :], {}
+    try:
+        for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
+            if name != "__metadata__" and entry["dtype"] in DTYPES:
+                tensors[name] = _tensor(content, entry, f"{path.name}: {name}")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path.name} has no list of tensors ({text_of(error)})") from None
     return tensors
 
 

@@ -4,13 +4,16 @@
 image network and its weights is taken: JSON, HDF5 and safetensors, never a pickle.
 """
 
+import contextlib
+import errno
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from headstart.base import files
-from headstart.base.errors import UserError
+from headstart.base.errors import UserError, text_of
 
 LARGEST = 4 * 2**30  # bytes, unpacked
 LARGEST_TEXT = 2**24  # bytes of a JSON file
@@ -37,12 +40,9 @@ def write(folder: Path, to: Path, source: str) -> None:
 
 
 def check(path: Path, source: str) -> None:
-    """Raise UserError for a file that `unpack` would refuse. source: names it in messages."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _entries(archive, source)
-    except zipfile.BadZipFile as error:
-        raise UserError(f"backbone.weights: {source} is not a complete zip ({error}): fetch or pack it again") from None
+    """Raise UserError for a file that `unpack` would refuse by its index. source: names it in messages."""
+    with _opened(path, source) as archive:
+        _entries(archive, source)
 
 
 def unpack(path: Path, folder: Path) -> None:
@@ -50,13 +50,27 @@ def unpack(path: Path, folder: Path) -> None:
 
     Raises UserError for a file that is no archive, holds no network, has a name twice, or unpacks to more than LARGEST.
     """
+    with _opened(path, str(path)) as archive:
+        for name, entry in _entries(archive, str(path)).items():
+            with archive.open(entry) as packed, (folder / name).open("wb") as file:
+                shutil.copyfileobj(packed, file, 2**20)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, source: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for name, entry in _entries(archive, str(path)).items():
-                with archive.open(entry) as packed, (folder / name).open("wb") as file:
-                    shutil.copyfileobj(packed, file, 2**20)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise UserError(f"backbone.weights: {path} is not a complete zip ({error}): fetch or pack it again") from None
+            yield archive
+    except (UserError, MemoryError):
+        raise
+    # A damaged zip raises nearly anything, by how its entries are compressed; an index that leads nowhere is EINVAL.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        reason = text_of(error)[:200]
+        raise UserError(
+            f"backbone.weights: {source} is not a complete zip ({reason}): fetch or pack it again"
+        ) from None
 
 
 def _entries(archive: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo]:
