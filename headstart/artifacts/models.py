@@ -1,5 +1,6 @@
 """Models as files: `.keras` archives with the same bytes for the same weights."""
 
+import contextlib
 import json
 import tempfile
 import warnings
@@ -43,12 +44,19 @@ def load(path: Path) -> keras.Model:
     """
     try:
         return _load(path)
-    except Damaged as error:
-        if "keras_hub" in str(error) and find_spec("keras_hub") is None:
+    except Damaged:
+        if find_spec("keras_hub") is None and _names_kerashub(path):
             raise UserError(
                 f"{path} holds layers of KerasHub, which is not installed: pip install -r requirements-kerashub.txt"
             ) from None
         raise
+
+
+def _names_kerashub(path: Path) -> bool:
+    with contextlib.suppress(Damaged), doubted(), zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("config.json")
+        return entry.file_size <= path.stat().st_size and b'"keras_hub.' in archive.read(entry)
+    return False
 
 
 def _load(path: Path) -> keras.Model:

@@ -33,11 +33,13 @@ def pooled(features: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     if len(features.shape) == 4:
         return layers.GlobalAveragePooling2D(name="pooling")(features)
     if pooling == "token":
-        return layers.Flatten(name="pooling")(class_token(features))
+        return layers.Flatten(name="pooling")(class_token(features, "class_token"))
     if pooling == "average":
-        return layers.GlobalAveragePooling1D(name="pooling")(_patches(features))
-    average = layers.GlobalAveragePooling1D(name="average")(_patches(features))
-    return layers.Concatenate(name="pooling")([layers.Flatten(name="token")(class_token(features)), average])
+        return layers.GlobalAveragePooling1D(name="pooling")(_patches(features, "patches"))
+    average = layers.GlobalAveragePooling1D(name="average")(_patches(features, "patches"))
+    return layers.Concatenate(name="pooling")(
+        [layers.Flatten(name="token")(class_token(features, "class_token")), average]
+    )
 
 
 def averaged(features: keras.KerasTensor, keepdims: bool = False) -> keras.KerasTensor:
@@ -49,10 +51,10 @@ def averaged(features: keras.KerasTensor, keepdims: bool = False) -> keras.Keras
     return features
 
 
-def class_token(features: keras.KerasTensor) -> keras.KerasTensor:
+def class_token(features: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
     """Returns the class token among tokens (n, 1 + patches, d): (n, 1, d)."""
-    return layers.Cropping1D((0, features.shape[1] - 1))(features)
+    return layers.Cropping1D((0, features.shape[1] - 1), name=name)(features)
 
 
-def _patches(features: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.Cropping1D((1, 0))(features)
+def _patches(features: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
+    return layers.Cropping1D((1, 0), name=name)(features)

@@ -167,7 +167,6 @@ def edited(archive, tmp_path, edit):
         (lambda config: config.update(module="os"), "it names os.ViTBackbone, which is not of KerasHub"),
         (lambda config: config["config"].update(num_layers=201), "its num_layers is 201; takes at most 200"),
         (lambda config: config["config"].update(hidden_dim=32), "is not a network of KerasHub's: "),
-        (lambda config: config["config"].update(unheard_of=1), "is not a network of KerasHub's: "),
         (lambda config: config.pop("config"), "it lacks 'config'"),
     ],
 )

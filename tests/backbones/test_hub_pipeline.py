@@ -36,7 +36,7 @@ def test_a_network_of_the_hub_runs_the_whole_pipeline(family, project, monkeypat
     assert plain.ndim == (3 if family in TOKENS else 4)
     # Before its first step the fine-tuned network is the head, up to the rounding of float16.
     assert losses("fine_tune")[0] == pytest.approx(losses("head")[-1], abs=2e-3)
-    assert json.loads(Path("metrics/test.json").read_text())["fine_tuned"]["images"] == 8
+    assert json.loads(Path("metrics/test.json").read_text())["head"]["images"] == 8
     needs = b"keras_hub" in Path("models/classifier.keras").read_bytes()
     assert needs == (family == "swin"), "the file of every other one needs Keras alone"
     classifier, details = file.load(file.CLASSIFIER)

@@ -42,7 +42,9 @@ def classifiers(tmp_path_factory):
     return made
 
 
-CASES = [("dinov3", "both", form) for form in FORMATS] + [("dinov2", "average", form) for form in FORMATS]
+# TensorFlow Lite's runtime refuses attention over a number of images that is not known beforehand.
+SOME = [form for form in FORMATS if form != "tflite"]
+CASES = [(*case, form) for case in (("dinov3", "both"), ("dinov2", "average")) for form in SOME]
 CASES += [(*case, "onnx") for case in (("vit", "token"), ("siglip", "both"), ("swin", "average"), ("mit", "average"))]
 
 
