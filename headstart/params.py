@@ -20,7 +20,8 @@ from headstart.base import account, files, origin, params, seconds, yaml12
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
-NETWORK = ("backbone", "image.size", "fine_tune.cut", "fine_tune.views")  # what says whether there is such a cut
+# What says whether there is such a cut, and such a pooling.
+NETWORK = ("backbone", "image.size", "fine_tune.cut", "fine_tune.views", "head.pooling")
 
 
 def schema_text() -> str:
@@ -56,9 +57,16 @@ def refuse_network(settings: params.Params) -> None:
     last, now = _last("extract"), params.declaration("extract").values
     if last is None or all(name in last and last[name] == now[name] for name in NETWORK):
         return
-    from headstart.backbones import cut, several  # TensorFlow takes seconds to import
+    from headstart.backbones import cut, hub, several  # TensorFlow takes seconds to import
+    from headstart.base import places
 
+    of_hub = [one for one in settings.backbone if hub.is_of_hub(one.name) and one.weights != "random"]
+    for one in of_hub:
+        hub.family_of(one.name)
+    if of_hub:
+        return  # what it looks like comes with its weights, which `fetch` brings
     backbone = several.build(settings.backbone, settings.image.size, [None] * len(settings.backbone))
+    places.refuse_pooling(backbone.output.shape[1:], settings.head.pooling, settings.backbone[0].name)
     if settings.fine_tune.views != "live" or cut.divides(backbone, settings.fine_tune.cut):
         cut.cut_in_two(backbone, settings.fine_tune.cut)
 
@@ -86,6 +94,14 @@ def refuse_engine(engine: str) -> None:
         )
 
 
+def refuse_backbone(name: str) -> None:
+    """Raise UserError for a network of KerasHub where that is not installed: `fetch` may take long before that."""
+    if name.startswith("hub:") and importlib.util.find_spec("keras_hub") is None:
+        raise UserError(
+            f"backbone.name: got {name}; KerasHub is not installed: pip install -r requirements-kerashub.txt"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m headstart.params", description="Check params.yaml: silent where nothing is wrong."
@@ -99,6 +115,8 @@ def main() -> None:
         params.refuse_linked_outs()
         refuse_broken_links(Path(settings.dataset.path))
         refuse_engine(settings.extract.engine)
+        for backbone in settings.backbone:
+            refuse_backbone(backbone.name)
         refuse_decision(settings)
         refuse_network(settings)
         for backbone in settings.backbone:

@@ -64,7 +64,7 @@ def main() -> None:
     paths = [table.paths[row] for row in rows]
     answers = predictions.Predictions(table.classes, paths, table.labels[rows], predicted, said)
     predictions.write(answers, file=predictions.VALIDATION)
-    scale = partial(several.scale, backbones=settings.backbone)
+    scale = several.scaling(settings.backbone, networks["head"][0])
     flips = augment.flipped_axes(settings.augment)
     classifier = candidates.build(networks[choice.network], choice, scale, flips)
     axes = tuple(flips) if choice.averages else ()

@@ -28,7 +28,7 @@ def pooled(table: Manifest, project: Path = Path()) -> np.ndarray:
     """The bottleneck features in a project, averaged over their places: float32 (n, c)."""
     written = features.read_bottleneck(project, table)
     starts = track(range(0, len(written), BLOCK), "reading features", unit="batch")
-    return np.concatenate([written[at : at + BLOCK].astype("float32").mean(axis=(1, 2)) for at in starts])
+    return np.concatenate([features.averaged(written[at : at + BLOCK].astype("float32")) for at in starts])
 
 
 def main() -> None:

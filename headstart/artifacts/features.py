@@ -1,9 +1,11 @@
 """The arrays that `extract` writes, float16 and read row by row, so that memory does not grow with the images.
 
-data/features/bottleneck/plain.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest
+data/features/bottleneck/plain.npy   (n, h, w, c)      the backbone's output, every image in the order of the manifest;
+                                                       tokens are (n, 1 + patches, d), the class token first
 data/features/bottleneck/views.npy   (t, V - 1, ...)   the same for views 1 to V - 1 of the t training images, in their
                                                        order (with `head.views` only); where `head.pooling` is average,
-                                                       the average alone, (t, V - 1, 1, 1, c)
+                                                       the average alone, (t, V - 1, 1, 1, c), of patches (t, V - 1, 1,
+                                                       d); where it is token, the class token, likewise
 data/features/cut/plain.npy          (n, ...)          the activations at the cut, likewise     (with fixed views only)
 data/features/cut/views.npy          (t, V - 1, ...)   the same for the views
 
@@ -32,7 +34,7 @@ CUT = FEATURES / "cut"
 
 
 def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> Rows:
-    """Bottleneck features, float16 (n, h, w, c).
+    """Bottleneck features, float16 (n, h, w, c) or (n, 1 + patches, d).
 
     table: the manifest whose images they must be of; default: they are not compared. Raises UserError where `extract`
     has not run, and where the file is damaged or of other images.
@@ -53,6 +55,11 @@ def read_cut(project: Path = Path(), table: Manifest | None = None) -> Rows:
 def read_cut_views(project: Path = Path(), table: Manifest | None = None) -> Rows:
     """Activations at the cut of the training images' other views, float16 (t, V - 1, ...). Raises UserError."""
     return _read("cut/views", project, table)
+
+
+def averaged(features: np.ndarray) -> np.ndarray:
+    """Returns features averaged over the places, (n, h, w, c), or over patches, (n, 1 + patches, d): (n, c)."""
+    return features.mean(axis=(1, 2)) if features.ndim == 4 else features[:, 1:].mean(axis=1)
 
 
 def _read(name: str, project: Path, table: Manifest | None) -> Rows:

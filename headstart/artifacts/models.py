@@ -1,9 +1,11 @@
 """Models as files: `.keras` archives with the same bytes for the same weights."""
 
+import contextlib
 import json
 import tempfile
 import warnings
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from headstart.base import files
@@ -38,8 +40,26 @@ def load(path: Path) -> keras.Model:
     """Returns the model that `save` wrote to `path`.
 
     Raises `errors.Damaged` for any other file: one that is missing, cut short, changed, or whose configuration and
-    weights do not belong together.
+    weights do not belong together; UserError for one that needs KerasHub, where that is not installed.
     """
+    try:
+        return _load(path)
+    except Damaged:
+        if find_spec("keras_hub") is None and _names_kerashub(path):
+            raise UserError(
+                f"{path} holds layers of KerasHub, which is not installed: pip install -r requirements-kerashub.txt"
+            ) from None
+        raise
+
+
+def _names_kerashub(path: Path) -> bool:
+    with contextlib.suppress(Damaged), doubted(), zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("config.json")
+        return entry.file_size <= path.stat().st_size and b'"keras_hub.' in archive.read(entry)
+    return False
+
+
+def _load(path: Path) -> keras.Model:
     with doubted(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights without a layer: what matters of it is an error too
         with zipfile.ZipFile(path) as archive:

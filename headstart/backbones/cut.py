@@ -55,7 +55,11 @@ def single_paths(backbone: keras.Model) -> list[str]:
     The last one is among them: after it the head alone is trained.
     """
     backbone = several.first(backbone)
-    made_by = {id(operation.output): operation.name for operation in backbone.operations}
+    made_by = {
+        id(tensor): operation.name
+        for operation in backbone.operations
+        for tensor in keras.tree.flatten(operation.output)
+    }
     last_use = {}
     for position, operation in enumerate(backbone.operations):
         for tensor in keras.tree.flatten(operation.input):

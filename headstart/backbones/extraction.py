@@ -9,7 +9,7 @@ import numpy as np
 from headstart.backbones import cut, engines, registry, several
 from headstart.backbones.blocks import Block
 from headstart.backbones.folding import folded
-from headstart.base import params, threads
+from headstart.base import params, places, threads
 from headstart.base.runtime import deterministic, keras
 from headstart.images import augment, batches
 from headstart.images.archive import Source
@@ -92,8 +92,9 @@ class Extraction:
 def network(settings: params.View, weights: Sequence[Path | None]) -> keras.Model:
     """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
     backbone = several.build(settings.backbone, settings.image.size, weights)
+    places.refuse_pooling(backbone.output.shape[1:], settings.head.pooling, settings.backbone[0].name)
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    scaled = several.scale(inputs, settings.backbone)
+    scaled = several.scaling(settings.backbone, backbone)(inputs)
     live = settings.fine_tune.views == "live"
     if live and not cut.divides(backbone, settings.fine_tune.cut):
         return keras.Model(inputs, [folded(backbone)(scaled)])
@@ -107,11 +108,14 @@ def network(settings: params.View, weights: Sequence[Path | None]) -> keras.Mode
 def network_of_views(model: keras.Model, head: params.View) -> keras.Model:
     """The part of `network` that views go through: to the activations and, with `head.views`, the bottleneck features.
 
-    Of these a head that averages them is given the average alone, (n, 1, 1, c): a fiftieth of them or so.
+    Of these a head that averages them is given the average alone, (n, 1, 1, c) or (n, 1, d), a fiftieth of them or so;
+    one that takes the class token that one, (n, 1, d).
     """
     bottleneck, activations = model.outputs
     if not head.views:
         return keras.Model(model.input, [activations])
     if head.pooling == "average":
-        bottleneck = keras.layers.GlobalAveragePooling2D(keepdims=True)(bottleneck)
+        bottleneck = places.averaged(bottleneck, keepdims=True)
+    elif head.pooling == "token":
+        bottleneck = places.class_token(bottleneck)
     return keras.Model(model.input, [activations, bottleneck])

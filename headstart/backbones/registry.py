@@ -1,14 +1,17 @@
 """The backbones there are: building one without its top, with its weights, and scaling pixels as it expects them."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from headstart.backbones import efficientnet_lite
+from headstart.backbones import efficientnet_lite, hub
 from headstart.backbones.torch_pickle import load_tensors
-from headstart.base import origin
+from headstart.backbones.weights import refuse_bomb
+from headstart.base import origin, params
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.base.wording import did_you_mean
@@ -28,14 +31,17 @@ def names() -> list[str]:
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
     """Returns the backbone for images of `size` x `size` pixels.
 
-    It maps scaled float32 (n, size, size, 3) to float32 (n, h, w, channels).
+    It maps scaled float32 (n, size, size, 3) to float32 (n, h, w, channels), or to tokens, (n, 1 + patches, d)
+    (`base.places`).
 
     weights: an .h5 file as keras.applications publishes it (without the top), for an EfficientNetLite a PyTorch state
-        dict (.pth); None draws random weights, the same each time.
+        dict (.pth), of KerasHub's `hub:NAME` an archive (`base.bundle`); None draws random ones, the same each time.
 
     Raises UserError for an unknown name, a size below the network's minimum, and weights that do not fit.
     """
     keras.utils.set_random_seed(RANDOM_SEED)
+    if hub.is_of_hub(name):
+        return hub.build(name, size, weights)
     function = _function(name)
     options = {} if name in OWN else {"include_top": False, "weights": None}
     if name in efficientnet_lite.BLOCKS and size < efficientnet_lite.MINIMUM_SIZE:
@@ -51,13 +57,16 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     return backbone
 
 
-def scale(pixels: keras.KerasTensor, name: str, mode: str) -> keras.KerasTensor:
+def scale(pixels: keras.KerasTensor, name: str, mode: str, network: keras.Model | None = None) -> keras.KerasTensor:
     """Returns pixels (n, h, w, 3), RGB from 0 to 255, as backbone `name` expects them: float32, of the same shape.
 
     mode: `native`, what the network's `preprocess_input` does, or `unit`, division by 255.
+    network: what `build` made; KerasHub's networks scale pixels as their weights say.
     """
     if mode == "unit":
         return keras.layers.Rescaling(1 / 255, name="scaling")(pixels)
+    if hub.is_of_hub(name):
+        return hub.scale(pixels, network)
     module = sys.modules[_function(name).__module__]
     # preprocess_input is an affine map of each channel, of RGB or of BGR: read it off at black and at pure colours.
     black = module.preprocess_input(np.zeros((1, 1, 1, 3), "float32")).reshape(3)
@@ -66,6 +75,11 @@ def scale(pixels: keras.KerasTensor, name: str, mode: str) -> keras.KerasTensor:
         pixels, colours = keras.ops.flip(pixels, axis=-1), colours[::-1]
     factors = colours.diagonal().astype(float) / 255
     return keras.layers.Rescaling(factors.tolist(), black.astype(float).tolist(), name="scaling")(pixels)
+
+
+def scaling(settings: params.View, network: keras.Model) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """Returns `scale` as the parameters `backbone` have it, for a network that `build` made of them."""
+    return partial(scale, name=settings.name, mode=settings.scaling, network=network)
 
 
 def _function(name: str):
@@ -87,28 +101,7 @@ def _load(backbone: keras.Model, name: str, weights: Path) -> None:
             with h5py.File(weights) as file:
                 if "layers" in file and "layer_names" not in file.attrs:
                     raise ValueError("it is a .weights.h5 of Keras 3; takes an .h5 as keras.applications publishes it")
-                _refuse_bomb(file, 4 * backbone.count_params())
+                refuse_bomb(file, 4 * backbone.count_params())
             backbone.load_weights(weights)
     except (ValueError, KeyError, OSError) as error:
         raise UserError(f"backbone.weights: {weights} does not fit {name}: {error}") from None
-
-
-def _refuse_bomb(file: h5py.File, count: int) -> None:
-    """Raise ValueError where a file holds far more than the `count` bytes of the network: by its sizes, unread.
-
-    Compressed zeros, and data that lies in other files, take hardly any room in it.
-    """
-    sizes = []
-
-    def elsewhere(name: str, item: h5py.Dataset | h5py.Group | h5py.ExternalLink) -> str | None:
-        if isinstance(item, h5py.Dataset):
-            sizes.append(item.nbytes)
-            return name if item.is_virtual or item.external else None
-        return name if isinstance(item, h5py.ExternalLink) else None
-
-    # A walk ends with the first name that is returned.
-    if name := file.visititems(elsewhere) or file.visititems_links(elsewhere):
-        raise ValueError(f"{name} lies in another file")
-    # With its top, a network has up to several times as many.
-    if sum(sizes) > max(8 * count, 2**28):
-        raise ValueError(f"it unpacks to {sum(sizes):,} bytes, and the network has {count:,}")

@@ -1,12 +1,12 @@
 """Several backbones as one: the first can be cut and trained, the others stand beside it as they are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.backbones import registry
 from headstart.backbones.folding import folded
-from headstart.base import params
+from headstart.base import params, places
 from headstart.base.runtime import keras
 
 layers = keras.layers
@@ -19,8 +19,8 @@ def build(backbones: Sequence[params.Backbone], size: int, weights: Sequence[Pat
     """Returns the network of `backbone`: of one as `registry.build` does, which says what it raises.
 
     Of several it maps pixels, float32 (n, size, size, 3) from 0 to 255, to the features of the first, with those of the
-    others, averaged over the image, repeated at each place: float32 (n, h, w, c1 + c2 + …). So the average over the
-    places is that of each backbone, whatever the sizes of their maps.
+    others, averaged over the image, repeated at each place: float32 (n, h, w, c1 + c2 + …), or at each token. So the
+    average over the places is that of each backbone, whatever the sizes of their maps.
 
     backbones: the parameter `backbone`. weights: a file for each, as `registry.build` takes them.
     """
@@ -28,17 +28,19 @@ def build(backbones: Sequence[params.Backbone], size: int, weights: Sequence[Pat
     if len(networks) == 1:
         return networks[0]
     pixels = keras.Input((size, size, 3), name="several_images")
-    features = networks[0](registry.scale(pixels, backbones[0].name, backbones[0].scaling))
+    features = networks[0](registry.scaling(backbones[0], networks[0])(pixels))
     others = zip(backbones[1:], networks[1:], strict=True)
     beside = [_pooled(one, network, f"{BESIDE}_{number}") for number, (one, network) in enumerate(others, 2)]
     return keras.Model(pixels, _joined(features, [network(pixels) for network in beside]), name=NAME)
 
 
-def scale(pixels: keras.KerasTensor, backbones: Sequence[params.Backbone]) -> keras.KerasTensor:
-    """Returns pixels (n, h, w, 3), RGB from 0 to 255, as the network of `build` takes them: float32, the same shape."""
+def scaling(
+    backbones: Sequence[params.Backbone], network: keras.Model
+) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """Returns what makes of pixels (n, h, w, 3), RGB from 0 to 255, what the `network` of `build` takes: float32."""
     if len(backbones) == 1:
-        return registry.scale(pixels, backbones[0].name, backbones[0].scaling)
-    return layers.Rescaling(1.0, name="pixels")(pixels)  # each scales them as it needs them
+        return registry.scaling(backbones[0], network)
+    return layers.Rescaling(1.0, name="pixels")  # each scales them as it needs them
 
 
 def first(backbone: keras.Model) -> keras.Model:
@@ -76,14 +78,14 @@ def _is_beside(layer: keras.layers.Layer) -> bool:
 
 
 def _pooled(backbone: params.Backbone, network: keras.Model, name: str) -> keras.Model:
-    """Pixels to the features of a network averaged over the image, float32 (n, c)."""
+    """Pixels to the features of a network averaged over the image, of tokens after the class token: float32 (n, c)."""
     pixels = keras.Input(network.input.shape[1:])
-    features = folded(network)(registry.scale(pixels, backbone.name, backbone.scaling))
-    return keras.Model(pixels, layers.GlobalAveragePooling2D()(features), name=name)
+    features = folded(network)(registry.scaling(backbone, network)(pixels))
+    return keras.Model(pixels, places.pooled(features, "both"), name=name)
 
 
 def _joined(features: keras.KerasTensor, beside: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
-    """The features (n, h, w, c), at each place followed by what the others say, (n, …) each."""
+    """The features (n, h, w, c) or (n, t, d), at each place followed by what the others say, (n, k) each."""
     places, all_of = features.shape[1:-1], [features]
     for number, of in enumerate(beside, 2):
         repeated = layers.RepeatVector(math.prod(places), name=f"repeated_{number}")(of)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import h5py
+
 from headstart.base import files, origin
 from headstart.base.errors import UserError
 
@@ -29,3 +31,24 @@ def _fetched(folder: Path) -> Path | None:
             "--single-item fetch`, which fetches it again, and `dvc repro`"
         )
     return path
+
+
+def refuse_bomb(file: h5py.File, count: int) -> None:
+    """Raise ValueError where a file holds far more than the `count` bytes of the network: by its sizes, unread.
+
+    Compressed zeros, and data that lies in other files, take hardly any room in it.
+    """
+    sizes = []
+
+    def elsewhere(name: str, item: h5py.Dataset | h5py.Group | h5py.ExternalLink) -> str | None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(item.nbytes)
+            return name if item.is_virtual or item.external else None
+        return name if isinstance(item, h5py.ExternalLink) else None
+
+    # A walk ends with the first name that is returned.
+    if name := file.visititems(elsewhere) or file.visititems_links(elsewhere):
+        raise ValueError(f"{name} lies in another file")
+    # With its top, a network has up to several times as many.
+    if sum(sizes) > max(8 * count, 2**28):
+        raise ValueError(f"it unpacks to {sum(sizes):,} bytes, and the network has {count:,}")

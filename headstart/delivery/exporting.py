@@ -109,6 +109,23 @@ def _number(graph: Any) -> None:
         values.extend(kept)
 
 
+def _without_erfc(graph: Any) -> None:
+    """Write Erfc, by which TensorFlow computes GELU and which ONNX lacks, as 1 - Erf."""
+    from onnx import helper, numpy_helper
+
+    nodes, one = [], "one of erfc"
+    for node in graph.node:
+        if node.op_type == "Erfc":
+            part = f"{node.output[0]} of erf"
+            nodes.append(helper.make_node("Erf", node.input, [part]))
+            node = helper.make_node("Sub", [one, part], node.output)
+        nodes.append(node)
+    if len(nodes) > len(graph.node):
+        graph.initializer.append(numpy_helper.from_array(np.float32(1.0), one))
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
 def _whole_onnx(network: keras.Model, path: Path, images: np.ndarray | None) -> None:
     import onnx
     import tf2onnx  # noqa: F401 (Keras wants it, and would say so at length)
@@ -116,6 +133,7 @@ def _whole_onnx(network: keras.Model, path: Path, images: np.ndarray | None) -> 
     network.export(str(path), format="onnx", verbose=False)
     model = onnx.load(path)
     graph = model.graph
+    _without_erfc(graph)
     _number(graph)
     onnx.save(model, path)
     if images is None:

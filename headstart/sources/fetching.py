@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from headstart.base import files, origin
+from headstart.base import bundle, files, origin
 from headstart.base.errors import UserError
 from headstart.base.origin import RAW, WEIGHTS, Origin
 from headstart.base.terminal import say
-from headstart.sources import download, keras_weights
+from headstart.sources import download, keras_weights, presets
 
 WEIGHTS_IN_WHEEL = {".pth", ".pt", ".h5", ".keras"}
 LARGEST = 4 * 2**30  # bytes of weights, unpacked
@@ -56,8 +56,9 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
     """Fetch the weights of backbone `name` to `weights.SUFFIX` in `folder`, one of `origin.weights_folders`.
 
     weights: `imagenet` (Keras's own download, without the top), `pypi:NAME==VERSION` (a wheel with one weights file),
-        `https://…`, `s3://…`, a local file, or `random` (nothing is fetched).
-    sha256: of the file as published: the wheel, the .h5; None is no pin.
+        `https://…`, `s3://…`, a local file, or `random` (nothing is fetched); of KerasHub's networks, `hub:NAME`,
+        `hf://…`, `kaggle://…` or a local folder, which become one archive, or such an archive by its path or address.
+    sha256: of the file as published: the wheel, the .h5; of a preset, of the archive; None is no pin.
     size: pixels of the image's side; some networks have other weights for other sizes.
 
     What an earlier run fetched, unchanged since, is not fetched again. Raises UserError as `download.fetch` does, and
@@ -73,7 +74,10 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
     if weights == "random":
         _record(folder, Origin(source, None, None, None))
         return
-    if weights == "imagenet":
+    if name.startswith("hub:"):
+        path = folder / "weights.zip"
+        digest = _fetch_preset(weights, sha256, name, path)
+    elif weights == "imagenet":
         path = folder / "weights.h5"
         digest = keras_weights.fetch(name, size, sha256, path)
     elif weights.startswith("pypi:"):
@@ -85,6 +89,20 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
         path = folder / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
         digest = download.fetch(weights, sha256, path, "backbone.sha256")
     _record(folder, Origin(source, path.name, digest, files.sha256(path)))
+
+
+def _fetch_preset(weights: str, sha256: str | None, name: str, path: Path) -> str:
+    if origin.is_preset(weights):
+        return presets.fetch(weights, sha256, path)
+    if weights == "imagenet" or weights.startswith("pypi:"):
+        raise UserError(
+            f"backbone.weights: got {weights}; {name} takes hf://…, kaggle://…, a folder, a .zip of one, or random"
+        )
+    preset = path.with_name("preset.part")
+    digest = download.fetch(weights, sha256, preset, "backbone.sha256")
+    bundle.check(preset, weights)
+    preset.replace(path)
+    return digest
 
 
 def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:

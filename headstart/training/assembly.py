@@ -1,7 +1,5 @@
 """What fine-tuning trains: the whole network on views drawn anew, or the tail after the cut on cached activations."""
 
-from functools import partial
-
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
@@ -29,7 +27,7 @@ def live(
     train: the rows that are trained on.
     """
     size, batch_size, changes = settings.image.size, settings.fine_tune.batch_size, settings.augment
-    scale = partial(several.scale, backbones=settings.backbone)
+    scale = several.scaling(settings.backbone, backbone)
 
     def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
         inputs = of_images(source, [table.paths[row] for row in rows], size, batch_size, transforms)

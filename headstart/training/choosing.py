@@ -1,7 +1,6 @@
 """Which candidate is delivered: by the validation images, or by folds of all images that are not test images."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -37,7 +36,7 @@ def choose(
     Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
     """
     tuning, rows = settings.fine_tune, table.rows("validation")
-    scale = partial(several.scale, backbones=settings.backbone)
+    scale = several.scaling(settings.backbone, networks["head"][0])
     axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,18 +1,17 @@
 """The head: the small network on the bottleneck features."""
 
-from headstart.base import params
+from headstart.base import params, places
 from headstart.base.runtime import keras
 
 
-def build(shape: tuple[int, int, int], classes: int, settings: params.Head) -> keras.Model:
-    """Returns the head on bottleneck features of `shape` (h, w, c): float32 (n, h, w, c) to (n, 1) or (n, classes).
+def build(shape: tuple[int, ...], classes: int, settings: params.Head) -> keras.Model:
+    """Returns the head on bottleneck features of `shape`: float32 (n, *shape) to (n, 1) or (n, classes).
 
-    Two classes give one sigmoid unit, the probability of class 1; more give a softmax.
+    shape: of a map (h, w, c), or of tokens (1 + patches, d). Two classes give one sigmoid unit, the probability of
+    class 1; more give a softmax.
     """
     layers = keras.layers
-    flat = settings.pooling == "flatten"
-    pooling = layers.Flatten(name="pooling") if flat else layers.GlobalAveragePooling2D(name="pooling")
-    x = pooling(inputs := keras.Input(shape, name="features"))
+    x = places.pooled(inputs := keras.Input(shape, name="features"), settings.pooling)
     for number, units in enumerate(settings.hidden):
         x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
         x = layers.Dropout(settings.dropout, name=f"dropout{number}")(x)

@@ -62,8 +62,8 @@ def test_one_alone_is_that_network_itself():
     assert network.name == "efficientnetlite0"
     images = pixels(SIZE)
     expected = registry.scale(images, LITE.name, LITE.scaling)
-    np.testing.assert_array_equal(several.scale(images, [LITE]), expected)
-    np.testing.assert_array_equal(several.scale(images, PAIR), images)
+    np.testing.assert_array_equal(several.scaling([LITE], network)(images), expected)
+    np.testing.assert_array_equal(several.scaling(PAIR, network)(images), images)
 
 
 @pytest.mark.parametrize("at", ["block7", "top_relu", 2])
@@ -91,3 +91,16 @@ def test_the_file_of_it_needs_nothing_else(network, tmp_path):
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras", compile=False, safe_mode=True)
     np.testing.assert_array_equal(run(loaded, pixels(SIZE)), run(network, pixels(SIZE)))
+
+
+def test_tokens_have_the_others_beside_each_of_them():
+    pytest.importorskip("keras_hub")
+    vit = Backbone(name="hub:vit", weights="random", sha256=None, scaling="native")
+    network, images = several.build([vit, LITE], SIZE, [None, None]), pixels(SIZE)
+    width = registry.build("hub:vit", SIZE, None).output.shape[-1]
+    features = run(network, images)
+    assert features.shape == (3, 1 + 16, width + 1280)
+    np.testing.assert_array_equal(features[:, 0, width:], features[:, 5, width:])
+    frozen, tail = cut.cut_in_two(network, "block_2")
+    np.testing.assert_allclose(run(tail, run(frozen, images)), features, rtol=1e-4, atol=1e-5)
+    assert several.build([LITE, vit], SIZE, [None, None]).output.shape == (None, 2, 2, 1280 + 2 * width)

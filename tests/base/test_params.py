@@ -196,7 +196,7 @@ WRONG = [
     ("augment.rotation", 181, "augment.rotation: got 181; takes a number from 0 to 180"),
     # another choice
     ("head.optimizer", "Adam", 'head.optimizer: got "Adam"; takes sgd, rmsprop, adam or adamw'),
-    ("head.pooling", "max", 'head.pooling: got "max"; takes average or flatten'),
+    ("head.pooling", "max", 'head.pooling: got "max"; takes average, token, both or flatten'),
     ("dataset.labels", "folder", 'dataset.labels: got "folder"; takes folders, prefix, pattern or table'),
     ("fine_tune.views", "dead", 'fine_tune.views: got "dead"; takes a whole number from 1 or live'),
     ("fine_tune.label_smoothing", 1, "fine_tune.label_smoothing: got 1; takes a number from 0 to below 1"),

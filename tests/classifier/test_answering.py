@@ -53,6 +53,33 @@ def test_the_heat_is_that_of_automatic_differentiation(classes, pooling, hidden)
     assert given.keys() == {"probabilities", "heat"}
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("pooling", ["average", "both", "flatten", "token"])
+@pytest.mark.parametrize("hidden", [[], [9]])
+def test_of_tokens_the_heat_is_that_of_their_patches(classes, pooling, hidden):
+    keras.utils.set_random_seed(classes)
+    images, inputs = pictures(SIZE, count=20), keras.Input((SIZE, SIZE, 3))
+    patches = keras.layers.Reshape((9, 6))(keras.layers.Conv2D(6, 4, 4, activation="relu")(inputs))
+    tokens = keras.layers.Dense(6)(keras.layers.ZeroPadding1D((1, 0))(patches))
+    top = head.build((10, 6), classes, head_params(pooling=pooling, hidden=hidden))
+    top.set_weights([3 * weights for weights in top.get_weights()])
+    whole = joining.join(keras.Model(inputs, tokens), top, lambda pixels: pixels / 127.5 - 1)
+    given = answering.network(whole, details(classes=list("abcd")[:classes], size=SIZE))(images)
+    if pooling == "token":
+        assert given.keys() == {"probabilities"}
+        return
+    output = top.get_layer("output")
+    seen = tf.constant(keras.Model(whole.input, whole.get_layer(joining.FEATURES).output)(images))
+    with tf.GradientTape() as tape:
+        tape.watch(seen)
+        logits = tf.matmul(keras.Model(top.input, output.input)(seen, training=False), output.kernel) + output.bias
+        best = tf.reduce_max(tf.concat([-logits, logits], axis=1) if classes == 2 else logits, axis=1)
+    slopes = tape.gradient(best, seen).numpy()[:, 1:].mean(axis=1, keepdims=True)
+    heat = np.maximum((seen.numpy()[:, 1:] * slopes).sum(axis=2), 0).reshape(-1, 3, 3)
+    assert heat.any()
+    np.testing.assert_allclose(given["heat"], heat / np.maximum(heat.max((1, 2), keepdims=True), 1e-12), atol=1e-3)
+
+
 @pytest.mark.parametrize("kept", [3, 30])
 def test_distances_and_the_nearest_training_images_are_those_of_numpy(kept):
     whole, images = network(2, "average", []), pictures(SIZE, count=20)

@@ -258,6 +258,45 @@ def read_torch(data: bytes) -> None:
     load_tensors(io.BytesIO(data))
 
 
+PRESET = {"config.json": b"{}", "model.safetensors": b"tensors", "a/model.weights.h5": b"weights" * 99}
+
+
+def presets() -> list[bytes]:
+    packed = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as archive:
+            for name, content in PRESET.items():
+                archive.writestr(zipfile.ZipInfo(name, DATE), content, method)
+        packed.append(stream.getvalue())
+    return packed
+
+
+def read_preset(data: bytes) -> None:
+    from headstart.base import bundle
+
+    path = FOLDER / "preset.zip"
+    path.write_bytes(data)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        bundle.unpack(path, Path(folder))
+        assert {inside.name for inside in Path(folder).iterdir()} <= {Path(name).name for name in PRESET}
+
+
+def tensors() -> list[bytes]:
+    header = {"a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}, "__metadata__": {"format": "pt"}}
+    header |= {"b": {"dtype": "BF16", "shape": [], "data_offsets": [8, 10]}}
+    text = as_json(header)
+    return [len(text).to_bytes(8, "little") + text + bytes(10)]
+
+
+def read_tensors(data: bytes) -> None:
+    from headstart.backbones import safetensors
+
+    path = FOLDER / "model.safetensors"
+    path.write_bytes(data)
+    safetensors.read(path)
+
+
 def read_tables_of_ours(data: bytes) -> None:
     from headstart.artifacts import manifest, predictions
 
@@ -282,6 +321,8 @@ READERS = {
     ),
     "params": Reader(parameters, read_parameters, (UserError,)),
     "torch": Reader(lambda: damaged(torch_files()), read_torch, (UserError,)),
+    "preset": Reader(lambda: damaged(presets()), read_preset, (UserError,)),
+    "tensors": Reader(lambda: damaged(tensors()), read_tensors, (ValueError,)),
     "csv": Reader(lambda: damaged(OURS), read_tables_of_ours, ()),
 }
 

@@ -5,6 +5,13 @@ from headstart.base.runtime import keras
 from headstart.training import head
 
 
+@pytest.mark.parametrize(("pooling", "width"), [("average", 3), ("token", 3), ("both", 6), ("flatten", 15)])
+def test_a_head_on_tokens_is_as_wide_as_its_pooling(pooling, width):
+    model = head.build((5, 3), 2, head_params(pooling=pooling))
+    assert model.get_layer("pooling").output.shape == (None, width)
+    assert model.get_layer("output").kernel.shape == (width, 1)
+
+
 @pytest.mark.parametrize(
     ("pooling", "hidden", "classes", "outputs", "activation"),
     [("flatten", [5, 4], 2, 1, "sigmoid"), ("average", [], 2, 1, "sigmoid"), ("average", [], 4, 4, "softmax")],

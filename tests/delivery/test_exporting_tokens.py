@@ -1,0 +1,62 @@
+"""The exports of classifiers on KerasHub's transformers, each on its own runtime."""
+
+import numpy as np
+import pytest
+from classifiers import head_params
+
+import headstart
+from headstart.backbones import hub
+from headstart.backbones.folding import folded
+from headstart.base.runtime import keras
+from headstart.classifier import file, joining, unlike
+from headstart.classifier.details import Details, Rule
+from headstart.classifier.unlike import Known
+from headstart.delivery import exporting
+from headstart.delivery.runtimes import FORMATS
+from headstart.training import head
+from presets import backbone
+
+pytest.importorskip("keras_hub", reason="KerasHub is not installed (requirements-kerashub.txt)")
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory):
+    """The file of a classifier by its family and pooling, averaged over flips; made when it is first wanted."""
+    folder, there = tmp_path_factory.mktemp("classifiers"), {}
+
+    def made(family, pooling):
+        if family not in there:
+            there[family] = folder / f"{family}.keras"
+            network = hub.FAMILIES[family].network(backbone(family), 32)
+            keras.utils.set_random_seed(1)
+            top = head.build(network.output.shape[1:], 3, head_params(pooling=pooling))
+            top.set_weights([6 * weights for weights in top.get_weights()])
+            whole = joining.join(folded(network), top, keras.layers.Rescaling(1 / 127.5, -1, name="scaling"))
+            known = Known(
+                unlike.unit(np.random.default_rng(0).random((9, network.output.shape[-1]))).astype("float16"), 0.1
+            )
+            about = Details(["a", "b", "c"], 32, "averaged", None, (2,), Rule(1.2), known)
+            file.save(joining.calibrated(joining.averaged(whole, (2,)), 1.2), there[family], about)
+        return there[family]
+
+    return made
+
+
+# TensorFlow Lite's runtime refuses attention over a number of images that is not known beforehand.
+SOME = [form for form in FORMATS if form != "tflite"]
+CASES = [(*case, form) for case in (("dinov3", "both"), ("dinov2", "average")) for form in SOME]
+CASES += [(*case, "onnx") for case in (("vit", "token"), ("siglip", "both"), ("swin", "average"), ("mit", "average"))]
+
+
+@pytest.mark.parametrize(("family", "pooling", "form"), CASES)
+def test_an_export_of_a_transformer_says_what_the_classifier_says(family, pooling, form, classifiers, tmp_path):
+    path = classifiers(family, pooling)
+    exporting.write(tmp_path / form, *file.load(path), "0" * 64, form, None)
+    own, other = headstart.Classifier.load(path), headstart.Classifier.load(tmp_path / form)
+    images = np.random.default_rng(1).integers(0, 256, (9, 32, 32, 3)).astype("uint8")
+    expected, given = own.answers(images), other.answers(images)
+    assert np.ptp(expected.probabilities, axis=0).max() > 0.05
+    np.testing.assert_allclose(given.probabilities, expected.probabilities, atol=1e-4)
+    np.testing.assert_allclose(given.distances, expected.distances, atol=1e-4)
+    if pooling != "token":
+        np.testing.assert_allclose(given.heat, expected.heat, atol=2e-3)
