@@ -125,7 +125,7 @@ registry.OWN["TinyNet"] = tiny_net.TinyNet
 # Files with few tests that take long: where they came last, one worker would wait for the other.
 LONG = {"test_docs.py", "test_real.py", "test_cross_validate.py", "test_experiments.py", "test_determinism.py"}
 LONG |= {"test_resume.py", "test_benchmarks.py", "test_in_browser.py", "test_kills.py", "test_pipeline.py"}
-LONG |= {"test_serve.py", "test_page_of_server.py"}
+LONG |= {"test_serve.py", "test_page_of_server.py", "test_hub_pipeline.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -84,7 +84,7 @@ def refuse_ending(weights: str, backbone: str) -> None:
     and into a preset, which has no ending.
     """
     if is_preset(weights):
-        if not backbone.startswith("hub:"):
+        if "://" in weights and not backbone.startswith("hub:"):
             raise UserError(
                 f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "
                 f"{ending(backbone)} file: name one"

@@ -85,5 +85,5 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path, mon
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06"])
 def test_what_is_no_zip_is_refused(content, tmp_path):
     (tmp_path / "preset.zip").write_bytes(content)
-    with pytest.raises(UserError, match=r"preset.zip is not a complete zip \(.*\): pack it again"):
+    with pytest.raises(UserError, match=r"preset.zip is not a complete zip \(.*\): fetch or pack it again"):
         bundle.unpack(tmp_path / "preset.zip", tmp_path)

