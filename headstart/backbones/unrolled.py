@@ -212,8 +212,10 @@ def _block(copies, x, number, norm1, attention, norm2, dense, scales=(), turn=No
 def _scaled(copies: Copies, x: Tensor, name: str, scale) -> Tensor:
     if not len(scale):
         return x
-    layer = layers.EinsumDense("btd,d->btd", x.shape[1:], name=name)
-    return copies.with_weights(layer, list(scale))(x)
+    # Each channel by a number of its own. An EinsumDense does so too, but TensorFlow Lite makes a product of it that it
+    # refuses.
+    layer = layers.DepthwiseConv1D(1, use_bias=False, name=name)
+    return copies.with_weights(layer, [np.reshape(of, (1, -1, 1)) for of in scale])(x)
 
 
 def _dense(mlp: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -1,26 +1,36 @@
 """Learning rates that fall from layer to layer, the further it is from the head."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from headstart.base.runtime import keras
 
 HEAD = "head"  # the name of the head's network, which learns at the full rate
+BLOCK = re.compile(r"(.*?block_?\d+[a-z]?)(?:_|$)")
+WAITING = "a normalisation"
 
 
 def factors(model: keras.Model, decay: float) -> list[float]:
     """Returns what part of the learning rate each of the model's trainable variables has, in their order.
 
-    `decay` for the last layer before the head, `decay` times as much for each before it. A layer that has a kernel is
-    one; a transformer's block is one too; a normalisation goes with the layer before it. (Clark et al., ELECTRA, ICLR
-    2020, appendix A; Bao et al., BEiT, ICLR 2022, section 3.)
+    `decay` for the last layer before the head, `decay` times as much for each before it. Layers of one block, by their
+    names (`block_3_…` of transformers, `block7_…`, `conv4_block2_…`), count as one; of others each that has a kernel,
+    with the normalisation that follows it. (Clark et al., ELECTRA, ICLR 2020, appendix A; Bao et al., BEiT, ICLR 2022,
+    section 3.)
     """
-    by_variable, depth = {}, 0
+    by_variable, depth, current = {}, 0, ""
     for layer, in_head in reversed(list(_leaves(model))):
-        if not layer.trainable_variables:
+        variables = layer.trainable_variables
+        if not variables:
             continue
-        factor = 1.0 if in_head else decay ** (depth + 1)
-        by_variable |= {id(variable): factor for variable in layer.trainable_variables}
-        depth += not in_head and any(len(variable.shape) > 1 for variable in layer.trainable_variables)
+        if not in_head:
+            named = BLOCK.match(layer.name)
+            # A normalisation waits for the layer with a kernel that it follows.
+            if (named[1] if named else WAITING) != current:
+                depth += 1
+            has_kernel = any(len(variable.shape) > 1 for variable in variables)
+            current = named[1] if named else "" if has_kernel else WAITING
+        by_variable |= {id(variable): 1.0 if in_head else decay**depth for variable in variables}
     return [by_variable[id(variable)] for variable in model.trainable_variables]
 
 

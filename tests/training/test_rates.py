@@ -9,8 +9,8 @@ from headstart.base.runtime import deterministic, keras
 from headstart.training import loop
 
 layers = keras.layers
-# Of each layer with weights, how many layers with a kernel it is away from the head.
-DEPTHS = {"first": 3, "first_bn": 3, "second": 2, "last": 1, "last_bn": 1, "output": 0}
+# Of each layer with weights, how many layers or blocks it is away from the head.
+DEPTHS = {"first": 4, "first_bn": 4, "second": 3, "block_2_a": 2, "block_2_b": 2, "last": 1, "last_bn": 1, "output": 0}
 
 
 def network():
@@ -18,6 +18,7 @@ def network():
     inputs = keras.Input((4, 4, 3))
     x = layers.BatchNormalization(name="first_bn")(layers.Conv2D(4, 3, name="first", use_bias=False)(inputs))
     x = layers.Add()([x, layers.Conv2D(4, 1, name="second")(x)])
+    x = layers.Conv2D(4, 1, name="block_2_b")(layers.Conv2D(4, 1, name="block_2_a")(x))
     x = layers.BatchNormalization(name="last_bn")(layers.Conv2D(4, 1, name="last")(x))
     tail = keras.Model(inputs, x, name="tail")
     features = keras.Input(tail.output.shape[1:])
