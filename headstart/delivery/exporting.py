@@ -32,8 +32,14 @@ def write(
     """Write an export into `folder`, which is new or empty.
 
     form: of `FORMATS`. sha256: of the classifier's file. images: training images, uint8 (n, size, size, 3), to find the
-    ranges of an export in int8 with; None: one in float32. Raises UserError where what writes it is not installed.
+    ranges of an export in int8 with; None: one in float32. Raises UserError where what writes it is not installed, and
+    for a network that the format has no words for.
     """
+    if form != "saved_model" and (kinds := _of_kerashub(classifier)):
+        raise UserError(
+            f"the classifier holds layers of KerasHub ({', '.join(kinds)}), which no converter to {form} knows: take "
+            "saved_model, or another backbone"
+        )
     network = answering.network(classifier, details)
     photo = sample.photo()
     pixels = decoding.read(photo, details.size, details.value_range)[None]
@@ -63,6 +69,17 @@ def write(
     about["example"] = {"file": sample.NAME, "probabilities": [round(float(value), 6) for value in expected[0]]}
     files.write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     files.sync_all(folder)
+
+
+def _of_kerashub(network: keras.Model) -> list[str]:
+    """The kinds of layers in a network that Keras alone does not have."""
+    found = set()
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            found.update(_of_kerashub(layer))
+        elif type(layer).__module__.startswith("keras_hub."):
+            found.add(type(layer).__name__)
+    return sorted(found)
 
 
 def put(made: Path, folder: Path) -> None:

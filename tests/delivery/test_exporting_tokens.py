@@ -7,6 +7,7 @@ from classifiers import head_params
 import headstart
 from headstart.backbones import hub
 from headstart.backbones.folding import folded
+from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining, unlike
 from headstart.classifier.details import Details, Rule
@@ -45,7 +46,7 @@ def classifiers(tmp_path_factory):
 CASES = [(*case, form) for case in (("dinov3", "both"), ("dinov2", "average")) for form in FORMATS]
 MORE = (("vit", "token"), ("siglip", "both"), ("mit", "average"))
 CASES += [(*case, form) for case in MORE for form in ("onnx", "tflite")]
-CASES.append(("swin", "average", "onnx"))  # TensorFlow Lite has no roll, by which Swin moves its windows
+CASES.append(("swin", "average", "saved_model"))
 
 
 @pytest.mark.parametrize(("family", "pooling", "form"), CASES)
@@ -60,3 +61,12 @@ def test_an_export_of_a_transformer_says_what_the_classifier_says(family, poolin
     np.testing.assert_allclose(given.distances, expected.distances, atol=1e-4)
     if pooling != "token":
         np.testing.assert_allclose(given.heat, expected.heat, atol=2e-3)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "tflite"])
+def test_what_no_converter_knows_is_refused_in_one_line(form, classifiers, tmp_path):
+    with pytest.raises(
+        UserError, match=rf"^the classifier holds layers of KerasHub \(.*\), which no converter to {form}"
+    ):
+        exporting.write(tmp_path / form, *file.load(classifiers("swin", "average")), "0" * 64, form, None)
+    assert not (tmp_path / form).exists()
