@@ -51,7 +51,7 @@ PARAMETERS = [
     ("backbone.sha256", "0" * 64, "fetch extract fine_tune"),
     ("backbone.scaling", "unit", "fetch extract fine_tune"),
     ("extract.engine", "openvino", "extract evaluate"),
-    ("extract.precision", "bfloat16", "extract"),
+    ("extract.precision", "bfloat16", "extract evaluate"),
     ("extract.batch_size", 16, "extract"),
     ("head.pooling", "flatten", "extract train_head fine_tune"),
     ("head.solver", "logistic", "train_head fine_tune"),
