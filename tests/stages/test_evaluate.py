@@ -51,7 +51,8 @@ def project(classes, colours, mistake, axes=()):
     """
     settings = (ROOT / "params.yaml").read_text().replace("data/raw/elpv-dataset.zip", "photos")
     Path("params.yaml").write_text(settings.replace("[functional, defective]", "null"))
-    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [dataset, seed, fold, extract.engine]\n")
+    declared = "[dataset, seed, fold, extract.engine]"
+    Path("dvc.yaml").write_text(f"stages:\n  evaluate:\n    cmd: none\n    params: {declared}\n")
     rng, paths, means = np.random.default_rng(1), [], []
     for label, name in enumerate(classes):
         for i in range(12):
@@ -250,7 +251,8 @@ def test_finished_work_of_earlier_stages_goes_and_unfinished_work_stays():
 
 def test_only_declared_parameters_are_touched():
     two()
-    Path("dvc.yaml").write_text("stages:\n  evaluate:\n    cmd: none\n    params: [seed, fold, dataset.positive, extract.engine]\n")
+    declared = "[seed, fold, dataset.positive, extract.engine]"
+    Path("dvc.yaml").write_text(f"stages:\n  evaluate:\n    cmd: none\n    params: {declared}\n")
     with pytest.raises(params.UndeclaredParameter, match=r"dataset"):
         evaluate.main()
 
