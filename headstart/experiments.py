@@ -87,7 +87,7 @@ class Experiment:
         return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
 
     def averages(self, table: Manifest) -> np.ndarray:
-        """The bottleneck features of its images, averaged over their places: float32 (n, c). Raises UserError.
+        """The bottleneck features of its images, averaged (`features.averaged`): float32 (n, c). Raises UserError.
 
         table: its manifest. The features are copied out of DVC's cache, into a folder that goes again.
         """
@@ -99,7 +99,7 @@ class Experiment:
                 raise UserError(f"{self.name} has no {features.BOTTLENECK} in DVC's cache ({error})") from None
             rows = features.read_bottleneck(Path(folder), table)
             parts = (rows[start : start + AT_A_TIME] for start in range(0, len(rows), AT_A_TIME))
-            return np.concatenate([part.astype("float32").mean((1, 2)) for part in parts])
+            return np.concatenate([features.averaged(part.astype("float32")) for part in parts])
 
 
 @dataclass(frozen=True)
