@@ -1,6 +1,7 @@
 """The contracts that hold the house up: dependencies, parameters, sizes, and which room holds what."""
 
 import ast
+import collections
 import json
 import subprocess
 import sys
@@ -186,3 +187,9 @@ def test_every_package_and_stage_has_its_tests():
         Path("test_report.py"),  # test_report_command.py; stages/test_report.py is the page's
         Path("test_sharing.py"),
     } <= files
+
+
+def test_no_two_test_files_have_one_name():
+    """Pytest imports each by its bare name and refuses the second, but only where both are collected."""
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
