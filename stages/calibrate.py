@@ -14,10 +14,9 @@ from headstart.base import checkpoint, errors, params
 from headstart.base.errors import UserError
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
-from headstart.calibration import coverage, deciding, familiar
-from headstart.classifier import decision, file, inference, joining, selection
+from headstart.calibration import coverage, deciding
+from headstart.classifier import decision, file, joining, selection
 from headstart.classifier.details import Rule
-from headstart.images import archive
 
 
 def validation(table: manifest.Manifest) -> tuple[predictions.Predictions, np.ndarray]:
@@ -50,17 +49,10 @@ def main() -> None:
     rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels)
     at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
 
-    kept, compared = familiar.rows(table, settings.seed)
-    paths = [table.paths[row] for row in (*kept, *compared)]
-    model = joining.with_features(network, details.axes[:0], None)
-    with archive.open_source(settings.dataset.path, details.value_range) as source:
-        _, features = inference.of_source(model, details.size, source, paths, "know the training images")
-    known = familiar.known(features[: len(kept)], features[len(kept) :])
-
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
     classifier = joining.calibrated(network, temperature)
-    file.save(classifier, file.CLASSIFIER, details._replace(rule=written, known=known))
+    file.save(classifier, file.CLASSIFIER, details._replace(rule=written))
     calibration.write(
         {
             "images": len(rows),
@@ -68,7 +60,7 @@ def main() -> None:
             "threshold": rule.threshold,
             "reached": rule.reached,
             "at_least": at_least,
-            "unlike": {"images": len(kept), "limit": round(known.limit, 6)},
+            "unlike": {"images": len(details.known.features), "limit": round(details.known.limit, 6)},
         }
     )
     say(f"calibrate: temperature {temperature:.2f}, by {len(rows):,} images that were not trained on")

@@ -52,7 +52,8 @@ def main() -> None:
         *given, vectors = inference.of_source(model, details.size, source, paths, what, engine)
         plain = {name: decision.probabilities(values) for name, values in zip(names, given, strict=True)}
         tempered = {name: details.rule.tempered(values) for name, values in plain.items()}
-        probabilities = {"head": inference.of_features(head, bottleneck, rows), **tempered}
+        (of_head,) = inference.of_rows(head, bottleneck, rows, "evaluate the head")
+        probabilities = {"head": decision.probabilities(of_head), **tempered}
         predicted = {name: decision.predicted(values) for name, values in probabilities.items()}
         answers = predictions.Predictions(classes, paths, labels, predicted, probabilities)
         ranking = {name: curves.of(labels, values, positive) for name, values in probabilities.items()}

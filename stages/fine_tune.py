@@ -15,7 +15,7 @@ from headstart.classifier import candidates, decision, file
 from headstart.classifier.details import Details
 from headstart.images import augment, ranges
 from headstart.images.archive import open_source
-from headstart.training import again, assembly, batches, choosing, loop
+from headstart.training import again, assembly, batches, choosing, loop, remembering
 
 
 def backbone(settings: params.View) -> keras.Model:
@@ -55,6 +55,7 @@ def main() -> None:
                 networks["fine_tuned"] = again.tuned(settings, table, together, *start, kept, source, work)
         if choice.network == "halfway":
             networks["halfway"] = candidates.halfway(networks["head"], networks["fine_tuned"])
+        known = remembering.known(settings, table, source, networks[choice.network])
     loop.add_facts("fine_tune", choice.facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"
@@ -68,7 +69,7 @@ def main() -> None:
     flips = augment.flipped_axes(settings.augment)
     classifier = candidates.build(networks[choice.network], choice, scale, flips)
     axes = tuple(flips) if choice.averages else ()
-    details = Details(table.classes, settings.image.size, choice.model, source.value_range, axes)
+    details = Details(table.classes, settings.image.size, choice.model, source.value_range, axes, known=known)
     file.save(classifier, file.NETWORK, details)
     checkpoint.finish("fine_tune")
 

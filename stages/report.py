@@ -18,8 +18,7 @@ from headstart.base.progress import track
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
-from headstart.calibration import familiar
-from headstart.classifier import file
+from headstart.classifier import familiar, file
 from headstart.classifier.details import Rule
 from headstart.evaluation import curves, trust
 from headstart.images import archive, batches, decoding

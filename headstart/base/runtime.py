@@ -85,10 +85,10 @@ def ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """Returns `model` as one graph, made at the first call: any number of uint8 images to the list of its outputs."""
+    """Returns `model` as one graph, made at the first call: any number of its inputs to the list of its outputs."""
 
-    @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
-    def run(images):
-        return keras.tree.flatten(model(images, training=False))
+    @tf.function(input_signature=[tf.TensorSpec(model.input.shape, model.input.dtype)])
+    def run(inputs):
+        return keras.tree.flatten(model(inputs, training=False))
 
     return run

@@ -73,6 +73,7 @@ def answers(
     axes: Sequence[int],
     source: Source,
     paths: Sequence[str],
+    activations: tuple[np.ndarray, np.ndarray] | None,
     what: str,
 ) -> dict[str, np.ndarray]:
     """Returns the probabilities that each network gives, float32 (n, views, k): for images as they are, then mirrored.
@@ -80,16 +81,28 @@ def answers(
     networks: `head` and, where something was trained, `fine_tuned`, which brings `halfway` with it; they differ after
         the cut `at` alone.
     scale, axes: as `joining.join` and `joining.averaged` take them.
-    paths: of the n images, in `source`. what: names the work, whose progress is shown.
+    paths: of the n images, in `source`.
+    activations: at the cut, float16 (images, …), and the rows of the n images, as they are, in them; None: there are
+        none, and they are computed.
+    what: names the work, whose progress is shown.
 
     Raises UserError where an image can no longer be read.
     """
     if "fine_tuned" in networks:
         middle = halfway(networks["head"], networks["fine_tuned"])
         networks = networks | {"halfway": middle}
-    network, size = _network(networks, at, scale, axes), networks["head"][0].input.shape[1]
-    given = inference.probabilities_of_source(network, size, source, paths, what)
-    return dict(zip(networks, np.split(given, len(networks), axis=1), strict=True))
+    size, tails, looks = networks["head"][0].input.shape[1], _tails(networks, at), []
+    if activations:
+        looks.append(inference.of_rows(tails, *activations, what))
+    if axes or not activations:
+        network = _mirrored(networks["head"][0], tails, at, scale, axes, left_out=len(looks))
+        given, count = inference.of_source(network, size, source, paths, what), len(networks)
+        looks += [given[at : at + count] for at in range(0, len(given), count)]
+    views = zip(*looks, strict=True)
+    return {
+        name: np.stack([decision.probabilities(given) for given in of], axis=1)
+        for name, of in zip(networks, views, strict=True)
+    }
 
 
 def weigh(
@@ -126,20 +139,26 @@ def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -
     return joining.averaged(whole, axes if choice.averages else [])
 
 
-def _network(networks: dict[str, Network], at: str | int, scale: Scale, axes: Sequence[int]) -> keras.Model:
-    """One network with an output for each of the networks and views; what lies before the cut is computed once."""
-    backbone, _ = networks["head"]
-    divided = cut.divides(backbone, at)
+def _tails(networks: dict[str, Network], at: str | int) -> keras.Model:
+    """The activations at the cut, or what a network takes that it does not divide, to an output for each network."""
+    tails = {
+        name: (folded(cut.cut_in_two(backbone, at)[1] if cut.divides(backbone, at) else backbone), head)
+        for name, (backbone, head) in networks.items()
+    }
+    start = keras.Input(tails["head"][0].input.shape[1:])
+    # Each a model of its own: the layers of two backbones have the same names.
+    wholes = [keras.Model(tail.input, head(tail.output), name=name) for name, (tail, head) in tails.items()]
+    return keras.Model(start, [whole(start) for whole in wholes], name="tails")
+
+
+def _mirrored(
+    backbone: keras.Model, tails: keras.Model, at: str | int, scale: Scale, axes: Sequence[int], left_out: int
+) -> keras.Model:
+    """Images to the outputs of `tails` for each of their views, but so many of the first."""
     pixels = keras.Input(backbone.input.shape[1:], dtype="uint8")
-    frozen = folded(cut.cut_in_two(backbone, at)[0]) if divided else None
-    shared = keras.Model(pixels, frozen(scale(pixels)) if frozen else scale(pixels), name="shared")
+    scaled = scale(pixels)
+    frozen = folded(cut.cut_in_two(backbone, at)[0])(scaled) if cut.divides(backbone, at) else scaled
+    shared = keras.Model(pixels, frozen, name="shared")
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8", name="image")
-    activations = [shared(view) for view in joining.mirrored(inputs, axes)]
-    outputs = []
-    for name, (backbone, head) in networks.items():
-        tail = folded(cut.cut_in_two(backbone, at)[1] if divided else backbone)
-        start = keras.Input(shared.output.shape[1:])
-        # A model of its own: the layers of two backbones have the same names.
-        whole = keras.Model(start, head(tail(start)), name=name)
-        outputs += [whole(activation) for activation in activations]
-    return keras.Model(inputs, outputs)
+    views = joining.mirrored(inputs, axes)[left_out:]
+    return keras.Model(inputs, [output for view in views for output in keras.tree.flatten(tails(shared(view)))])

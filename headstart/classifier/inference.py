@@ -7,7 +7,6 @@ import numpy as np
 
 from headstart.base import openvino, progress
 from headstart.base.runtime import keras, traced
-from headstart.classifier import decision
 from headstart.classifier.reading import BATCH, Read, outcomes
 from headstart.images import archive
 from headstart.images.batches import changed
@@ -56,16 +55,11 @@ def of_source(
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-def probabilities_of_source(*arguments) -> np.ndarray:
-    """Returns the probabilities of images that were split, float32 (n, m, k), one row per output of the model.
+def of_rows(model: keras.Model, features: np.ndarray, rows: np.ndarray, what: str) -> list[np.ndarray]:
+    """Returns what each output of a model is for `rows` of features that `extract` wrote, float32 (n, …).
 
-    arguments: as `of_source` takes them; each of the model's m outputs is (n, 1) or (n, k).
+    features: float16 (images, …), which `model` takes as float32. what: names the work, whose progress is shown.
     """
-    return np.stack([decision.probabilities(given) for given in of_source(*arguments)], axis=1)
-
-
-def of_features(head: keras.Model, bottleneck: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns a head's probabilities, float32 (n, k), for `rows` of the bottleneck features, float16 (n, …)."""
-    starts = progress.track(range(0, len(rows), BATCH), "evaluate the head", unit="batch")
-    batches = [head.predict_on_batch(bottleneck[rows[i : i + BATCH]].astype("float32")) for i in starts]
-    return decision.probabilities(np.concatenate(batches))
+    run, starts = runner(model), progress.track(range(0, len(rows), BATCH), what, unit="batch")
+    given = [run(features[rows[at : at + BATCH]].astype("float32")) for at in starts]
+    return [np.concatenate(column) for column in zip(*given, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from headstart.artifacts import features
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import several
 from headstart.base import checkpoint, params, saved
@@ -41,7 +42,10 @@ def choose(
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
         paths = [table.paths[row] for row in rows]
-        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, "compare the candidates")
+        activations = None if tuning.views == "live" else (features.read_cut(table=table), rows)
+        return candidates.answers(
+            networks, tuning.cut, scale, axes, source, paths, activations, "compare the candidates"
+        )
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")

@@ -15,7 +15,7 @@ from headstart.base import checkpoint, files, params, progress, saved
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf
 from headstart.base.terminal import say
-from headstart.training import rates
+from headstart.training import adam, rates
 
 Logs = dict[str, float]
 Better = Callable[[Logs], tuple]  # what ranks epochs: the higher, the better
@@ -70,8 +70,8 @@ def compiled(model: keras.Model, settings: params.Head | params.FineTune, steps:
     make, extra = {
         "sgd": (keras.optimizers.SGD, {"momentum": settings.momentum}),
         "rmsprop": (keras.optimizers.RMSprop, {"momentum": settings.momentum}),
-        "adam": (keras.optimizers.Adam, {}),
-        "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
+        "adam": (adam.Adam, {}),
+        "adamw": (adam.AdamW, {"weight_decay": settings.weight_decay}),
     }[settings.optimizer]
     if ema := getattr(settings, "ema", 0.0):
         extra |= {"use_ema": True, "ema_momentum": min(ema, 1 - 1 / (2 * steps))}

@@ -29,7 +29,9 @@ def test_the_classifier_is_the_network_at_a_temperature_that_knows_its_training_
     network, before = file.load(file.NETWORK)
     classifier, details = file.load(CLASSIFIER)
     table, written = manifest.read(), json.loads(calibration.CALIBRATION.read_text())
-    assert before.rule.temperature is None and before.known is None
+    assert before.rule.temperature is None
+    assert before.known.limit == details.known.limit
+    np.testing.assert_array_equal(before.known.features, details.known.features)
     assert details.rule.temperature == pytest.approx(written["temperature"], abs=1e-6)
     pixels = images(table.paths)
     given = decision.probabilities(network.predict(pixels, verbose=0))

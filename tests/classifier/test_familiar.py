@@ -1,7 +1,7 @@
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
-from headstart.calibration import familiar
+from headstart.classifier import familiar
 from headstart.classifier import unlike
 
 
