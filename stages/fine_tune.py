@@ -34,7 +34,7 @@ def main() -> None:
     deterministic(settings.seed)
     tuning, train = settings.fine_tune, batches.rows(table, settings.train_images, settings.seed)
     networks = {name: network(settings, table) for name in ("head", "fine_tuned")}
-    cut.freeze(networks["fine_tuned"][0], tuning.cut, settings.backbone[0].weights)
+    cut.freeze(networks["fine_tuned"][0], tuning.cut, *(one.weights for one in settings.backbone))
     with open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         if tuning.views == "live":
             model, epoch, validation = assembly.live(settings, table, train, *networks["fine_tuned"], source)

@@ -1,17 +1,19 @@
-"""Several backbones as one: the first can be cut and trained, the others stand beside it as they are."""
+"""Several backbones as one: the first can be cut and trained, the others too, or they stand beside it as they are."""
 
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.backbones import registry
-from headstart.backbones.folding import folded
 from headstart.base import params, places
+from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 
 layers = keras.layers
 
-NAME = "several"  # of the network
+Cut = str | int
+Parts = tuple[keras.Model, keras.Model]  # of a network that is cut: what is frozen, and the tail
+NAME = "several"  # of the network, and what the names of its parts begin with
 BESIDE = "beside"  # what the names of the others begin with
 
 
@@ -43,34 +45,70 @@ def scaling(
     return layers.Rescaling(1.0, name="pixels")  # each scales them as it needs them
 
 
-def first(backbone: keras.Model) -> keras.Model:
-    """Returns, of the network of `build`, the backbone that can be cut and trained: of one it is that itself."""
+def networks(backbone: keras.Model) -> list[keras.Model]:
+    """Returns, of the network of `build`, the backbones that can be cut and trained: of one it is that itself."""
     if backbone.name != NAME:
-        return backbone
-    return next(layer for layer in backbone.layers if isinstance(layer, keras.Model) and not _is_beside(layer))
+        return [backbone]
+    parts = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
+    first = next(part for part in parts if not _is_beside(part))
+    return [first, *(_inside(part) for part in parts if _is_beside(part))]
 
 
-def freeze_others(backbone: keras.Model) -> None:
-    """Make all backbones but the first untrainable."""
-    for layer in backbone.layers if backbone.name == NAME else []:
-        if _is_beside(layer):
-            layer.trainable = False
+def cuts(backbone: keras.Model, cut: Cut | Sequence[Cut]) -> list[Cut | None]:
+    """Returns `fine_tune.cut` of each of the `networks`; None where it stays as it is. One cut alone is the first's.
+
+    Raises UserError where there are more or fewer cuts than networks.
+    """
+    count = len(networks(backbone))
+    if isinstance(cut, str | int):
+        return [cut, *[None] * (count - 1)]
+    if len(cut) != count:
+        raise UserError(
+            f"fine_tune.cut: got a list of {len(cut)}; takes one for each of the {count} in backbone, in their order, "
+            "or one that is not in a list, for the first"
+        )
+    return list(cut)
 
 
-def around(backbone: keras.Model, frozen: keras.Model, tail: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Returns the two parts of the network of `build`, where `frozen` and `tail` are those of its first backbone.
+def around(backbone: keras.Model, parts: Sequence[Parts | None]) -> Parts:
+    """Returns the two parts of the network of `build`.
 
-    Between them lies one row an image, float32 (n, k): the activations of the first one, then what the others say.
+    parts: of each of its `networks`; None: it stays as it is. Between the two lies one row an image, float32 (n, k):
+    the activations of those that are cut, and what the others say.
     """
     if backbone.name != NAME:
-        return frozen, tail
+        return parts[0]
     beside = [layer for layer in backbone.layers if _is_beside(layer)]
-    activations = layers.Flatten()(frozen(backbone.get_layer("scaling")(backbone.input)))
-    rows = layers.Concatenate()([activations, *(network(backbone.input) for network in beside)])
-    inputs, count = keras.Input(rows.shape[1:]), activations.shape[1]
-    features = tail(layers.Reshape(frozen.output.shape[1:])(inputs[:, :count]))
-    before = keras.Model(backbone.input, rows, name=frozen.name)
-    return before, keras.Model(inputs, _joined(features, [inputs[:, count:]]), name=tail.name)
+    whole = [backbone, *beside]  # each with the layer `scaling` of its own
+    rows = [
+        (_activations(one, part[0], number) if part else one)(backbone.input)
+        for number, (one, part) in enumerate(zip(whole, parts, strict=True), 1)
+    ]
+    widths = [row.shape[1] for row in rows]
+    rows = layers.Concatenate()(rows) if len(rows) > 1 else rows[0]
+    inputs, features = keras.Input(rows.shape[1:]), []
+    for number, (part, width) in enumerate(zip(parts, widths, strict=True), 1):
+        start = sum(widths[: number - 1])
+        of = inputs[:, start : start + width]
+        if part:
+            frozen, tail = part
+            named = keras.Model(tail.input, tail.output, name=f"{tail.name}_{number}")
+            of = named(layers.Reshape(frozen.output.shape[1:])(of))
+            of = of if number == 1 else places.pooled(of, "both")
+        features.append(of)
+    before = keras.Model(backbone.input, rows, name="frozen")
+    return before, keras.Model(inputs, _joined(features[0], features[1:]), name=f"{NAME}_tails")
+
+
+def _activations(whole: keras.Model, frozen: keras.Model, number: int) -> keras.Model:
+    """Pixels to the activations at the cut, one row an image. whole: has the layer that scales pixels for `frozen`."""
+    pixels = keras.Input(whole.input.shape[1:])
+    rows = layers.Flatten()(frozen(whole.get_layer("scaling")(pixels)))
+    return keras.Model(pixels, rows, name=f"{frozen.name}_{number}")
+
+
+def _inside(beside: keras.Model) -> keras.Model:
+    return next(layer for layer in beside.layers if isinstance(layer, keras.Model))
 
 
 def _is_beside(layer: keras.layers.Layer) -> bool:
@@ -80,7 +118,7 @@ def _is_beside(layer: keras.layers.Layer) -> bool:
 def _pooled(backbone: params.Backbone, network: keras.Model, name: str) -> keras.Model:
     """Pixels to the features of a network averaged over the image, of tokens after the class token: float32 (n, c)."""
     pixels = keras.Input(network.input.shape[1:])
-    features = folded(network)(registry.scaling(backbone, network)(pixels))
+    features = network(registry.scaling(backbone, network)(pixels))
     return keras.Model(pixels, places.pooled(features, "both"), name=name)
 
 

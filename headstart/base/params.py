@@ -417,7 +417,10 @@ class FineTune(_Training):
     views: Count | Literal["live"] = Field(
         description="fixed views of each training image, computed once by extract; live: anew in every epoch"
     )
-    cut: Layer = Field(description="the last frozen layer's name, or the number of frozen layers; 0: all is trained")
+    cut: Layer | Annotated[list[Layer], Field(min_length=1)] = Field(
+        description="the last frozen layer's name, or the number of frozen layers; 0: all is trained; of several "
+        "backbones that of the first, or a list with one for each"
+    )
     schedule: Literal["constant", "cosine"] = Field(description="cosine: down to 0 over all epochs")
     warmup: float = Field(
         ge=0,

@@ -15,8 +15,8 @@ from headstart.base.quiet import standard_error_closed
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-# TensorFlow takes oneDNN's kernels by itself only where the processor has AVX-512's newest instructions. With AVX2 alone
-# they extract 1.1 to 2.2 times as fast and train 1.5 to 1.7 times.
+# TensorFlow takes oneDNN's kernels by itself only where the processor has the newest of AVX-512's instructions. With
+# AVX2 alone they extract 1.1 to 2.2 times as fast, and train 1.5 to 1.7 times.
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

@@ -11,6 +11,7 @@ import numpy as np
 from headstart.artifacts.results import AVERAGED
 from headstart.backbones import cut
 from headstart.backbones.folding import folded
+from headstart.backbones.several import Cut
 from headstart.base.runtime import keras
 from headstart.classifier import decision, inference, joining, selection
 from headstart.images.archive import Source
@@ -68,7 +69,7 @@ def halfway(before: Network, after: Network) -> Network:
 
 def answers(
     networks: dict[str, Network],
-    at: str | int,
+    at: Cut | Sequence[Cut],
     scale: Scale,
     axes: Sequence[int],
     source: Source,
@@ -139,7 +140,7 @@ def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -
     return joining.averaged(whole, axes if choice.averages else [])
 
 
-def _tails(networks: dict[str, Network], at: str | int) -> keras.Model:
+def _tails(networks: dict[str, Network], at: Cut | Sequence[Cut]) -> keras.Model:
     """The activations at the cut, or what a network takes that it does not divide, to an output for each network."""
     tails = {
         name: (folded(cut.cut_in_two(backbone, at)[1] if cut.divides(backbone, at) else backbone), head)
@@ -152,7 +153,7 @@ def _tails(networks: dict[str, Network], at: str | int) -> keras.Model:
 
 
 def _mirrored(
-    backbone: keras.Model, tails: keras.Model, at: str | int, scale: Scale, axes: Sequence[int], left_out: int
+    backbone: keras.Model, tails: keras.Model, at: Cut | Sequence[Cut], scale: Scale, axes: Sequence[int], left_out: int
 ) -> keras.Model:
     """Images to the outputs of `tails` for each of their views, but so many of the first."""
     pixels = keras.Input(backbone.input.shape[1:], dtype="uint8")

@@ -67,7 +67,7 @@ def tuned(
     backbone: as it was; it is trained itself. head: is left as it is. work: names the work, whose progress is shown.
     """
     copy = joining.copied(head)
-    cut.freeze(backbone, settings.fine_tune.cut, settings.backbone[0].weights)
+    cut.freeze(backbone, settings.fine_tune.cut, *(one.weights for one in settings.backbone))
     if settings.fine_tune.views == "live":
         model, epoch, _ = assembly.live(settings, table, rows, backbone, copy, source)
     else:

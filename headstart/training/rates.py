@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from headstart.backbones import several
 from headstart.base.runtime import keras
 
 HEAD = "head"  # the name of the head's network, which learns at the full rate
@@ -18,19 +19,21 @@ def factors(model: keras.Model, decay: float) -> list[float]:
     with the normalisation that follows it. (Clark et al., ELECTRA, ICLR 2020, appendix A; Bao et al., BEiT, ICLR 2022,
     section 3.)
     """
-    by_variable, depth, current = {}, 0, ""
-    for layer, in_head in reversed(list(_leaves(model))):
+    by_variable, places = {}, {}
+    for layer, part in reversed(list(_leaves(model))):
         variables = layer.trainable_variables
         if not variables:
             continue
-        if not in_head:
+        depth, current = places.get(part, (0, ""))
+        if part != HEAD:
             named = BLOCK.match(layer.name)
             # A normalisation waits for the layer with a kernel that it follows.
             if (named[1] if named else WAITING) != current:
                 depth += 1
             has_kernel = any(len(variable.shape) > 1 for variable in variables)
             current = named[1] if named else "" if has_kernel else WAITING
-        by_variable |= {id(variable): 1.0 if in_head else decay**depth for variable in variables}
+            places[part] = depth, current
+        by_variable |= {id(variable): decay**depth for variable in variables}
     return [by_variable[id(variable)] for variable in model.trainable_variables]
 
 
@@ -54,11 +57,13 @@ def layered(kind: type[keras.optimizers.Optimizer], given: Sequence[float]) -> t
     return Layered
 
 
-def _leaves(model: keras.Model, in_head: bool = False) -> Iterator[tuple[keras.layers.Layer, bool]]:
-    """The layers from the input on, those of the networks in it too, and whether each is of the head."""
-    in_head = in_head or model.name == HEAD
+def _leaves(model: keras.Model, part: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:
+    """The layers from the input on, those of the networks in it too, and which part each is of: the head, the backbone,
+    or of several backbones which one."""
+    side_by_side = model.name.startswith(several.NAME)
+    part = HEAD if model.name == HEAD else part
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer, in_head)
+            yield from _leaves(layer, layer.name if side_by_side else part)
         else:
-            yield layer, in_head
+            yield layer, part

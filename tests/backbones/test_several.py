@@ -6,8 +6,10 @@ from networks import enliven, pixels, run
 
 from headstart.backbones import cut, registry, several
 from headstart.backbones.folding import folded
+from headstart.base.errors import UserError
 from headstart.base.params import Backbone
 from headstart.base.runtime import keras
+from headstart.training.rates import factors
 
 LITE = Backbone(name="EfficientNetLite0", weights="random", sha256=None, scaling="native")
 MOBILE = Backbone(name="MobileNetV2", weights="random", sha256=None, scaling="unit")
@@ -66,7 +68,9 @@ def test_one_alone_is_that_network_itself():
     np.testing.assert_array_equal(several.scaling(PAIR, network)(images), images)
 
 
-@pytest.mark.parametrize("at", ["block7", "top_relu", 2])
+@pytest.mark.parametrize(
+    "at", ["block7", "top_relu", 2, ["block7", "block_6_project_BN"], ["top_relu", "out_relu"], [2, 2]], ids=str
+)
 def test_cut_in_two_it_computes_the_same_also_folded(network, at):
     images = pixels(SIZE)
     expected = run(network, images)
@@ -79,12 +83,43 @@ def test_cut_in_two_it_computes_the_same_also_folded(network, at):
 
 def test_only_the_first_is_trained():
     network = several.build(PAIR, SIZE, [None, None])
-    cut.freeze(network, "block7", "imagenet")
+    cut.freeze(network, "block7", "imagenet", "imagenet")
     _, tail = cut.cut_in_two(network, "block7")
     alone = registry.build("EfficientNetLite0", SIZE, None)
     cut.freeze(alone, "block7", "imagenet")
     assert len(network.trainable_weights) == len(tail.trainable_weights) == len(alone.trainable_weights) > 0
-    assert cut.single_paths(network) == cut.single_paths(alone)
+    assert several.networks(network)[0].name == alone.name
+
+
+def test_each_is_trained_after_a_cut_of_its_own():
+    network, cuts = several.build(PAIR, SIZE, [None, None]), ["block7", "block_6_project_BN"]
+    cut.freeze(network, cuts, "imagenet", "random")
+    _, tail = cut.cut_in_two(network, cuts)
+    count = 0
+    for one, at, weights in zip(PAIR, cuts, ("imagenet", "random"), strict=True):
+        alone = registry.build(one.name, SIZE, None)
+        cut.freeze(alone, at, weights)
+        count += len(alone.trainable_weights)
+    assert len(network.trainable_weights) == len(tail.trainable_weights) == count
+    inputs = keras.Input(tail.input.shape[1:])
+    given = factors(keras.Model(inputs, tail(inputs)), 0.5)
+    # Of the first a kernel and a normalisation that is not trained, of the second, with random weights, both.
+    assert given.count(0.5) == 1 + 3
+
+
+@pytest.mark.parametrize("at", [["block7"], ["block7", 3, 3]])
+def test_as_many_cuts_as_backbones(network, at):
+    with pytest.raises(UserError, match=rf"fine_tune\.cut: got a list of {len(at)}; takes one for each of the 2 in"):
+        cut.cut_in_two(network, at)
+    alone = registry.build("EfficientNetLite0", SIZE, None)
+    with pytest.raises(UserError, match="takes one for each of the 1 in backbone"):
+        cut.divides(alone, ["block7", "block7"])
+    assert cut.divides(alone, ["block7"])
+
+
+def test_a_cut_that_is_not_there_names_the_backbone(network):
+    with pytest.raises(UserError, match="fine_tune.cut: got block7, which is not a layer of mobilenetv2"):
+        cut.cut_in_two(network, ["block7", "block7"])
 
 
 def test_the_file_of_it_needs_nothing_else(network, tmp_path):

@@ -1,8 +1,7 @@
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
-from headstart.classifier import familiar
-from headstart.classifier import unlike
+from headstart.classifier import familiar, unlike
 
 
 def features(count, seed, centre=0):
