@@ -13,7 +13,7 @@ layers = keras.layers
 
 Cut = str | int
 Parts = tuple[keras.Model, keras.Model]  # of a network that is cut: what is frozen, and the tail
-NAME = "several"  # of the network, and what the names of its parts begin with
+NAME = places.SEVERAL  # of the network
 BESIDE = "beside"  # what the names of the others begin with
 
 

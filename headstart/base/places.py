@@ -5,6 +5,8 @@ from headstart.base.runtime import keras
 
 layers = keras.layers
 
+SEVERAL = "several"  # what the names of networks begin with that hold backbones side by side
+
 
 def has_tokens(shape: tuple[int, ...]) -> bool:
     """Whether features of one image, of this shape, are tokens."""

@@ -22,6 +22,9 @@ Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
 NAMES = {network: (network, mean) for network, mean in AVERAGED.items()} | {"halfway": ("halfway", "halfway_averaged")}
 
 
+WORK = "compare the candidates"
+
+
 class Choice(NamedTuple):
     """What is delivered: the `name` of a candidate.
 
@@ -75,7 +78,6 @@ def answers(
     source: Source,
     paths: Sequence[str],
     activations: tuple[np.ndarray, np.ndarray] | None,
-    what: str,
 ) -> dict[str, np.ndarray]:
     """Returns the probabilities that each network gives, float32 (n, views, k): for images as they are, then mirrored.
 
@@ -85,7 +87,6 @@ def answers(
     paths: of the n images, in `source`.
     activations: at the cut, float16 (images, …), and the rows of the n images, as they are, in them; None: there are
         none, and they are computed.
-    what: names the work, whose progress is shown.
 
     Raises UserError where an image can no longer be read.
     """
@@ -94,10 +95,10 @@ def answers(
         networks = networks | {"halfway": middle}
     size, tails, looks = networks["head"][0].input.shape[1], _tails(networks, at), []
     if activations:
-        looks.append(inference.of_rows(tails, *activations, what))
+        looks.append(inference.of_rows(tails, *activations, WORK))
     if axes or not activations:
         network = _mirrored(networks["head"][0], tails, at, scale, axes, left_out=len(looks))
-        given, count = inference.of_source(network, size, source, paths, what), len(networks)
+        given, count = inference.of_source(network, size, source, paths, WORK), len(networks)
         looks += [given[at : at + count] for at in range(0, len(given), count)]
     views = zip(*looks, strict=True)
     return {

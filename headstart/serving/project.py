@@ -19,6 +19,7 @@ from headstart.artifacts.manifest import CLASSES, Manifest
 from headstart.base import files, params
 from headstart.base.errors import UserError
 from headstart.base.params import PIPELINE
+from headstart.classifier import familiar
 from headstart.images import archive, decoding
 from headstart.images.archive import Source, Unreadable
 from headstart.images.decoding import Broken

@@ -27,9 +27,8 @@ def choose(
     epochs: int,
     build: Callable[[], keras.Model],
 ) -> tuple[Choice, np.ndarray]:
-    """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
-
-    By the validation images; by cross-validation where `fine_tune.choose_on` says so.
+    """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,): the validation images, or
+    all of the folds where `fine_tune.choose_on` says so.
 
     networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
     returns the backbone as it was before.
@@ -43,9 +42,7 @@ def choose(
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
         paths = [table.paths[row] for row in rows]
         activations = None if tuning.views == "live" else (features.read_cut(table=table), rows)
-        return candidates.answers(
-            networks, tuning.cut, scale, axes, source, paths, activations, "compare the candidates"
-        )
+        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, activations)
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from headstart.backbones import several
+from headstart.base.places import SEVERAL
 from headstart.base.runtime import keras
 
 HEAD = "head"  # the name of the head's network, which learns at the full rate
@@ -60,7 +60,7 @@ def layered(kind: type[keras.optimizers.Optimizer], given: Sequence[float]) -> t
 def _leaves(model: keras.Model, part: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:
     """The layers from the input on, those of the networks in it too, and which part each is of: the head, the backbone,
     or of several backbones which one."""
-    side_by_side = model.name.startswith(several.NAME)
+    side_by_side = model.name.startswith(SEVERAL)
     part = HEAD if model.name == HEAD else part
     for layer in model.layers:
         if isinstance(layer, keras.Model):
