@@ -175,9 +175,9 @@ def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
         )
     places = {candidate: _note(candidate, current, inputs) for candidate in wanted}
     done = {candidate: outcome for candidate, place in places.items() if (outcome := _read(place)) is not None}
-    left, failed, pace = [candidate for candidate in wanted if candidate not in done], {}, _Pace()
+    left, failed, forecast = [candidate for candidate in wanted if candidate not in done], {}, _Forecast()
     for number, candidate in enumerate(left, 1):
-        say(f"{number}/{len(left)} {candidate}{pace.forecast(left[number - 1 :])}", file=sys.stderr)
+        say(f"{number}/{len(left)} {candidate}{forecast.of(left[number - 1 :])}", file=sys.stderr)
         began, heard = time.monotonic(), _Heard()
         try:
             with experiments.aside(candidate.parameters, "train_head", heard) as experiment:
@@ -187,7 +187,7 @@ def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
             say(f"{candidate} failed: {error}", file=sys.stderr)
             continue
         _write(places[candidate], done[candidate])
-        pace.add(candidate, done[candidate], time.monotonic() - began)
+        forecast.add(candidate, done[candidate], time.monotonic() - began)
     return done, failed
 
 
@@ -294,7 +294,7 @@ class _Heard:
             self.speed = int(ended[1].replace(",", "")) / float(ended[2])
 
 
-class _Pace:
+class _Forecast:
     """How long the networks took so far, to say how long those that are left will."""
 
     def __init__(self):
@@ -306,7 +306,7 @@ class _Pace:
         self._work, self._extract = self._work + candidate.work, self._extract + extract
         self._else, self._count = self._else + took - extract, self._count + 1
 
-    def forecast(self, left: Sequence[Candidate]) -> str:
+    def of(self, left: Sequence[Candidate]) -> str:
         """By the multiplications of each network; nothing before the first is done."""
         if not self._count:
             return ""

@@ -96,10 +96,8 @@ def refuse_engine(engine: str) -> None:
 
 def refuse_backbone(name: str) -> None:
     """Raise UserError for a network of KerasHub where that is not installed: `fetch` may take long before that."""
-    if name.startswith("hub:") and importlib.util.find_spec("keras_hub") is None:
-        raise UserError(
-            f"backbone.name: got {name}; KerasHub is not installed: pip install -r requirements-kerashub.txt"
-        )
+    if name.startswith(origin.HUB) and importlib.util.find_spec("keras_hub") is None:
+        raise UserError(f"backbone.name: got {name}; KerasHub is not installed: {origin.INSTALL_HUB}")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-from headstart.base import cells, files, progress
+from headstart.base import cells, files, params, progress
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
@@ -118,9 +118,11 @@ def _show(classifier: Classifier, where: list[Place], depths: Depths, options: a
 def chosen(runtime: str | None, model: Path | None) -> Classifier:
     """Return the classifier to predict with: the one at `model`, or the export of the project's own for a runtime.
 
-    runtime: `keras`, or the name of an export's folder. Raises UserError where it is not there, and where the export is
-    of another classifier than the project's own.
+    runtime: `keras`, or the name of an export's folder; None: Keras, in a project with its `extract.engine`. Raises
+    UserError where it is not there, and where the export is of another classifier than the project's own.
     """
+    if model is None and runtime is None and params.PARAMS.exists():
+        return Classifier.load(CLASSIFIER, params.load().extract.engine)
     if runtime in (None, "keras"):
         return Classifier.load(model or CLASSIFIER)
     if runtime not in NAMES:
@@ -164,7 +166,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--model", type=Path, metavar="FILE", help=f"the classifier, or an export's folder (default: {CLASSIFIER})"
     )
     which.add_argument(
-        "--runtime", metavar="NAME", help="keras (default), or an export of it: onnx, openvino, tflite, saved_model"
+        "--runtime",
+        metavar="NAME",
+        help="keras (default, with the project's extract.engine where none is named), or an export of it: onnx, "
+        "openvino, tflite, saved_model",
     )
     return parser.parse_args(arguments)
 

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from headstart import predict
 from headstart.artifacts import results
-from headstart.base import cells
+from headstart.base import cells, openvino
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 from headstart.classifier import file, joining, unlike
@@ -241,6 +241,38 @@ def test_a_classifier_that_averages_over_flips_gives_its_average(here, capsys):
     _, text = output(capsys, "one.png", "--model", "mean.keras", "--json")
     (entry,) = json.loads(text)
     assert entry["probabilities"] == pytest.approx({"blue": 0.017986, "red": 0.982014}, abs=1e-6)
+
+
+def engine(here, name):
+    """Makes it a project whose params.yaml names the engine."""
+    text = (ROOT / "params.yaml").read_text()
+    changed = text.replace("\n  engine: tensorflow", f"\n  engine: {name}")
+    assert (name == "tensorflow") == (changed == text)
+    (here / "params.yaml").write_text(changed)
+    (here / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+
+
+def test_the_project_s_engine_runs_its_classifier(here, capsys, monkeypatch):
+    pytest.importorskip("openvino")
+    photo(Path("one.png"), "red")
+    used, compiled = [], openvino.compiled
+    monkeypatch.setattr(openvino, "compiled", lambda *given: used.append(given) or compiled(*given))
+    _, plain = output(capsys, "one.png")
+    engine(here, "openvino")
+    _, own = output(capsys, "one.png")
+    assert own == plain and len(used) == 1
+    for named in (["--runtime", "keras"], ["--model", str(results.CLASSIFIER)]):
+        assert output(capsys, "one.png", *named)[1] == plain
+    engine(here, "tensorflow")
+    output(capsys, "one.png")
+    assert len(used) == 1
+
+
+def test_an_engine_that_is_not_installed_is_one_line(here, monkeypatch):
+    engine(here, "openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match="extract.engine: got openvino, which is not installed: pip install -r"):
+        predict.main([photo(Path("one.png"), "red")])
 
 
 def test_without_a_model_one_line_says_so(here):

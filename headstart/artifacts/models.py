@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headstart.base import files
 from headstart.base.errors import Damaged, UserError, doubted
+from headstart.base.origin import INSTALL_HUB
 from headstart.base.runtime import keras
 
 HEAD = Path("models/head.keras")
@@ -46,9 +47,7 @@ def load(path: Path) -> keras.Model:
         return _load(path)
     except Damaged:
         if find_spec("keras_hub") is None and _names_kerashub(path):
-            raise UserError(
-                f"{path} holds layers of KerasHub, which is not installed: pip install -r requirements-kerashub.txt"
-            ) from None
+            raise UserError(f"{path} holds layers of KerasHub, which is not installed: {INSTALL_HUB}") from None
         raise
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from headstart.backbones import hierarchical, presets, unrolled
 from headstart.backbones.presets import Scaling
 from headstart.base.errors import UserError, text_of
+from headstart.base.origin import HUB, INSTALL_HUB
 from headstart.base.runtime import keras
 from headstart.base.wording import did_you_mean
 
-PREFIX = "hub:"
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, divided by 255
 IMAGENET = Scaling(
     tuple(1 / (255 * deviation) for deviation in DEVIATION),
@@ -125,7 +125,7 @@ KINDS = {kind: name for name, family in FAMILIES.items() for kind in family.kind
 
 def is_of_hub(name: str) -> bool:
     """Whether `backbone.name` is one of KerasHub's networks."""
-    return name.startswith(PREFIX)
+    return name.startswith(HUB)
 
 
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
@@ -147,10 +147,10 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
 
     if weights is not None:
         backbone, scaling = presets.load(weights, tuple(KINDS), options)
-    elif name != PREFIX + family:
+    elif name != HUB + family:
         raise UserError(
             f"backbone.weights: got random; what {name} looks like comes with its weights: take {_handle(name)}, or "
-            f"{PREFIX}{family}, a small network of that kind"
+            f"{HUB}{family}, a small network of that kind"
         )
     else:
         backbone, scaling = _small(family, size), None
@@ -170,14 +170,14 @@ def scale(pixels: keras.KerasTensor, network: keras.Model) -> keras.KerasTensor:
 
 def family_of(name: str) -> str:
     """Returns the family of `backbone.name`. Raises UserError for an unknown one, and without KerasHub."""
-    hub, wanted = _installed(name), name.removeprefix(PREFIX)
+    hub, wanted = _installed(name), name.removeprefix(HUB)
     if wanted in FAMILIES:
         return wanted
     known = {preset: family for kind, family in KINDS.items() for preset in getattr(hub.models, kind).presets}
     if wanted not in known:
-        near = did_you_mean(name, [PREFIX + other for other in (*FAMILIES, *known)], cutoff=0.4)
+        near = did_you_mean(name, [HUB + other for other in (*FAMILIES, *known)], cutoff=0.4)
         raise UserError(
-            f"backbone.name: got {name}; {near}takes {PREFIX} with one of KerasHub's presets of images, or with "
+            f"backbone.name: got {name}; {near}takes {HUB} with one of KerasHub's presets of images, or with "
             f"{', '.join(FAMILIES)}"
         )
     return known[wanted]
@@ -187,9 +187,7 @@ def _installed(name: str):
     try:
         import keras_hub
     except ModuleNotFoundError:
-        raise UserError(
-            f"backbone.name: got {name}; KerasHub is not installed: pip install -r requirements-kerashub.txt"
-        ) from None
+        raise UserError(f"backbone.name: got {name}; KerasHub is not installed: {INSTALL_HUB}") from None
     return keras_hub
 
 
@@ -199,7 +197,7 @@ def _handle(name: str) -> str:
 
     family = family_of(name)
     for kind in FAMILIES[family].kinds:
-        if handle := getattr(keras_hub.models, kind).presets.get(name.removeprefix(PREFIX), {}).get("kaggle_handle"):
+        if handle := getattr(keras_hub.models, kind).presets.get(name.removeprefix(HUB), {}).get("kaggle_handle"):
             return handle
     return "kaggle://… or hf://…"
 
@@ -208,13 +206,13 @@ def _small(family: str, size: int) -> keras.Model:
     import keras_hub
 
     small, shape = FAMILIES[family].small, {"image_shape": (size, size, 3)}
-    _refuse_size(PREFIX + family, size, small)
+    _refuse_size(HUB + family, size, small)
     if family == "dinov2":
         shape["position_embedding_shape"] = (size, size)
     try:
         return getattr(keras_hub.models, FAMILIES[family].kinds[0])(**small | shape, dtype="float32")
     except ValueError as error:
-        raise _too_small(f"{PREFIX}{family}", size, text_of(error)) from None
+        raise _too_small(f"{HUB}{family}", size, text_of(error)) from None
 
 
 def _refuse_size(name: str, size: int, arguments: dict[str, Any]) -> None:

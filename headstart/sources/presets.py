@@ -9,6 +9,7 @@ from pathlib import Path
 
 from headstart.base import bundle
 from headstart.base.errors import UserError
+from headstart.base.origin import INSTALL_HUB
 from headstart.sources import download
 
 # In a process of its own: both libraries read where their downloads go when they are imported. `bundle` takes what is
@@ -69,7 +70,7 @@ def _downloaded(weights: str, kind: str, handle: str, home: Path) -> Path:
 def _why_it_failed(stderr: str) -> str:
     reason = " ".join((stderr.strip() or "no reason given").splitlines()[-1].split())[:200]
     if "No module named" in reason:
-        return "KerasHub is not installed: pip install -r requirements-kerashub.txt"
+        return f"KerasHub is not installed: {INSTALL_HUB}"
     if re.search(r"NotFound|404|401|403", reason):
         return f"there is none of this name that you may read ({reason}): correct it, or log in to the hub"
     return f"cannot be downloaded ({reason}): check the network, or name a folder that was fetched elsewhere"

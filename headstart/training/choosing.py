@@ -27,8 +27,9 @@ def choose(
     epochs: int,
     build: Callable[[], keras.Model],
 ) -> tuple[Choice, np.ndarray]:
-    """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,): the validation images, or
-    all of the folds where `fine_tune.choose_on` says so.
+    """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
+
+    They are those of validation, or of all folds where `fine_tune.choose_on` says so.
 
     networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
     returns the backbone as it was before.
