@@ -227,6 +227,35 @@ FIGURES = Table(
 )
 
 
+def _stage(numbers: Numbers, stage: str) -> list[str]:
+    seconds = numbers[0]["seconds"]
+    if stage not in seconds:  # of a run from before there was this stage
+        return [UNKNOWN, UNKNOWN]
+    return [f"{seconds[stage]:.0f} s", f"{seconds[stage] / sum(seconds.values()):.0%}"]
+
+
+STAGES = Table(
+    "stages",
+    SPEED,
+    ("stage", "what takes the time", "seconds", "share"),
+    tuple(
+        Row(f"stage_{stage}", (f"`{stage}`", what), partial(_stage, stage=stage), runs.CATS[:1])
+        for stage, what in (
+            ("fetch", "its start; the archive lies there"),
+            ("split", "decoding of 4,000 images, near-duplicates"),
+            ("extract", "4,000 images through the network, 6,000 views up to the cut"),
+            ("inspect", "decoding of 4,000 images, cross-validated regressions"),
+            ("train_head", "its start, cross-validated regressions"),
+            ("fine_tune", "six epochs; three networks compared on 1,000 images and their mirror images"),
+            ("calibrate", "its start"),
+            ("evaluate", "1,000 images and their mirror images, 2,100 corrupted ones"),
+            ("report", "its start, heat maps, thumbnails"),
+        )
+    ),
+    COMMAND.format("stages"),
+)
+
+
 def _cut(numbers: Numbers) -> list[str]:
     """Accuracies over the seeds, mean seconds of two stages, and the size of the features."""
     tests = [training.test(run) for run in numbers]
