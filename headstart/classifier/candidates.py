@@ -99,7 +99,7 @@ def answers(
     if axes or not activations:
         network = _mirrored(networks["head"][0], tails, at, scale, axes, left_out=len(looks))
         given, count = inference.of_source(network, size, source, paths, WORK), len(networks)
-        looks += [given[at : at + count] for at in range(0, len(given), count)]
+        looks += [given[start : start + count] for start in range(0, len(given), count)]
     views = zip(*looks, strict=True)
     return {
         name: np.stack([decision.probabilities(given) for given in of], axis=1)
