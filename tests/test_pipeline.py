@@ -97,7 +97,7 @@ PARAMETERS = [
     ("decision.at_least", 0.9, "calibrate"),
     ("decision.costs", {"red": {"blue": 5}}, "calibrate"),
     ("decision.coverage", 0.9, "calibrate"),
-    ("dataset.path", "data/other_images", "fetch split extract inspect fine_tune calibrate evaluate report"),
+    ("dataset.path", "data/other_images", "fetch split extract inspect fine_tune evaluate report"),
 ]
 
 # Every package of headstart/, and the stages that run it; what lies beside them, the commands, changes no stage.
