@@ -111,7 +111,7 @@ PACKAGES = {
     "training": "inspect train_head fine_tune",
     "inspection": "inspect",
     "classifier": "fine_tune calibrate evaluate report",
-    "calibration": "calibrate report",
+    "calibration": "calibrate",
     "evaluation": "evaluate report",
     "page": "report",
     "team": "",
@@ -286,7 +286,6 @@ def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
         "extract",
         "inspect",
         "fine_tune",
-        "calibrate",
         "evaluate",
         "report",
     ]
@@ -314,7 +313,13 @@ def test_of_several_backbones_the_head_takes_all_and_fine_tuning_trains_the_firs
     assert "red" in answer.stdout
     assert reproduced.ran(reproduced.repro()) == []
 
-    reproduced.set({"backbone": tiny, "fine_tune.average_flips": False})
+    width = np.load(reproduced.path / "data/features/cut/plain.npy").shape[1]
+    reproduced.set({"fine_tune.cut": ["conv3_relu", "block_16_project_BN"]})
+    assert "fine_tune" in reproduced.ran(reproduced.repro())
+    of_both = np.load(reproduced.path / "data/features/cut/plain.npy").shape[1]
+    assert of_both == width - 1280 + 320, "of the second the activations at its cut, in the place of its features"
+
+    reproduced.set({"backbone": tiny, "fine_tune.average_flips": False, "fine_tune.cut": "conv3_relu"})
     reproduced.repro()
     assert outputs(reproduced) == before
     assert not (reproduced.path / "data/raw/weights/2").exists()
