@@ -241,7 +241,7 @@ STAGES = Table(
     tuple(
         Row(f"stage_{stage}", (f"`{stage}`", what), partial(_stage, stage=stage), runs.CATS[:1])
         for stage, what in (
-            ("fetch", "its start; the archive lies there"),
+            ("fetch", "its start; the archive is there already"),
             ("split", "decoding of 4,000 images, near-duplicates"),
             ("extract", "4,000 images through the network, 6,000 views up to the cut"),
             ("inspect", "decoding of 4,000 images, cross-validated regressions"),

@@ -60,7 +60,7 @@ def refuse_network(settings: params.Params) -> None:
     from headstart.backbones import cut, hub, several  # TensorFlow takes seconds to import
     from headstart.base import places
 
-    of_hub = [one for one in settings.backbone if hub.is_of_hub(one.name) and one.weights != "random"]
+    of_hub = [one for one in settings.backbone if origin.is_of_hub(one.name) and one.weights != "random"]
     for one in of_hub:
         hub.family_of(one.name)
     if of_hub:
@@ -96,7 +96,7 @@ def refuse_engine(engine: str) -> None:
 
 def refuse_backbone(name: str) -> None:
     """Raise UserError for a network of KerasHub where that is not installed: `fetch` may take long before that."""
-    if name.startswith(origin.HUB) and importlib.util.find_spec("keras_hub") is None:
+    if origin.is_of_hub(name) and importlib.util.find_spec("keras_hub") is None:
         raise UserError(f"backbone.name: got {name}; KerasHub is not installed: {origin.INSTALL_HUB}")
 
 

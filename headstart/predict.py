@@ -19,11 +19,11 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-from headstart.base import cells, files, params, progress
+from headstart.base import cells, files, progress
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
-from headstart.delivery.classifier import ABOUT, CLASSIFIER, EXPORTS, Classifier
+from headstart.delivery.classifier import ABOUT, CLASSIFIER, ENGINES, EXPORTS, TENSORFLOW, Classifier
 from headstart.delivery.depths import Depths
 from headstart.delivery.places import Place, Unreachable
 from headstart.delivery.runtimes import NAMES
@@ -121,10 +121,8 @@ def chosen(runtime: str | None, model: Path | None) -> Classifier:
     runtime: `keras`, or the name of an export's folder; None: Keras, in a project with its `extract.engine`. Raises
     UserError where it is not there, and where the export is of another classifier than the project's own.
     """
-    if model is None and runtime is None and params.PARAMS.exists():
-        return Classifier.load(CLASSIFIER, params.load().extract.engine)
     if runtime in (None, "keras"):
-        return Classifier.load(model or CLASSIFIER)
+        return Classifier.load(model or CLASSIFIER, TENSORFLOW if model or runtime else _engine())
     if runtime not in NAMES:
         raise UserError(f"--runtime: got {runtime or 'nothing'}; takes keras, {', '.join(NAMES)}")
     folder = EXPORTS / runtime
@@ -137,6 +135,17 @@ def chosen(runtime: str | None, model: Path | None) -> Classifier:
     if CLASSIFIER.exists() and files.sha256(CLASSIFIER) != classifier.sha256:
         raise UserError(f"{folder} was made of another classifier than {CLASSIFIER} now is: run `{made}`")
     return classifier
+
+
+def _engine() -> str:
+    """The project's `extract.engine`; TensorFlow where that cannot be read: what else it has stops no prediction."""
+    try:
+        from headstart.base import params, yaml12  # what `pip install ".[predict]"` does without
+
+        named = yaml12.read(params.PARAMS)["extract"]["engine"]
+    except (ModuleNotFoundError, UserError, OSError, LookupError, TypeError):
+        return TENSORFLOW
+    return named if named in ENGINES else TENSORFLOW
 
 
 def named(possible: list[str]) -> str:

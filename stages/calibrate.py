@@ -48,7 +48,6 @@ def main() -> None:
     goal = settings.decision
     rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels)
     at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
-
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
     classifier = joining.calibrated(network, temperature)

@@ -1,4 +1,7 @@
-"""Train the backbone's last layers from where the head ended, and deliver what is better on images not trained on."""
+"""Train the backbone's last layers from where the head ended, and deliver what is better on images not trained on.
+
+The classifier keeps features of some training images, by which it tells what is unlike all of them.
+"""
 
 from headstart.base import watch
 

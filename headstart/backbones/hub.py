@@ -123,11 +123,6 @@ FAMILIES = {
 KINDS = {kind: name for name, family in FAMILIES.items() for kind in family.kinds}
 
 
-def is_of_hub(name: str) -> bool:
-    """Whether `backbone.name` is one of KerasHub's networks."""
-    return name.startswith(HUB)
-
-
 def build(name: str, size: int, weights: Path | None) -> keras.Model:
     """Returns the network of `backbone.name` for images of `size` x `size` pixels; `scale` knows how it wants them.
 

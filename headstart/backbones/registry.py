@@ -40,7 +40,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     Raises UserError for an unknown name, a size below the network's minimum, and weights that do not fit.
     """
     keras.utils.set_random_seed(RANDOM_SEED)
-    if hub.is_of_hub(name):
+    if origin.is_of_hub(name):
         return hub.build(name, size, weights)
     function = _function(name)
     options = {} if name in OWN else {"include_top": False, "weights": None}
@@ -65,7 +65,7 @@ def scale(pixels: keras.KerasTensor, name: str, mode: str, network: keras.Model 
     """
     if mode == "unit":
         return keras.layers.Rescaling(1 / 255, name="scaling")(pixels)
-    if hub.is_of_hub(name):
+    if origin.is_of_hub(name):
         return hub.scale(pixels, network)
     module = sys.modules[_function(name).__module__]
     # preprocess_input is an affine map of each channel, of RGB or of BGR: read it off at black and at pure colours.

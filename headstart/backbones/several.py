@@ -1,4 +1,4 @@
-"""Several backbones as one: the first can be cut and trained, the others too, or they stand beside it as they are."""
+"""Several backbones side by side: each can be cut and trained, or stays as it is."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -79,32 +79,33 @@ def around(backbone: keras.Model, parts: Sequence[Parts | None]) -> Parts:
     if backbone.name != NAME:
         return parts[0]
     beside = [layer for layer in backbone.layers if _is_beside(layer)]
-    whole = [backbone, *beside]  # each with the layer `scaling` of its own
+    numbered = list(enumerate(zip([backbone, *beside], parts, strict=True), 1))
     rows = [
-        (_activations(one, part[0], number) if part else one)(backbone.input)
-        for number, (one, part) in enumerate(zip(whole, parts, strict=True), 1)
+        (_activations(whole, part[0], number) if part else whole)(backbone.input) for number, (whole, part) in numbered
     ]
     widths = [row.shape[1] for row in rows]
-    rows = layers.Concatenate()(rows) if len(rows) > 1 else rows[0]
-    inputs, features = keras.Input(rows.shape[1:]), []
-    for number, (part, width) in enumerate(zip(parts, widths, strict=True), 1):
+    joined = layers.Concatenate()(rows) if len(rows) > 1 else rows[0]
+    inputs, features = keras.Input(joined.shape[1:]), []
+    for number, (_, part) in numbered:
         start = sum(widths[: number - 1])
-        of = inputs[:, start : start + width]
-        if part:
-            frozen, tail = part
-            named = keras.Model(tail.input, tail.output, name=f"{tail.name}_{number}")
-            of = named(layers.Reshape(frozen.output.shape[1:])(of))
-            of = of if number == 1 else places.pooled(of, "both")
-        features.append(of)
-    before = keras.Model(backbone.input, rows, name="frozen")
+        row = inputs[:, start : start + widths[number - 1]]
+        features.append(_after_cut(*part, number)(row) if part else row)
+    before = keras.Model(backbone.input, joined, name="frozen")
     return before, keras.Model(inputs, _joined(features[0], features[1:]), name=f"{NAME}_tails")
 
 
 def _activations(whole: keras.Model, frozen: keras.Model, number: int) -> keras.Model:
-    """Pixels to the activations at the cut, one row an image. whole: has the layer that scales pixels for `frozen`."""
+    """Pixels to the activations at the cut, one row an image. whole: scales pixels for `frozen` by its first layers."""
     pixels = keras.Input(whole.input.shape[1:])
-    rows = layers.Flatten()(frozen(whole.get_layer("scaling")(pixels)))
-    return keras.Model(pixels, rows, name=f"{frozen.name}_{number}")
+    scaled = keras.Model(whole.input, whole.get_layer("scaling").output)
+    return keras.Model(pixels, layers.Flatten()(frozen(scaled(pixels))), name=f"{frozen.name}_{number}")
+
+
+def _after_cut(frozen: keras.Model, tail: keras.Model, number: int) -> keras.Model:
+    """Such rows to the features of the first backbone, and of another one to their average."""
+    row = keras.Input((math.prod(frozen.output.shape[1:]),))
+    features = tail(layers.Reshape(frozen.output.shape[1:])(row))
+    return keras.Model(row, features if number == 1 else places.pooled(features, "both"), name=f"{tail.name}_{number}")
 
 
 def _inside(beside: keras.Model) -> keras.Model:

@@ -14,7 +14,7 @@ from headstart.base.runtime import keras, tf, traced
 def compiled(
     model: keras.Model, precision: str = "float32", at_a_time: int = 1
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Returns a function from uint8 images (n, size, size, 3) to a list of the model's outputs, float32.
+    """Returns a function from a batch of what the model takes, such as uint8 images, to its outputs, float32.
 
     precision: `float32`, or `bfloat16`: faster where the processor has instructions for it. at_a_time: how many threads
     may call it side by side. What it returns lies in memory that the next call of the same thread writes to.

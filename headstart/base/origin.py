@@ -60,6 +60,11 @@ def write(folder: Path, origin: Origin) -> None:
     files.write_text(folder / FILE, json.dumps(origin._asdict(), indent=2, sort_keys=True) + "\n")
 
 
+def is_of_hub(backbone: str) -> bool:
+    """Whether a backbone is one of KerasHub's, by its name."""
+    return backbone.startswith(HUB)
+
+
 def weights_folders(count: int) -> list[Path]:
     """Returns the folders of the weights of so many backbones: `WEIGHTS`, and in it `2`, `3`, …"""
     return [WEIGHTS, *(WEIGHTS / str(number) for number in range(2, count + 1))]
@@ -74,7 +79,7 @@ def is_preset(weights: str) -> bool:
 
 def ending(backbone: str) -> str:
     """Returns how the name of a file of weights ends for a backbone."""
-    if backbone.startswith(HUB):
+    if is_of_hub(backbone):
         return ".zip"
     return ".pth" if backbone.startswith("EfficientNetLite") else ".h5"
 
@@ -86,7 +91,7 @@ def refuse_ending(weights: str, backbone: str) -> None:
     and into a preset, which has no ending.
     """
     if is_preset(weights):
-        if "://" in weights and not backbone.startswith(HUB):
+        if "://" in weights and not is_of_hub(backbone):
             raise UserError(
                 f"backbone.weights: got {weights}, a preset, which backbone.name: hub:NAME takes; {backbone} takes a "
                 f"{ending(backbone)} file: name one"

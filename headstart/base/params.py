@@ -340,8 +340,8 @@ class Extract(_Section):
     )
 
     engine: Literal["tensorflow", "openvino"] = Field(
-        description="what runs the frozen network, and in `evaluate` the classifier, there in float32: tensorflow, or "
-        "openvino (pip install -r requirements-openvino.txt)"
+        description="what runs the frozen network, and in `evaluate` and `predict` the classifier, there in float32: "
+        "tensorflow, or openvino (pip install -r requirements-openvino.txt)"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         description="bfloat16 is of openvino alone: about twice as fast where the processor knows it"
@@ -417,9 +417,11 @@ class FineTune(_Training):
     views: Count | Literal["live"] = Field(
         description="fixed views of each training image, computed once by extract; live: anew in every epoch"
     )
-    cut: Layer | Annotated[list[Layer], Field(min_length=1)] = Field(
-        description="the last frozen layer's name, or the number of frozen layers; 0: all is trained; of several "
-        "backbones that of the first, or a list with one for each"
+    cut: Layer | Annotated[list[Layer], Field(min_length=1, description="a list of them, one for each backbone")] = (
+        Field(
+            description="the last frozen layer's name, or the number of frozen layers; 0: all is trained; with several "
+            "backbones that of the first, or a list with one for each"
+        )
     )
     schedule: Literal["constant", "cosine"] = Field(description="cosine: down to 0 over all epochs")
     warmup: float = Field(
@@ -528,7 +530,7 @@ class Params(_Section):
     image: Image = Field(description="as the backbone gets it")
     backbone: Backbones = Field(
         description="the pre-trained network; or a list of them: the head takes the features of all, and fine-tuning "
-        "trains the first"
+        "trains the first, or each (fine_tune.cut)"
     )
     extract: Extract = Field(description="how the features are computed")
     head: Head = Field(description="the classifier that is trained on the features")
@@ -626,6 +628,7 @@ def check(values: Any, path: Path = PARAMS) -> Params:
             check_decision(settings.decision, settings.dataset.classes)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
+    _check_cuts(settings, path)
     views = settings.fine_tune.views
     if settings.head.views and views in ("live", 1):
         raise UserError(
@@ -633,6 +636,15 @@ def check(values: Any, path: Path = PARAMS) -> Params:
             "which the head takes the same views"
         )
     return settings
+
+
+def _check_cuts(settings: Params, path: Path) -> None:
+    cuts, count = settings.fine_tune.cut, len(settings.backbone)
+    if isinstance(cuts, list) and len(cuts) != count:
+        raise UserError(
+            f"{path}: fine_tune.cut: got a list of {len(cuts)}; takes one for each of the {count} in backbone, in "
+            "their order, or one that is not in a list, for the first"
+        )
 
 
 def check_decision(decision: Decision, classes: Sequence[str]) -> None:

@@ -40,7 +40,6 @@ def _uncollected() -> Iterator[None]:
     gc.disable()
     try:
         yield
-        gc.freeze()
     finally:
         if was_enabled:
             gc.enable()

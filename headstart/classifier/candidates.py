@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headstart.artifacts.arrays import Rows
 from headstart.artifacts.results import AVERAGED
 from headstart.backbones import cut
 from headstart.backbones.folding import folded
@@ -77,7 +78,7 @@ def answers(
     axes: Sequence[int],
     source: Source,
     paths: Sequence[str],
-    activations: tuple[np.ndarray, np.ndarray] | None,
+    activations: tuple[Rows, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
     """Returns the probabilities that each network gives, float32 (n, views, k): for images as they are, then mirrored.
 
@@ -85,8 +86,8 @@ def answers(
         the cut `at` alone.
     scale, axes: as `joining.join` and `joining.averaged` take them.
     paths: of the n images, in `source`.
-    activations: at the cut, float16 (images, …), and the rows of the n images, as they are, in them; None: there are
-        none, and they are computed.
+    activations: those at the cut, float16 (m, …), of all m images as they are, and the rows of the n images in them;
+        None: there are none, and they are computed.
 
     Raises UserError where an image can no longer be read.
     """
@@ -95,7 +96,7 @@ def answers(
         networks = networks | {"halfway": middle}
     size, tails, looks = networks["head"][0].input.shape[1], _tails(networks, at), []
     if activations:
-        looks.append(inference.of_rows(tails, *activations, WORK))
+        looks.append(inference.of_rows(tails, *activations, f"{WORK}, after the cut"))
     if axes or not activations:
         network = _mirrored(networks["head"][0], tails, at, scale, axes, left_out=len(looks))
         given, count = inference.of_source(network, size, source, paths, WORK), len(networks)
@@ -142,7 +143,7 @@ def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -
 
 
 def _tails(networks: dict[str, Network], at: Cut | Sequence[Cut]) -> keras.Model:
-    """The activations at the cut, or what a network takes that it does not divide, to an output for each network."""
+    """Activations at the cut, or scaled pixels where it divides no network, to an output for each network."""
     tails = {
         name: (folded(cut.cut_in_two(backbone, at)[1] if cut.divides(backbone, at) else backbone), head)
         for name, (backbone, head) in networks.items()
@@ -156,7 +157,7 @@ def _tails(networks: dict[str, Network], at: Cut | Sequence[Cut]) -> keras.Model
 def _mirrored(
     backbone: keras.Model, tails: keras.Model, at: Cut | Sequence[Cut], scale: Scale, axes: Sequence[int], left_out: int
 ) -> keras.Model:
-    """Images to the outputs of `tails` for each of their views, but so many of the first."""
+    """Images to the outputs of `tails` for each of their views but the first `left_out`."""
     pixels = keras.Input(backbone.input.shape[1:], dtype="uint8")
     scaled = scale(pixels)
     frozen = folded(cut.cut_in_two(backbone, at)[0])(scaled) if cut.divides(backbone, at) else scaled

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from headstart.artifacts.arrays import Rows
 from headstart.base import openvino, progress
 from headstart.base.runtime import keras, traced
 from headstart.classifier.reading import BATCH, Read, outcomes
@@ -14,7 +15,7 @@ from headstart.images.ranges import Range
 
 
 def runner(model: keras.Model, engine: str = "tensorflow") -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Returns a function from uint8 images (n, size, size, 3) to a list of the model's outputs, in float32.
+    """Returns a function from a batch of what the model takes, such as uint8 images, to its outputs, in float32.
 
     engine: `tensorflow`, or `openvino`, which gives the same up to some 1e-6. Raises UserError for one that is not
     installed.
@@ -55,7 +56,7 @@ def of_source(
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-def of_rows(model: keras.Model, features: np.ndarray, rows: np.ndarray, what: str) -> list[np.ndarray]:
+def of_rows(model: keras.Model, features: Rows, rows: np.ndarray, what: str) -> list[np.ndarray]:
     """Returns what each output of a model is for `rows` of features that `extract` wrote, float32 (n, …).
 
     features: float16 (images, …), which `model` takes as float32. what: names the work, whose progress is shown.

@@ -28,6 +28,7 @@ from headstart.images.decoding import Broken
 EXPORTS = Path("models/exports")
 ABOUT = "classifier.json"  # in an export's folder: what the classifier says of itself, and of which one it is made
 TENSORFLOW = "tensorflow"
+ENGINES = TENSORFLOW, "openvino"
 Image = str | Path | np.ndarray
 
 
@@ -87,8 +88,10 @@ class Classifier:
         prepare, and gives the same up to some 1e-6. An export has a runtime of its own, and is left to that.
 
         Raises `headstart.base.errors.UserError`, a line that says what to do, where it is missing, damaged or no
-        classifier, or where the runtime that it needs is not installed.
+        classifier, for another engine, and where the runtime that it needs is not installed.
         """
+        if engine not in ENGINES:
+            raise UserError(f"engine: got {engine}; takes {' or '.join(ENGINES)}")
         path = Path(path)
         if path.suffix == ".keras":
             return cls(path, *_keras(path, engine), engine)

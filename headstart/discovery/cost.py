@@ -28,8 +28,9 @@ CUTS = {
 # Seconds on a machine with REFERENCE of `_speed`: all stages' starts; of an image, a pass through the network (a step
 # of training takes three), and a warp; of an image and a class, the head's cross-validation.
 REFERENCE, STARTS, FORWARD, WARP, HEAD = 20.0, 65.0, 0.006, 0.001, 0.0015
-# Images that `calibrate` and `report` look at once more, at most; those that `evaluate` corrupts, and how often.
-KNOWN, SHOWN, CORRUPTED, CORRUPTIONS = 1500, 350, 100, 21
+# Images that the classifier is to know, at most, half of them of validation; those that `report` looks at once more;
+# those that `evaluate` corrupts, and how often.
+KNOWN, SHOWN, CORRUPTED, CORRUPTIONS = 1000, 350, 100, 21
 # As `fine_tune.choose_on: auto` has it: with fewer validation images, the tail is trained on so many folds too.
 FEW, FOLDS = 200, 4
 
@@ -75,8 +76,9 @@ def estimate(layout: Layout, seen: Survey, values: dict[str, Any]) -> Cost | Non
     count, extra = train + validation + test, train * (tuning["views"] - 1)
     activations, tail = CUTS[tuning["cut"]]
     flips = 2 if values["augment"]["flip_horizontal"] else 1
-    passes = count + (1 - tail) * extra + 2 * flips * (validation + test)
-    passes += min(train + validation, KNOWN) + min(count, SHOWN) + CORRUPTIONS * min(test, CORRUPTED)
+    passes = count + (1 - tail) * extra + flips * test + min(count, SHOWN) + CORRUPTIONS * min(test, CORRUPTED)
+    # Three candidates after the cut, of the images as they are by the activations that lie there; then what it knows.
+    passes += ((flips - 1) * (1 - tail) + 3 * flips * tail) * validation + tail * min(train + validation, KNOWN)
     rounds = train + validation / 3
     if tuning["choose_on"] == "folds" or (tuning["choose_on"] == "auto" and validation < FEW):
         rounds += (FOLDS - 1) * (train + validation)

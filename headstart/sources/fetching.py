@@ -74,7 +74,7 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
     if weights == "random":
         _record(folder, Origin(source, None, None, None))
         return
-    if name.startswith(origin.HUB):
+    if origin.is_of_hub(name):
         path = folder / "weights.zip"
         digest = _fetch_preset(weights, sha256, name, path)
     elif weights == "imagenet":

@@ -1,4 +1,4 @@
-"""Adam and AdamW, each step of which is one operation of TensorFlow's.
+"""Adam and AdamW by one operation of TensorFlow's for each variable and step.
 
 Keras's own go through the weights and their moments ten times a step: where the tail has many weights and few images
 are in a batch, that is a fifth of the training.
@@ -8,6 +8,8 @@ from headstart.base.runtime import keras, tf
 
 
 class _OneOperation:
+    """Without `amsgrad`, which the operation does not know."""
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         place, steps = self._get_variable_index(variable), keras.ops.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(

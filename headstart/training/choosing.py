@@ -39,11 +39,11 @@ def choose(
     tuning, rows = settings.fine_tune, table.rows("validation")
     scale = several.scaling(settings.backbone, networks["head"][0])
     axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
+    at_cut = None if tuning.views == "live" else features.read_cut(table=table)
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
         paths = [table.paths[row] for row in rows]
-        activations = None if tuning.views == "live" else (features.read_cut(table=table), rows)
-        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, activations)
+        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, at_cut and (at_cut, rows))
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")

@@ -13,7 +13,7 @@ from headstart.classifier.candidates import Network
 from headstart.classifier.unlike import Known
 from headstart.images.archive import Source
 
-WORK = "know the training images"
+WORK = "remember training images"
 
 
 def known(settings: params.View, table: Manifest, source: Source, network: Network) -> Known:

@@ -91,6 +91,19 @@ def test_only_the_first_is_trained():
     assert several.networks(network)[0].name == alone.name
 
 
+def test_a_network_that_takes_blue_first_does_so_after_its_cut_too():
+    vgg = Backbone(name="VGG16", weights="random", sha256=None, scaling="native")
+    network, images = alive(several.build([LITE, vgg], SIZE, [None, None])), pixels(SIZE)
+    frozen, tail = cut.cut_in_two(network, ["block7", "block1_pool"])
+    np.testing.assert_allclose(run(tail, run(frozen, images)), run(network, images), rtol=1e-4, atol=1e-5)
+
+
+def test_three_each_with_a_cut():
+    network, images = alive(several.build([LITE, MOBILE, LITE], SIZE, [None] * 3)), pixels(SIZE)
+    frozen, tail = cut.cut_in_two(network, ["block7", "block_6_project_BN", "top_relu"])
+    np.testing.assert_allclose(run(tail, run(frozen, images)), run(network, images), rtol=1e-4, atol=1e-5)
+
+
 def test_each_is_trained_after_a_cut_of_its_own():
     network, cuts = several.build(PAIR, SIZE, [None, None]), ["block7", "block_6_project_BN"]
     cut.freeze(network, cuts, "imagenet", "random")
@@ -105,6 +118,9 @@ def test_each_is_trained_after_a_cut_of_its_own():
     given = factors(keras.Model(inputs, tail(inputs)), 0.5)
     # Of the first a kernel and a normalisation that is not trained, of the second, with random weights, both.
     assert given.count(0.5) == 1 + 3
+    images = keras.Input((SIZE, SIZE, 3))
+    whole = keras.Model(images, network(images))  # as with views that are live
+    assert sorted(factors(whole, 0.5)) == sorted(given) and given.count(0.25) >= 2
 
 
 @pytest.mark.parametrize("at", [["block7"], ["block7", 3, 3]])

@@ -181,7 +181,22 @@ WRONG = [
     ("head.early_stopping", 0, "head.early_stopping: got 0; takes a whole number from 1 or null"),
     ("head.weight_decay", -0.1, "head.weight_decay: got -0.1; takes a number from 0"),
     ("fine_tune.epochs", -1, "fine_tune.epochs: got -1; takes a whole number from 0"),
-    ("fine_tune.cut", -1, "fine_tune.cut: got -1; takes a layer's name or a whole number from 0"),
+    (
+        "fine_tune.cut",
+        -1,
+        "fine_tune.cut: got -1; takes a layer's name or a whole number from 0 or a list of them, one for each backbone",
+    ),
+    (
+        "fine_tune.cut",
+        [],
+        "fine_tune.cut: got []; takes a layer's name or a whole number from 0 or a list of them, one for each backbone",
+    ),
+    (
+        "fine_tune.cut",
+        ["a", -1],
+        'fine_tune.cut: got ["a", -1]; takes a layer'
+        "'s name or a whole number from 0 or a list of them, one for each backbone",
+    ),
     ("fine_tune.views", 0, "fine_tune.views: got 0; takes a whole number from 1 or live"),
     ("split.validation", 1.5, f"split.validation: got 1.5; takes {SHARE}"),
     ("split.validation", 0, f"split.validation: got 0; takes {SHARE}"),
@@ -299,6 +314,7 @@ RIGHT = [
     ("fine_tune.views", 16),
     ("fine_tune.cut", "mixed6"),
     ("fine_tune.cut", 205),
+    ("fine_tune.cut", ["block7"]),
     ("fine_tune.epochs", 0),
     ("split.test", 500),
     ("split.test", 0.25),

@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from headstart.backbones import cut
 from headstart.base.runtime import keras
 from headstart.classifier import candidates
+from headstart.images import archive
 
 
 def network(seed):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((8, 8, 3))
-    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="convolution")(inputs))
+    first = keras.layers.Conv2D(6, 3, name="first", activation="relu")(inputs)
+    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="convolution")(first))
     features = keras.Input(backbone.output.shape[1:])
     pooled = keras.layers.GlobalAveragePooling2D()(features)
     return backbone, keras.Model(features, keras.layers.Dense(3, activation="softmax", name="output")(pooled))
@@ -53,3 +57,26 @@ def test_each_is_weighed_at_the_temperature_that_suits_it():
     choice = candidates.weigh({"head": right, "fine_tuned": better}, labels, "loss")
     assert choice.name == "fine_tuned" and choice.costs["fine_tuned"] < choice.costs["head"]
     np.testing.assert_array_equal(choice.probabilities, better[:, 0])
+
+
+@pytest.mark.parametrize("axes", [[], [2], [1, 2]], ids=str)
+@pytest.mark.parametrize("trained", [True, False], ids=["fine-tuned", "the head alone"])
+def test_activations_at_the_cut_give_what_the_images_give(tmp_path, axes, trained):
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype="uint8")
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    (head, fine_tuned), scale = (network(1), network(2)), keras.layers.Rescaling(1 / 255)
+    fine_tuned[0].get_layer("first").set_weights(head[0].get_layer("first").get_weights())
+    networks = {"head": head} | ({"fine_tuned": fine_tuned} if trained else {})
+    frozen, _ = cut.cut_in_two(head[0], "first")
+    at_cut, rows = np.asarray(frozen(scale(pixels))).astype("float16"), np.array([4, 0, 3])
+    paths = [f"{row}.png" for row in rows]
+    with archive.open_source(tmp_path, None) as source:
+        given = (networks, "first", scale, axes, source, paths)
+        by_images, by_cut = candidates.answers(*given, None), candidates.answers(*given, (at_cut, rows))
+    assert list(by_images) == list(by_cut) == ["head", "fine_tuned", "halfway"][: 3 if trained else 1]
+    for name, probabilities in by_images.items():
+        assert probabilities.shape == (3, 2 ** len(axes), 3)
+        np.testing.assert_allclose(by_cut[name], probabilities, atol=2e-3)
+    if trained:
+        assert np.abs(by_cut["head"] - by_cut["fine_tuned"]).max() > 0.02

@@ -35,3 +35,9 @@ def test_folds_are_known_to_the_estimate():
     from headstart.training import again, choosing
 
     assert (cost.FEW, cost.FOLDS) == (choosing.FEW, again.FOLDS)
+
+
+def test_the_images_that_a_classifier_knows_are_known_to_the_estimate():
+    from headstart.classifier import familiar
+
+    assert familiar.KEPT + familiar.COMPARED == cost.KNOWN

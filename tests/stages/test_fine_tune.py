@@ -12,7 +12,7 @@ from headstart.base import params
 from headstart.base.runtime import keras, tf
 from headstart.classifier import candidates, decision, file, selection
 from headstart.images import archive, augment, decoding
-from headstart.training import again, assembly, batches
+from headstart.training import again, assembly, batches, remembering
 from stages import extract, fetch, fine_tune, split, train_head
 
 CUT = "conv2_relu"
@@ -251,3 +251,16 @@ def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
     expected = head.predict(features.read_bottleneck()[:].astype("float32"), verbose=0)
     np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)
+
+
+def test_what_is_remembered_is_the_same_by_images_and_after_the_cut(prepared):
+    project, known = prepared(fine_tune__views=2), []
+    for views in (2, "live"):
+        project.set({"fine_tune.views": views})
+        settings, table = params.load_stage("fine_tune"), manifest.read()
+        with archive.open_source(settings.dataset.path, None) as source:
+            known.append(remembering.known(settings, table, source, fine_tune.network(settings, table)))
+    cached, live = known
+    np.testing.assert_allclose(cached.features.astype("float32"), live.features.astype("float32"), atol=2e-3)
+    assert cached.limit == pytest.approx(live.limit, abs=2e-3) and cached.limit > 0
+    assert len(cached.features) == len(table.rows("train"))
