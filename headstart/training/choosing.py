@@ -33,7 +33,6 @@ def choose(
 
     networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
     returns the backbone as it was before.
-
     Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
     """
     tuning, rows = settings.fine_tune, table.rows("validation")

@@ -53,6 +53,7 @@ def refusal() -> str:
 
 SHARE = "a count of images per class (1, 2, …) or a fraction between 0 and 1"
 BACKBONE = {"name": "VGG16", "weights": "random", "sha256": None, "scaling": "native"}
+CUT = "a layer's name or a whole number from 0 or a list of them, one for each backbone"
 HIDDEN = "a list of whole numbers from 1, such as [64, 32] or []"
 CLASSES = "a list of two or more different names or null"
 WRONG = [
@@ -181,21 +182,14 @@ WRONG = [
     ("head.early_stopping", 0, "head.early_stopping: got 0; takes a whole number from 1 or null"),
     ("head.weight_decay", -0.1, "head.weight_decay: got -0.1; takes a number from 0"),
     ("fine_tune.epochs", -1, "fine_tune.epochs: got -1; takes a whole number from 0"),
+    ("fine_tune.cut", -1, f"fine_tune.cut: got -1; takes {CUT}"),
+    ("fine_tune.cut", [], f"fine_tune.cut: got []; takes {CUT}"),
+    ("fine_tune.cut", ["a", -1], f'fine_tune.cut: got ["a", -1]; takes {CUT}'),
     (
         "fine_tune.cut",
-        -1,
-        "fine_tune.cut: got -1; takes a layer's name or a whole number from 0 or a list of them, one for each backbone",
-    ),
-    (
-        "fine_tune.cut",
-        [],
-        "fine_tune.cut: got []; takes a layer's name or a whole number from 0 or a list of them, one for each backbone",
-    ),
-    (
-        "fine_tune.cut",
-        ["a", -1],
-        'fine_tune.cut: got ["a", -1]; takes a layer'
-        "'s name or a whole number from 0 or a list of them, one for each backbone",
+        ["a", "b"],
+        "fine_tune.cut: got a list of 2; takes one for each of the 1 in backbone, in their order, or one that is not in "
+        "a list, for the first",
     ),
     ("fine_tune.views", 0, "fine_tune.views: got 0; takes a whole number from 1 or live"),
     ("split.validation", 1.5, f"split.validation: got 1.5; takes {SHARE}"),
