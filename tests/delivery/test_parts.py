@@ -72,7 +72,7 @@ def test_what_is_no_such_folder_is_left_as_it_is(photos):
         predict.main(["photos", "--out", "out/"])
 
 
-def deadly(path):
+def deadly(path, engine):
     """A classifier's stand-in in the processes of a cluster; of one image they die."""
     found = colours.classifier()
     outcomes = found.outcomes
@@ -89,9 +89,9 @@ def deadly(path):
 
 
 class Worker(spread.Worker):
-    def __init__(self, files, main, cores):
+    def __init__(self, files, main, engine, cores):
         spread.Classifier.load = staticmethod(deadly)
-        super().__init__({}, "", cores)
+        super().__init__({}, "", engine, cores)
 
 
 def test_a_cluster_gives_the_same_rows_and_names_what_its_processes_die_of(photos, monkeypatch, capfd):
