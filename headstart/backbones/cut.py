@@ -1,7 +1,5 @@
 """The cut: where the frozen part of a backbone ends, and the tail that is trained begins."""
 
-from collections.abc import Sequence
-
 from headstart.backbones import several
 from headstart.backbones.several import Cut
 from headstart.base.errors import UserError
@@ -9,7 +7,7 @@ from headstart.base.runtime import keras
 from headstart.base.wording import nearest
 
 
-def freeze(backbone: keras.Model, cut: Cut | Sequence[Cut], *weights: str) -> None:
+def freeze(backbone: keras.Model, cut: Cut | list[Cut], *weights: str) -> None:
     """Make the layers up to `fine_tune.cut` untrainable, and all batch normalisation where it was pretrained.
 
     Untrainable batch normalisation keeps to its statistics in training too. With those of a few hundred images the
@@ -75,14 +73,14 @@ def single_paths(backbone: keras.Model) -> list[str]:
     return paths[1:]
 
 
-def divides(backbone: keras.Model, cut: Cut | Sequence[Cut]) -> bool:
+def divides(backbone: keras.Model, cut: Cut | list[Cut]) -> bool:
     """Whether the output of `cut` is the only path through the backbone, so that it can be cut in two there; of several
     backbones through each that has one."""
     pairs = zip(several.networks(backbone), several.cuts(backbone, cut), strict=True)
     return all(_divides(network, at) for network, at in pairs if at is not None)
 
 
-def cut_in_two(backbone: keras.Model, cut: Cut | Sequence[Cut]) -> several.Parts:
+def cut_in_two(backbone: keras.Model, cut: Cut | list[Cut]) -> several.Parts:
     """Returns the frozen part, from the backbone's input to `cut`, and the tail, from there to its output.
 
     Both share the backbone's layers: what trains the tail trains the backbone. Raises UserError where the output of

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from headstart.backbones import registry
 from headstart.base import params, places
-from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 
 layers = keras.layers
@@ -54,20 +53,14 @@ def networks(backbone: keras.Model) -> list[keras.Model]:
     return [first, *(_inside(part) for part in parts if _is_beside(part))]
 
 
-def cuts(backbone: keras.Model, cut: Cut | Sequence[Cut]) -> list[Cut | None]:
+def cuts(backbone: keras.Model, cut: Cut | list[Cut]) -> list[Cut | None]:
     """Returns `fine_tune.cut` of each of the `networks`; None where it stays as it is. One cut alone is the first's.
 
     Raises UserError where there are more or fewer cuts than networks.
     """
     count = len(networks(backbone))
-    if isinstance(cut, str | int):
-        return [cut, *[None] * (count - 1)]
-    if len(cut) != count:
-        raise UserError(
-            f"fine_tune.cut: got a list of {len(cut)}; takes one for each of the {count} in backbone, in their order, "
-            "or one that is not in a list, for the first"
-        )
-    return list(cut)
+    params.check_cut(cut, count)
+    return cut if isinstance(cut, list) else [cut, *[None] * (count - 1)]
 
 
 def around(backbone: keras.Model, parts: Sequence[Parts | None]) -> Parts:

@@ -623,12 +623,12 @@ def check(values: Any, path: Path = PARAMS) -> Params:
         settings = Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error, values, path)}") from None
-    if settings.dataset.classes is not None:
-        try:
+    try:
+        check_cut(settings.fine_tune.cut, len(settings.backbone))
+        if settings.dataset.classes is not None:
             check_decision(settings.decision, settings.dataset.classes)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-    _check_cuts(settings, path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     views = settings.fine_tune.views
     if settings.head.views and views in ("live", 1):
         raise UserError(
@@ -638,12 +638,12 @@ def check(values: Any, path: Path = PARAMS) -> Params:
     return settings
 
 
-def _check_cuts(settings: Params, path: Path) -> None:
-    cuts, count = settings.fine_tune.cut, len(settings.backbone)
-    if isinstance(cuts, list) and len(cuts) != count:
+def check_cut(cut: str | int | list[str | int], backbones: int) -> None:
+    """Raises UserError where `fine_tune.cut` is a list that has more or fewer cuts than there are backbones."""
+    if isinstance(cut, list) and len(cut) != backbones:
         raise UserError(
-            f"{path}: fine_tune.cut: got a list of {len(cuts)}; takes one for each of the {count} in backbone, in "
-            "their order, or one that is not in a list, for the first"
+            f"fine_tune.cut: got a list of {len(cut)}; takes one for each of the {backbones} in backbone, in their "
+            "order, or one that is not in a list, for the first"
         )
 
 

@@ -21,8 +21,6 @@ Network = tuple[keras.Model, keras.Model]  # backbone and head
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
 # Of each network, the simplest first, the names of two candidates: its answers, and their average over flips.
 NAMES = {network: (network, mean) for network, mean in AVERAGED.items()} | {"halfway": ("halfway", "halfway_averaged")}
-
-
 WORK = "compare the candidates"
 
 
@@ -73,7 +71,7 @@ def halfway(before: Network, after: Network) -> Network:
 
 def answers(
     networks: dict[str, Network],
-    at: Cut | Sequence[Cut],
+    at: Cut | list[Cut],
     scale: Scale,
     axes: Sequence[int],
     source: Source,
@@ -142,7 +140,7 @@ def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -
     return joining.averaged(whole, axes if choice.averages else [])
 
 
-def _tails(networks: dict[str, Network], at: Cut | Sequence[Cut]) -> keras.Model:
+def _tails(networks: dict[str, Network], at: Cut | list[Cut]) -> keras.Model:
     """Activations at the cut, or scaled pixels where it divides no network, to an output for each network."""
     tails = {
         name: (folded(cut.cut_in_two(backbone, at)[1] if cut.divides(backbone, at) else backbone), head)
@@ -155,7 +153,7 @@ def _tails(networks: dict[str, Network], at: Cut | Sequence[Cut]) -> keras.Model
 
 
 def _mirrored(
-    backbone: keras.Model, tails: keras.Model, at: Cut | Sequence[Cut], scale: Scale, axes: Sequence[int], left_out: int
+    backbone: keras.Model, tails: keras.Model, at: Cut | list[Cut], scale: Scale, axes: Sequence[int], left_out: int
 ) -> keras.Model:
     """Images to the outputs of `tails` for each of their views but the first `left_out`."""
     pixels = keras.Input(backbone.input.shape[1:], dtype="uint8")
