@@ -9,7 +9,7 @@ watch.start(__name__, lower="fine_tune.batch_size or image.size")  # before what
 
 from functools import partial
 
-from headstart.artifacts import manifest, models, predictions, value_range
+from headstart.artifacts import features, manifest, models, predictions, value_range
 from headstart.backbones import cut, several, weights
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic, keras
@@ -48,7 +48,8 @@ def main() -> None:
         say(f"fine_tune: kept epoch {kept}")
         if not kept:
             del networks["fine_tuned"]
-        choice, rows = choosing.choose(settings, table, source, networks, kept, partial(backbone, settings))
+        at_cut = None if tuning.views == "live" else features.read_cut(table=table)
+        choice, rows = choosing.choose(settings, table, source, at_cut, networks, kept, partial(backbone, settings))
         if tuning.refit:
             deterministic(settings.seed)
             together = again.together(table, settings)
@@ -58,7 +59,7 @@ def main() -> None:
                 networks["fine_tuned"] = again.tuned(settings, table, together, *start, kept, source, work)
         if choice.network == "halfway":
             networks["halfway"] = candidates.halfway(networks["head"], networks["fine_tuned"])
-        known = remembering.known(settings, table, source, networks[choice.network])
+        known = remembering.known(settings, table, source, at_cut, networks[choice.network])
     loop.add_facts("fine_tune", choice.facts)
     costs = ", ".join(f"{candidate} {cost:.4f}" for candidate, cost in choice.costs.items())
     unit = "loss" if tuning.select_by == "loss" else "error"

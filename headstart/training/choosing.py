@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from headstart.artifacts import features
+from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import several
 from headstart.base import checkpoint, params, saved
@@ -23,6 +23,7 @@ def choose(
     settings: params.View,
     table: Manifest,
     source: Source,
+    at_cut: Rows | None,
     networks: dict[str, Network],
     epochs: int,
     build: Callable[[], keras.Model],
@@ -31,14 +32,13 @@ def choose(
 
     They are those of validation, or of all folds where `fine_tune.choose_on` says so.
 
-    networks: as `candidates.answers` takes them. epochs: after how many of them the fine-tuned one was kept. build:
-    returns the backbone as it was before.
+    at_cut: the activations of all images; None: of live views. networks: as `candidates.answers` takes them.
+    epochs: after how many of them the fine-tuned one was kept. build: returns the backbone as it was before.
     Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
     """
     tuning, rows = settings.fine_tune, table.rows("validation")
     scale = several.scaling(settings.backbone, networks["head"][0])
     axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
-    at_cut = None if tuning.views == "live" else features.read_cut(table=table)
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
         paths = [table.paths[row] for row in rows]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headstart.artifacts import features
+from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut, several
 from headstart.backbones.folding import folded
@@ -16,16 +16,16 @@ from headstart.images.archive import Source
 WORK = "remember training images"
 
 
-def known(settings: params.View, table: Manifest, source: Source, network: Network) -> Known:
+def known(settings: params.View, table: Manifest, source: Source, at_cut: Rows | None, network: Network) -> Known:
     """Returns what the classifier that is made of `network` keeps: as `familiar.known`.
 
-    With fixed views the network goes on from the activations at the cut, which `extract` wrote. Raises UserError where
-    they are not there, and where an image can no longer be read.
+    at_cut: the activations at the cut of all images, from which the network goes on; None: it looks at the images.
+    Raises UserError where one of these can no longer be read.
     """
     backbone, head = network
     kept, compared = familiar.rows(table, settings.seed)
     rows = np.concatenate([kept, compared])
-    if settings.fine_tune.views == "live":
+    if at_cut is None:
         whole = joining.join(folded(backbone), head, several.scaling(settings.backbone, backbone))
         paths = [table.paths[row] for row in rows]
         model = joining.with_features(whole, (), None)
@@ -33,5 +33,5 @@ def known(settings: params.View, table: Manifest, source: Source, network: Netwo
     else:
         tail = folded(cut.cut_in_two(backbone, settings.fine_tune.cut)[1])
         model = keras.Model(tail.input, places.averaged(tail.output))
-        (vectors,) = inference.of_rows(model, features.read_cut(table=table), rows, WORK)
+        (vectors,) = inference.of_rows(model, at_cut, rows, WORK)
     return familiar.known(vectors[: len(kept)], vectors[len(kept) :])

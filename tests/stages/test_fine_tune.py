@@ -254,13 +254,14 @@ def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
 
 
 def test_what_is_remembered_is_the_same_by_images_and_after_the_cut(prepared):
-    project, known = prepared(fine_tune__views=2), []
-    for views in (2, "live"):
-        project.set({"fine_tune.views": views})
-        settings, table = params.load_stage("fine_tune"), manifest.read()
-        with archive.open_source(settings.dataset.path, None) as source:
-            known.append(remembering.known(settings, table, source, fine_tune.network(settings, table)))
-    cached, live = known
+    prepared(fine_tune__views=2)
+    settings, table = params.load_stage("fine_tune"), manifest.read()
+    network = fine_tune.network(settings, table)
+    with archive.open_source(settings.dataset.path, None) as source:
+        cached, live = (
+            remembering.known(settings, table, source, at_cut, network)
+            for at_cut in (features.read_cut(table=table), None)
+        )
     np.testing.assert_allclose(cached.features.astype("float32"), live.features.astype("float32"), atol=2e-3)
     assert cached.limit == pytest.approx(live.limit, abs=2e-3) and cached.limit > 0
     assert len(cached.features) == len(table.rows("train"))
