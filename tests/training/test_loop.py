@@ -9,7 +9,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.base import checkpoint, params
 from headstart.base.runtime import deterministic, keras
 from headstart.classifier import decision
-from headstart.training import batches, loop
+from headstart.training import adam, batches, loop
 from headstart.training import head as heads
 
 ROOT = Path(__file__).parents[2]
@@ -129,8 +129,8 @@ def test_an_epoch_at_once_is_the_same_as_batch_after_batch(capsys):
     [
         ("sgd", keras.optimizers.SGD, {"momentum": 0.9}),
         ("rmsprop", keras.optimizers.RMSprop, {"momentum": 0.9}),
-        ("adam", keras.optimizers.Adam, {"weight_decay": None}),
-        ("adamw", keras.optimizers.AdamW, {"weight_decay": 0.25}),
+        ("adam", adam.Adam, {"weight_decay": None}),
+        ("adamw", adam.AdamW, {"weight_decay": 0.25}),
     ],
 )
 def test_each_optimizer_is_the_one_named(name, kind, shows):
