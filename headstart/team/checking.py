@@ -16,7 +16,7 @@ from dvc_data.hashfile.db import HashFileDB
 
 from headstart.base import alone, wording
 from headstart.base.errors import UserError
-from headstart.team import integrity, objects, remote, run_cache, workspace
+from headstart.team import integrity, lock_file, objects, remote, run_cache, workspace
 
 ONE_AT_A_TIME = "another dvc command is running in this folder: wait until it ends, then try again"
 
@@ -28,11 +28,13 @@ def check(root: Path = Path(), *, quick: bool = False) -> list[str]:
     quick: only what `dvc.lock` names and was not found intact before, and after a start of the machine what was written
         shortly before it, too; the workspace only then. Otherwise all of the cache, the records of runs, the workspace.
 
-    Raises UserError where another dvc command is at work, or `dvc.lock` cannot be read.
+    Raises UserError where another dvc command is at work, or `dvc.lock` is no list of what DVC keeps.
     """
-    with opened(root) as repo:
+    with locked(root) as repo:
         known, aside = integrity.Known(repo), integrity.Aside(repo)
-        messages = _free_lock(repo, known, aside)
+        messages = lock_file.mend(repo, aside)
+        objects.refuse_strange(repo)
+        messages += _free_lock(repo, known, aside)
         refuse_beside_a_run(repo)
         if not any(stage.cmd for stage in repo.index.stages):
             raise UserError("dvc.yaml: got no stages; takes the pipeline's: `git checkout dvc.yaml` brings it back")
@@ -86,12 +88,11 @@ def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integ
 
 
 @contextmanager
-def opened(root: Path) -> Iterator[Repo]:
+def locked(root: Path) -> Iterator[Repo]:
     """Yields the repository, locked. Raises UserError, also for what DVC raises in the block."""
     config = remote.read_config(root)  # says what is wrong with it
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
-            objects.refuse_strange(repo)
             yield repo
     except LockError:
         raise UserError(ONE_AT_A_TIME) from None

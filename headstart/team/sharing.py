@@ -20,7 +20,7 @@ from dvc_objects.errors import ObjectFormatError
 
 from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.team import addresses, checking, integrity, objects, remote, run_cache, workspace
+from headstart.team import addresses, checking, integrity, lock_file, objects, remote, run_cache, workspace
 from headstart.team.faults import explain, logged_errors
 
 
@@ -50,6 +50,7 @@ def push(root: Path = Path()) -> str:
     root: the project's folder. Returns a one-line summary. Raises UserError.
     """
     with _open(root) as session:
+        lock_file.refuse_damaged(session.repo)
         cache = session.repo.cache.local
         wanted = objects.paths(session.repo)
         paths = {oid: path for oid, path in wanted.items() if cache.exists(oid)}
@@ -98,10 +99,11 @@ def pull(root: Path = Path()) -> str:
     root: the project's folder. Returns a one-line summary. Raises UserError.
     """
     with _open(root) as session:
-        repo, messages = session.repo, []
+        repo, aside = session.repo, integrity.Aside(session.repo)
         checking.refuse_beside_a_run(repo)
+        messages = lock_file.mend(repo, aside)
         objects.refuse_strange(repo)
-        messages += checking.put_records_aside(repo, integrity.Aside(repo))
+        messages += checking.put_records_aside(repo, aside)
         count, damaged_records = run_cache.fetch(repo)
         try:
             count += _bring(session, messages)

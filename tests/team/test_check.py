@@ -283,11 +283,70 @@ def checking_is_refused(project: Project) -> bool:
     return False
 
 
-@pytest.mark.parametrize("content", ["", "stages:\n  fetch:\n    cmd: 1\n    deps: [", "[]", "\0\0"])
-def test_a_damaged_dvc_lock_is_one_line(project, content):
-    (project.path / "dvc.lock").write_text(content)
+def cut_in_a_hash(lock: bytes) -> bytes:
+    return lock[: lock.rindex(b"md5: ") + 9]
+
+
+LOCKS = {
+    "empty": lambda lock: b"",
+    "cut": lambda lock: lock[: len(lock) // 2],
+    "cut in a hash": cut_in_a_hash,
+    "zeroed": lambda lock: bytes(len(lock)),
+    "zeroed from the middle on": lambda lock: lock[: len(lock) // 2] + bytes(len(lock) // 2),
+    "another form": lambda lock: b"[]\n",
+    "no text": lambda lock: b"\xff\xfe\n",
+}
+
+
+@pytest.mark.parametrize("in_git", [True, False])
+@pytest.mark.parametrize(("how", "quick"), [*((how, True) for how in LOCKS), ("cut", False)])
+def test_a_damaged_dvc_lock_is_put_aside_and_what_has_run_does_not_run_again(project, how, quick, in_git):
+    if not in_git:
+        project.run("git", "rm", "-q", "--cached", "dvc.lock")
+    committed = (project.path / "dvc.lock").read_bytes()
+    (project.path / "params.yaml").write_text("rate: 2\n")
+    assert project.ran(project.repro()) == ["train"]
+    before, lock = workshop.digests(project), (project.path / "dvc.lock").read_bytes()
+    damaged = LOCKS[how](lock)
+    (project.path / "dvc.lock").write_bytes(damaged)
+    line = lines(project, quick=quick)
+    assert line.startswith("dvc.lock: cut short or damaged; ") and "\n" not in line
+    assert line.endswith("the damaged file is now .dvc/tmp/damaged/1/dvc.lock")
+    assert (project.path / ".dvc/tmp/damaged/1/dvc.lock").read_bytes() == damaged
+    assert (project.path / "dvc.lock").exists() == in_git == ("what Git has of it is here again" in line)
+    assert not in_git or (project.path / "dvc.lock").read_bytes() == committed
+    # Of a stage whose output stays (`persist`) DVC keeps no record.
+    assert project.ran(project.repro()) == ([] if in_git else ["fetch"])
+    assert workshop.digests(project) == before and (project.path / "dvc.lock").read_bytes() == lock
+    assert lines(project) == ""
+
+
+def test_a_dvc_lock_that_git_has_damaged_too_is_one_line(project):
+    (project.path / "dvc.lock").write_text("[]\n")
+    project.run("git", "add", "dvc.lock")
+    (project.path / "dvc.lock").write_text("")
     line = workshop.message(checking.check, project.path)
     assert "dvc.lock" in line and "`git checkout` brings it back" in line
+    assert not (project.path / ".dvc/tmp/damaged").exists()
+
+
+def test_the_two_sides_of_a_merge_stay_for_the_user_to_settle(project):
+    project.run("git", "checkout", "-q", "-b", "other")
+    for branch, rate in (("other", 2), ("master", 3)):
+        project.run("git", "checkout", "-q", *(["-B", "master", "HEAD~1"] if branch == "master" else []))
+        (project.path / "params.yaml").write_text(f"rate: {rate}\n")
+        project.repro()
+        project.commit(f"Rate {rate}")
+    project.run("git", "merge", "other", check=False)
+    conflict = (project.path / "dvc.lock").read_text()
+    line = workshop.message(checking.check, project.path)
+    assert line.startswith(
+        "dvc.lock: got both sides of a merge; takes one: `git checkout --ours dvc.lock` or `--theirs`"
+    )
+    assert "<<<<<<< " in conflict and (project.path / "dvc.lock").read_text() == conflict
+    project.run("git", "checkout", "--ours", ".")
+    project.run("git", "add", ".")
+    assert project.ran(project.repro()) == [] and lines(project) == ""
 
 
 @pytest.mark.parametrize("quick", [True, False])

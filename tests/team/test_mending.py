@@ -206,3 +206,14 @@ def test_damage_on_both_sides_is_named_and_nothing_more_is_lost(team):
     assert {name: (team.first.path / name).read_bytes() for name in others} == others
     assert team.first.ran(team.first.repro()) == ["train"]
     assert (team.first.path / "model").read_text() == "rate: 1\n"
+
+
+def test_with_a_damaged_dvc_lock_nothing_is_pushed_and_a_pull_mends_it(team):
+    lock = team.first.path / "dvc.lock"
+    committed = lock.read_bytes()
+    lock.write_bytes(committed[:-9])
+    line = workshop.message(sharing.push, team.first.path)
+    assert line == "dvc.lock: cut short or damaged: run make check, which mends it, then `dvc repro`"
+    assert "dvc.lock: cut short or damaged; what Git has of it is here again" in sharing.pull(team.first.path)
+    assert lock.read_bytes() == committed and team.first.ran(team.first.repro()) == []
+    assert sharing.push(team.first.path).endswith(" already")
