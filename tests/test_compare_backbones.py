@@ -30,8 +30,10 @@ def outcome(right, of=200, took=50.0, loss=0.5, first=0):
     return Outcome(answers, loss, took - 5 if took else None, 5.0, 250 / took if took else None)
 
 
-def test_names_sizes_and_weights():
-    file = str(Path(__file__).resolve())
+def test_names_sizes_and_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = str(tmp_path / "mobile.h5")
+    Path(file).touch()
     named = compare_backbones.candidates(
         ["EfficientNetLite0 VGG16@64", f"EfficientNetLite0@128=random, MobileNetV2={file}"], None
     )
@@ -45,6 +47,23 @@ def test_names_sizes_and_weights():
     assert [of.weights for of in compare_backbones.candidates(["EfficientNetLite0", "VGG16"], "random")] == [
         "random"
     ] * 2
+    (given,) = {of.weights for of in compare_backbones.candidates(["MobileNetV2", "VGG16"], "mobile.h5")}
+    assert given == file
+
+
+def test_networks_of_kerashub_take_weights_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("presets, of mine").mkdir()
+    named = compare_backbones.candidates(
+        ["hub:vit@64=random,hub:dinov2_small=presets, of mine,VGG16, hub:swin=hf://microsoft/swin-tiny@main"], None
+    )
+    assert named == [
+        Candidate("hub:vit", 64, "random", None),
+        Candidate("hub:dinov2_small", 224, str(tmp_path / "presets, of mine"), None),
+        Candidate("VGG16", 224, "imagenet", None),
+        Candidate("hub:swin", 224, "hf://microsoft/swin-tiny@main", None),
+    ]
+    assert [of.work is None for of in named] == [True, True, False, True]
 
 
 def test_a_path_may_have_commas_and_spaces(tmp_path):
@@ -64,6 +83,14 @@ def test_a_path_may_have_commas_and_spaces(tmp_path):
         (["VGG16,VGG19,VGG16=random"], "got VGG16@224 twice"),
         (["VGG16@8,VGG19"], "got VGG16@8; takes a size from 16 to 2048 pixels after @, such as VGG16@224"),
         (["VGG16@big,VGG19"], "got VGG16@big; takes a size from 16 to 2048 pixels"),
+        (
+            ["hub:vit,VGG19"],
+            "got hub:vit without weights; takes those of KerasHub's networks after =, such as hub:vit=hf",
+        ),
+        (["hub:vit=imagenet,VGG19"], "got hub:vit without weights"),
+        (["hub:vit=gone,VGG19"], "got hub:vit=gone; no file is at gone: takes one of weights after ="),
+        (["VGG16=hf://google/vit,VGG19"], "got hf://google/vit, a preset, which backbone.name: hub:NAME takes; VGG16"),
+        (["VGG16=https://a.org/x.zip,VGG19"], r"got https://a.org/x.zip; VGG16 takes a \.h5 file: name one"),
         (["VGG16=gone.h5,VGG19"], "got VGG16=gone.h5; no file is at gone.h5: takes one of weights after ="),
     ],
 )
@@ -184,6 +211,24 @@ def test_what_is_done_is_not_run_again_until_code_images_or_parameters_change(tr
     assert len(ran) == 5
 
 
+def test_a_preset_in_a_folder_is_run_again_when_a_file_in_it_has_changed(tried, tmp_path):
+    _, ran, _, _ = tried
+    (tmp_path / "preset").mkdir()
+    vit = Candidate("hub:vit", 224, str(tmp_path / "preset"), None)
+    for content, runs in (("1", 1), ("1", 1), ("2", 2)):
+        (tmp_path / "preset/config.json").write_text(content)
+        compare_backbones.run([vit])
+        assert ran == ["hub:vit"] * runs
+
+
+def test_how_long_networks_take_that_nobody_has_counted_is_not_said(tried, capsys):
+    hub = Candidate("hub:vit", 64, "random", None)
+    compare_backbones.run([LITE, hub, MOBILE, DENSE])
+    counts = [line for line in capsys.readouterr().err.splitlines() if re.match(r"\d/4", line)]
+    assert counts[:2] == ["1/4 VGG16@224", "2/4 hub:vit@64"]
+    assert re.fullmatch(r"3/4 MobileNetV2@224: about \d+ s, and \d+ s for all that are left", counts[2])
+
+
 def test_a_note_that_was_cut_short_is_run_again(tried):
     _, ran, _, _ = tried
     compare_backbones.run([LITE])
@@ -254,6 +299,19 @@ def test_it_all_through_dvc(reproduced):
     shutil.rmtree(project.path / ".dvc/cache")
     again = project.run(*command[:-1], "--weights=random")
     assert again.stdout.splitlines()[:-1] == done.stdout.splitlines()[:-1] and again.stderr == ""
+
+
+def test_networks_of_kerashub_through_dvc(reproduced):
+    pytest.importorskip("keras_hub", reason="pip install -r requirements-kerashub.txt")
+    project = Project(reproduced.path)
+    project.environment["COLUMNS"] = "120"
+    command = ["python", "-m", "headstart.compare_backbones", "hub:vit@32=random,hub:resnet@64=random"]
+    done = project.run(*command)
+    rows = re.findall(r"│ hub:(\w+) +│ +(\d+) │ [01]\.\d{4} .* │ +– │$", done.stdout, re.MULTILINE)
+    assert sorted(rows) == [("resnet", "64"), ("vit", "32")]
+    assert re.search(
+        "To take it, in params.yaml: backbone.name: hub:(vit|resnet), backbone.weights: random", done.stdout
+    )
 
 
 def test_what_the_experiments_set_is_the_same_for_all_and_computes_no_more_than_the_head_takes():
