@@ -53,7 +53,6 @@ SMALLEST = 1e-7  # probability, in the loss
 HEAD_ALONE = {
     "fold": None,
     "train_images": None,
-    "backbone.scaling": "native",
     "head.solver": "logistic",
     "head.pooling": "average",
     "head.hidden": [],
@@ -83,10 +82,14 @@ class Candidate(NamedTuple):
         return f"{self.name}@{self.size}"
 
     @property
+    def backbone(self) -> dict[str, Any]:
+        """The section of params.yaml."""
+        return {"name": self.name, "weights": self.weights, "sha256": self.sha256, "scaling": "native"}
+
+    @property
     def parameters(self) -> dict[str, Any]:
-        """What its experiment has in params.yaml, by dotted names."""
-        backbone = {"name": self.name, "weights": self.weights, "sha256": self.sha256}
-        return HEAD_ALONE | {f"backbone.{name}": value for name, value in backbone.items()} | {"image.size": self.size}
+        """What its experiment has in params.yaml, by dotted names; `backbone` as a whole, where a list may stand."""
+        return HEAD_ALONE | {"backbone": self.backbone, "image.size": self.size}
 
     @property
     def work(self) -> float | None:
@@ -172,11 +175,6 @@ def measure(experiment: Experiment) -> Outcome:
 def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
     """What came of each network, and of those that failed why. What is noted already is not run again."""
     current, inputs = experiments.current(), experiments.inputs()
-    if "backbone" in current:
-        raise UserError(
-            f"backbone: got a list of {len(current['backbone'])} in {params.PARAMS}; takes one network there, any one: "
-            "each of those to compare takes its place"
-        )
     places = {candidate: _note(candidate, current, inputs) for candidate in wanted}
     done = {candidate: outcome for candidate, place in places.items() if (outcome := _read(place)) is not None}
     left, failed, forecast = [candidate for candidate in wanted if candidate not in done], {}, _Forecast()
@@ -254,7 +252,7 @@ def sentences(outcomes: Outcomes) -> list[str]:
         lines.append(f"Quicker, but worse, and that is not luck: {', '.join(worse)}.")
     if not quicker and others:
         lines.append("None of the others is quicker." if of.seconds is not None else "How long they took nobody noted.")
-    chosen = {name: value for name, value in best.parameters.items() if name not in HEAD_ALONE}
+    chosen = {f"backbone.{name}": value for name, value in best.backbone.items()} | {"image.size": best.size}
     settings = ", ".join(f"{name}: {experiments.plain(value)}" for name, value in chosen.items())
     return [
         *lines,
@@ -366,7 +364,8 @@ def _weights(name: str, given: str) -> str:
 
 def _note(candidate: Candidate, current: dict[str, Any], inputs: dict[str, str]) -> Path:
     """Where what came of a network is noted, by all that it depends on."""
-    values = current | candidate.parameters
+    values = {name: value for name, value in current.items() if name.partition(".")[0] != "backbone"}
+    values |= candidate.parameters
     read = {name: value for name, value in values.items() if name.partition(".")[0] not in UNREAD}
     key = hashlib.sha256(json.dumps([read, inputs, _hashed(candidate.weights)], sort_keys=True).encode())
     key = key.hexdigest()[:16]
@@ -415,7 +414,7 @@ def main() -> int:
         "--weights", metavar="WEIGHTS", help="of networks that name none: imagenet, or random to try it out"
     )
     options = parser.parse_args()
-    wanted = candidates(options.names, options.weights)
+    wanted = candidates(options.names, options.weights or None)
     dataset = params.load().dataset
     if dataset.source is not None and not Path(dataset.path).exists():
         experiments.reproduce("fetch")  # once for all

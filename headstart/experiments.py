@@ -219,10 +219,15 @@ def aside(values: dict[str, Any], stage: str, heard: Callable[[str], None]) -> I
     """
     account.require()
     name = f"{ASIDE}{os.getpid()}-{time.time_ns() // 10**6}"
-    settings = [part for parameter, value in values.items() for part in ("-S", f"{parameter}={_quoted(value)}")]
+    overrides = []
+    for parameter, value in values.items():
+        # Hydra would merge a section into the one that is there, and fails on a list.
+        is_section = isinstance(value, dict)
+        overrides += [f"~{parameter}"] if is_section else []
+        overrides.append(f"{'+' if is_section else ''}{parameter}={_quoted(value)}")
     # In a fresh clone dvc.lock tells of pictures that no cache has, and DVC, which looks at all plots, fails on them.
-    for other in _recorded() - _upstream(stage):
-        settings += ["-S", f"{seconds.LOCK}:~stages.{other}"]
+    overrides += [f"{seconds.LOCK}:~stages.{other}" for other in _recorded() - _upstream(stage)]
+    settings = [part for override in overrides for part in ("-S", override)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *_copied(), *settings, stage]
     lines = []
     try:
@@ -440,6 +445,8 @@ def _upstream(stage: str) -> set[str]:
 
 def _quoted(value: Any) -> str:
     """A parameter's value as Hydra's grammar, by which DVC reads it, takes it: what has a = in it stands in quotes."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_quoted(inside)}" for key, inside in value.items()) + "}"
     if not isinstance(value, str) or re.fullmatch(r"[\w./-]+", value):
         return plain(value)
     return "'" + value.replace("'", r"\'") + "'"

@@ -13,8 +13,10 @@ from headstart.sources import fetching
 def main() -> None:
     settings = params.load_stage("fetch")
     path = Path(settings.dataset.path)
+    # Before what may take minutes.
+    fetching.refuse_kept([backbone.weights for backbone in settings.backbone])
     for backbone in settings.backbone:
-        origin.refuse_ending(backbone.weights, backbone.name)  # before what may take minutes
+        origin.refuse_ending(backbone.weights, backbone.name)
     fetching.fetch_dataset(settings.dataset.source, settings.dataset.sha256, path)
     folders = origin.weights_folders(len(settings.backbone))
     for backbone, folder in zip(settings.backbone, folders, strict=True):

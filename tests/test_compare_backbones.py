@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,6 +48,7 @@ def test_names_sizes_and_weights(tmp_path, monkeypatch):
     assert [of.weights for of in compare_backbones.candidates(["EfficientNetLite0", "VGG16"], "random")] == [
         "random"
     ] * 2
+    assert compare_backbones.candidates(["EfficientNetLite0", "VGG16@64"], "imagenet")[0].weights == "imagenet"
     (given,) = {of.weights for of in compare_backbones.candidates(["MobileNetV2", "VGG16"], "mobile.h5")}
     assert given == file
 
@@ -156,7 +158,8 @@ def test_the_sentence_says_which_quicker_ones_are_no_worse():
     assert best.startswith("VGG16@224 is right on the most: 180 of 200 images of training and validation, each")
     assert alike == ("Quicker, and no worse as far as these images can tell: MobileNetV2@224 (12 s, not 50; p = 0.12).")
     assert worse == "Quicker, but worse, and that is not luck: DenseNet121@224 (20 s, not 50; p < 0.001)."
-    assert "backbone.name: VGG16, backbone.weights: imagenet, backbone.sha256: null, image.size: 224" in how
+    assert "backbone.name: VGG16, backbone.weights: imagenet, backbone.sha256: null, " in how
+    assert "backbone.scaling: native, image.size: 224; and a fine_tune.cut of its own" in how
     slow = compare_backbones.sentences({LITE: outcome(180), MOBILE: outcome(176, took=70)})
     assert slow[1] == "None of the others is quicker."
     same = compare_backbones.against_best({LITE: outcome(180), MOBILE: outcome(180)})
@@ -180,8 +183,8 @@ def tried(project, monkeypatch):
 
     @contextmanager
     def aside(values, stage, heard):
-        ran.append(values["backbone.name"])
-        if values["backbone.name"] in failing:
+        ran.append(values["backbone"]["name"])
+        if values["backbone"]["name"] in failing:
             raise UserError("backbone.weights: imagenet cannot be downloaded")
         heard("Running stage 'extract':")
         heard("extract: 1,500 images in 30.0 s, 50 images/s")
@@ -258,10 +261,15 @@ def written(project: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def test_a_list_of_backbones_is_refused(tried, monkeypatch):
-    monkeypatch.setattr(compare_backbones.experiments, "current", lambda: {"backbone": [{}, {}]})
-    with pytest.raises(UserError, match=r"^backbone: got a list of 2 in params\.yaml; takes one network there"):
-        compare_backbones.run([LITE, MOBILE])
+def test_a_list_of_backbones_in_the_parameters_counts_for_nothing(tried):
+    project, ran, _, _ = tried
+    compare_backbones.run([LITE])
+    own = {"name": "VGG16", "weights": "random", "sha256": None, "scaling": "native"}
+    project.set(
+        {"backbone": [own, own | {"name": "VGG19"}], "fine_tune.cut": ["block1_pool", 0], "fine_tune.views": "live"}
+    )
+    compare_backbones.run([LITE, MOBILE])
+    assert ran == ["VGG16", "MobileNetV2"]
 
 
 def test_it_all_through_dvc(reproduced):
@@ -301,10 +309,13 @@ def test_it_all_through_dvc(reproduced):
     assert again.stdout.splitlines()[:-1] == done.stdout.splitlines()[:-1] and again.stderr == ""
 
 
+@pytest.mark.skipif(find_spec("keras_hub") is None, reason="pip install -r requirements-kerashub.txt")
 def test_networks_of_kerashub_through_dvc(reproduced):
-    pytest.importorskip("keras_hub", reason="pip install -r requirements-kerashub.txt")
+    """With a list of networks in the parameters, as who asks this may have."""
     project = Project(reproduced.path)
     project.environment["COLUMNS"] = "120"
+    own = {"name": "TinyNet", "weights": "random", "sha256": None, "scaling": "native"}
+    project.set({"backbone": [own, own], "fine_tune.cut": [0, 0], "fine_tune.views": "live"})
     command = ["python", "-m", "headstart.compare_backbones", "hub:vit@32=random,hub:resnet@64=random"]
     done = project.run(*command)
     rows = re.findall(r"│ hub:(\w+) +│ +(\d+) │ [01]\.\d{4} .* │ +– │$", done.stdout, re.MULTILINE)
@@ -316,9 +327,7 @@ def test_networks_of_kerashub_through_dvc(reproduced):
 
 def test_what_the_experiments_set_is_the_same_for_all_and_computes_no_more_than_the_head_takes():
     assert LITE.parameters == HEAD_ALONE | {
-        "backbone.name": "VGG16",
-        "backbone.weights": "imagenet",
-        "backbone.sha256": None,
+        "backbone": {"name": "VGG16", "weights": "imagenet", "sha256": None, "scaling": "native"},
         "image.size": 224,
     }
     assert HEAD_ALONE["fine_tune.views"] == "live" and HEAD_ALONE["fine_tune.cut"] == 0

@@ -36,15 +36,15 @@ def frozen_layers(backbone: keras.Model, cut: Cut) -> int:
         if cut > len(names):
             last = ", ".join(f"{names.index(name) + 1} ({name})" for name in single_paths(backbone)[-3:])
             raise UserError(
-                f"fine_tune.cut: got {cut}; takes 0 to {len(names)}, the number of {backbone.name}'s layers, such as "
-                f"{last}, or a layer's name"
+                f"fine_tune.cut: got {cut}; takes 0 to {len(names)}, the number of {_title(backbone)}'s layers, such "
+                f"as {last}, or a layer's name"
             )
         return cut
     if cut not in names:
         paths = single_paths(backbone)
         near = nearest(cut, paths, count=3, cutoff=0.4) or paths[-3:]
         raise UserError(
-            f"fine_tune.cut: got {cut}, which is not a layer of {backbone.name}; takes a layer's name such as "
+            f"fine_tune.cut: got {cut}, which is not a layer of {_title(backbone)}; takes a layer's name such as "
             f"{', '.join(near)}, or the number of frozen layers"
         )
     return names.index(cut) + 1
@@ -102,10 +102,15 @@ def _cut_in_two(network: keras.Model, cut: Cut) -> several.Parts:
         near = sorted(paths, key=lambda name: abs(names.index(name) - position))[:4]
         raise UserError(
             f"fine_tune.cut: got {cut}, but fixed views need a layer whose output is the only path through "
-            f"{network.name}; near it: {', '.join(sorted(near, key=names.index))} (or set fine_tune.views to live)"
+            f"{_title(network)}; near it: {', '.join(sorted(near, key=names.index))} (or set fine_tune.views to live)"
         )
     output = network.layers[position].output
     frozen = keras.Model(network.input, output, name="frozen")
     # Keras makes no network without a layer.
     end = keras.layers.Identity()(output) if position == len(names) - 1 else network.output
     return frozen, keras.Model(output, end, name="tail")
+
+
+def _title(network: keras.Model) -> str:
+    """What the parameters call it, where `registry.build` has made it."""
+    return getattr(network, "title", network.name)

@@ -207,7 +207,7 @@ def _small(family: str, size: int) -> keras.Model:
     try:
         return getattr(keras_hub.models, FAMILIES[family].kinds[0])(**small | shape, dtype="float32")
     except ValueError as error:
-        raise _too_small(f"{HUB}{family}", size, text_of(error)) from None
+        raise _too_small(f"{HUB}{family}", size, text_of(error).partition(" Received: ")[0]) from None
 
 
 def _refuse_size(name: str, size: int, arguments: dict[str, Any]) -> None:

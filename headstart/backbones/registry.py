@@ -12,7 +12,7 @@ from headstart.backbones import efficientnet_lite, hub
 from headstart.backbones.torch_pickle import load_tensors
 from headstart.backbones.weights import refuse_bomb
 from headstart.base import origin, params
-from headstart.base.errors import UserError
+from headstart.base.errors import UserError, text_of
 from headstart.base.runtime import keras
 from headstart.base.wording import did_you_mean
 
@@ -40,8 +40,12 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     Raises UserError for an unknown name, a size below the network's minimum, and weights that do not fit.
     """
     keras.utils.set_random_seed(RANDOM_SEED)
-    if origin.is_of_hub(name):
-        return hub.build(name, size, weights)
+    network = hub.build(name, size, weights) if origin.is_of_hub(name) else _build(name, size, weights)
+    network.title = name  # Keras's own name is another one, such as mobilenet_1.00_224
+    return network
+
+
+def _build(name: str, size: int, weights: Path | None) -> keras.Model:
     function = _function(name)
     options = {} if name in OWN else {"include_top": False, "weights": None}
     if name in efficientnet_lite.BLOCKS and size < efficientnet_lite.MINIMUM_SIZE:
@@ -49,7 +53,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     try:
         backbone = function(input_shape=(size, size, 3), **options)
     except ValueError as error:
-        raise UserError(f"image.size: got {size}; {name} says: {error}") from None
+        raise UserError(f"image.size: got {size}; {name} says: {text_of(error)}") from None
     if len(backbone.output.shape) != 4 or 0 in backbone.output.shape[1:]:
         raise UserError(f"image.size: got {size}; {name} reduces so small an image to nothing: take a larger size")
     if weights is not None:
@@ -104,4 +108,9 @@ def _load(backbone: keras.Model, name: str, weights: Path) -> None:
                 refuse_bomb(file, 4 * backbone.count_params())
             backbone.load_weights(weights)
     except (ValueError, KeyError, OSError) as error:
-        raise UserError(f"backbone.weights: {weights} does not fit {name}: {error}") from None
+        record = origin.read(weights.parent)
+        source = record.origin if record and record.file == weights.name else weights
+        raise UserError(
+            f"backbone.weights: {source} does not fit {name}: {text_of(error)}; take weights that were made for it, or "
+            "the backbone.name of theirs"
+        ) from None

@@ -20,6 +20,7 @@ NO_MEMORY = re.compile(
 )
 # How TensorFlow says that a GPU would not compute the same bits each time.
 NO_DETERMINISM = re.compile(r"deterministic GPU implementation of (.+?)(?:,| is)? ?not (?:currently )?available", re.I)
+CODES = re.compile(r"\x1b\[[0-9;]*m")  # by which Keras makes text bold in a terminal
 WHAT_STANDS_THERE = {errno.EEXIST: "is there already", errno.ENOTDIR: "is no folder", errno.EISDIR: "is a folder"}
 
 lower = ""  # the parameters of this stage that take less memory if they are lowered
@@ -52,8 +53,8 @@ class Damaged(Exception):
 
 
 def text_of(error: BaseException) -> str:
-    """Return an error's message without its line ends; the name of its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return an error's message without line ends and a terminal's codes; the name of its kind where it has none."""
+    return " ".join(CODES.sub("", str(error)).split()) or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -748,10 +748,12 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
     # An unknown name comes first: the right one is then missing too, and "did you mean" says both.
     first = min(error.errors(), key=lambda e: e["type"] not in unknown)
     # Of the place, what is below a parameter (an item of a list, a branch of a union) is of no use to the reader.
-    name, value, inside = "", values, values
+    name, value, inside, where = "", values, values, ""
     for key in first["loc"]:
         if isinstance(key, int) and name == "backbone":  # one of a list of sections, or the one that stands for a list
-            inside = value[key] if isinstance(value, list) else value
+            if isinstance(value, list):
+                inside = value = value[key]
+                where = f" (number {key + 1} of the list)"
             continue
         longer = f"{name}.{key}".lstrip(".")
         if longer not in _schemas() and first["type"] not in unknown:
@@ -760,11 +762,11 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
         inside = value
     if first["type"] in unknown:
         hint = wording.did_you_mean(name, _schemas()).strip() or f"known here: {_children(name.rpartition('.')[0])}"
-        return f"no parameter is named {name}; {hint}"
+        return f"no parameter is named {name}{where}; {hint}"
     if first["type"] == "missing":
-        return f"{name} is missing; add it (`git diff {path}` shows what was changed)"
+        return f"{name} is missing{where}; add it (`git diff {path}` shows what was changed)"
     takes = first["msg"] if first["type"] == "explained" else _takes(name)
-    return f"{name or 'the file'}: got {_show(value)}; takes {takes}"
+    return f"{name or 'the file'}: got {_show(value)}{where}; takes {takes}"
 
 
 def _takes(name: str) -> str:

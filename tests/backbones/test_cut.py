@@ -19,12 +19,12 @@ def test_the_articles_cut_is_205_layers():
     [
         (
             "mixd6",
-            "fine_tune.cut: got mixd6, which is not a layer of inception_v3; takes a layer's name such as .*mixed6",
+            "fine_tune.cut: got mixd6, which is not a layer of InceptionV3; takes a layer's name such as .*mixed6",
         ),
-        ("qqqq", "got qqqq, which is not a layer of inception_v3; takes a layer's name such as mixed"),
+        ("qqqq", "got qqqq, which is not a layer of InceptionV3; takes a layer's name such as mixed"),
         (
             500,
-            r"got 500; takes 0 to 311, the number of inception_v3's layers, such as 249 \(mixed8\), 280 \(mixed9\), "
+            r"got 500; takes 0 to 311, the number of InceptionV3's layers, such as 249 \(mixed8\), 280 \(mixed9\), "
             r"311 \(mixed10\), or a layer's name",
         ),
     ],

@@ -134,7 +134,7 @@ def test_as_many_cuts_as_backbones(network, at):
 
 
 def test_a_cut_that_is_not_there_names_the_backbone(network):
-    with pytest.raises(UserError, match="fine_tune.cut: got block7, which is not a layer of mobilenetv2"):
+    with pytest.raises(UserError, match="fine_tune.cut: got block7, which is not a layer of MobileNetV2"):
         cut.cut_in_two(network, ["block7", "block7"])
 
 

@@ -195,8 +195,8 @@ def test_an_image_is_decoded_once_for_all_of_its_views(any_network, monkeypatch)
 @pytest.mark.parametrize(
     ("views", "cut", "message"),
     [
-        ("live", "mixed6", "got mixed6, which is not a layer of mobilenetv2"),
-        (2, "mixed6", "got mixed6, which is not a layer of mobilenetv2"),
+        ("live", "mixed6", "got mixed6, which is not a layer of MobileNetV2"),
+        (2, "mixed6", "got mixed6, which is not a layer of MobileNetV2"),
         (2, "block_2_expand", "got block_2_expand, but fixed views need a layer whose output is the only path"),
         (2, 0, "got 0, but fixed views need"),
     ],

