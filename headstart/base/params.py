@@ -752,8 +752,8 @@ def _explain(error: ValidationError, values: Any, path: Path) -> str:
     for key in first["loc"]:
         if isinstance(key, int) and name == "backbone":  # one of a list of sections, or the one that stands for a list
             if isinstance(value, list):
-                inside = value = value[key]
-                where = f" (number {key + 1} of the list)"
+                inside = value[key]
+                where = f" (number {key + 1} of the list)" if isinstance(inside, dict) else ""
             continue
         longer = f"{name}.{key}".lstrip(".")
         if longer not in _schemas() and first["type"] not in unknown:
