@@ -38,7 +38,7 @@ def main() -> None:
 
         def predict(path: str) -> None:
             TABLE.unlink(missing_ok=True)
-            with batch.table(TABLE, classifier) as table:
+            with batch.table(str(TABLE), classifier) as table:
                 failed, _ = batch.run(classifier, where[path], table, Depths())
             assert not failed
 

@@ -63,7 +63,7 @@ def rows(exports: dict[str, dict[str, Any]]) -> list[list[str]]:
         row = [name, f"{of['bytes'] / 1e6:.1f}", start, speed, same, f"{of['largest_difference']:.1g}", ""]
         if "accuracy" in of:
             accuracy = f"{of['accuracy']:.4f} ({of['accuracy_low']:.3f} – {of['accuracy_high']:.3f})"
-            row[-1] = f"{accuracy}, was {of['classifier_accuracy']:.4f}, p = {of['mcnemar']['p']:.2f}"
+            row[-1] = f"{accuracy}, was {of['classifier_accuracy']:.4f}, p = {of['mcnemar']['p']:.2g}"
         written.append(row)
     return written
 
@@ -80,7 +80,7 @@ def lines(name: str, of: dict[str, Any]) -> list[str]:
     if "accuracy" in of:
         said.append(
             f"test accuracy {of['accuracy']:.4f} ({of['accuracy_low']:.3f} – {of['accuracy_high']:.3f}), and the "
-            f"classifier's {of['classifier_accuracy']:.4f}: p = {of['mcnemar']['p']:.2f} (McNemar)"
+            f"classifier's {of['classifier_accuracy']:.4f}: p = {of['mcnemar']['p']:.2g} (McNemar)"
         )
     return said
 
