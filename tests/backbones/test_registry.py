@@ -8,6 +8,7 @@ import pytest
 from networks import backbone, pixels, run
 
 from headstart.backbones import registry
+from headstart.base import origin
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
 
@@ -85,6 +86,13 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
         (tmp_path / "damaged.h5").write_bytes(content)
         with pytest.raises(UserError, match=r"damaged\.h5 does not fit MobileNetV2"):
             registry.build("MobileNetV2", 32, tmp_path / "damaged.h5")
+
+
+def test_weights_that_do_not_fit_are_named_as_the_parameters_name_them(tmp_path):
+    (tmp_path / "weights.h5").write_bytes(b"not a file of weights")
+    origin.write(tmp_path, origin.Origin("https://a.org/nets.h5", "weights.h5", None, None))
+    with pytest.raises(UserError, match=r"^backbone\.weights: https://a\.org/nets\.h5 does not fit MobileNetV2: "):
+        registry.build("MobileNetV2", 32, tmp_path / "weights.h5")
 
 
 @pytest.fixture(scope="module")
