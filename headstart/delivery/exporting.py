@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headstart.base import files
-from headstart.base.errors import UserError
+from headstart.base.errors import UserError, text_of
 from headstart.base.quiet import standard_error_closed
 from headstart.base.runtime import keras, tf
 from headstart.classifier import answering
@@ -33,7 +33,7 @@ def write(
 
     form: of `FORMATS`. sha256: of the classifier's file. images: training images, uint8 (n, size, size, 3), to find the
     ranges of an export in int8 with; None: one in float32. Raises UserError where what writes it is not installed, and
-    for a network that the format has no words for.
+    where it fails, as for a network that the format has no words for.
     """
     if form != "saved_model" and (kinds := _of_kerashub(classifier)):
         raise UserError(
@@ -60,6 +60,11 @@ def write(
                 f"an export to {form} takes {error.name}: pip install -r requirements-export.txt, or make export "
                 f"FORMAT={form}, which does that"
             ) from None
+        except Exception as error:  # of a converter's own, which raise all kinds
+            raise UserError(
+                f"the classifier cannot be written for {form} in {about['precision']} ({text_of(error)}): take another "
+                f"format of {', '.join(WRITERS)}, or another backbone"
+            ) from error
     about["files"] = {str(of.relative_to(folder)): files.sha256(of) for of in sorted(folder.rglob("*")) if of.is_file()}
     for name, source in (("predict.py", f"{form}.py"), ("contract.py", "contract.py")):
         files.write_text(folder / name, (EXAMPLES / source).read_text(encoding="utf-8"))
@@ -111,13 +116,16 @@ def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.nd
 
 
 def _number(graph: Any) -> None:
-    """Name the values of an ONNX graph by their order: the converter takes any of the names of equal constants."""
+    """Name the values of an ONNX graph by their order: the converter takes any of the names of equal constants.
+
+    No name ends in a digit: the quantisation appends one to that of a bias which it copies, whatever has that name.
+    """
     graph.doc_string = ""  # a number that Keras counts up
     names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type} {number}"
         for values in (node.input, node.output):
-            values[:] = [names.setdefault(name, f"value {len(names)}") for name in values]
+            values[:] = [names.setdefault(name, f"value ({len(names)})") for name in values]
     for value in (*graph.initializer, *graph.value_info):
         value.name = names.get(value.name, "")
     for values in (graph.initializer, graph.value_info):

@@ -9,16 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from classifiers import head_params
 from conftest import ROOT
-from exports import KINDS, made, pixels
+from exports import KINDS, SIZE, made, pixels
 from PIL import Image
 
 import headstart
 from headstart.base.errors import UserError
-from headstart.classifier import file
+from headstart.base.runtime import keras
+from headstart.classifier import file, joining
+from headstart.classifier.details import Details, Rule
 from headstart.delivery import exporting, runtimes
 from headstart.delivery.runtimes import FORMATS
 from headstart.images.decoding import Broken
+from headstart.training import head
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +154,33 @@ def test_no_weight_in_8_bits_overflows_where_a_processor_adds_in_16(exported):
     arrays = [onnx.numpy_helper.to_array(value) for value in onnx.load(path).graph.initializer]
     weights = [array for array in arrays if array.dtype == "int8" and array.ndim > 1]
     assert weights and all(1 < np.abs(array.astype(int)).max() <= 64 for array in weights)
+
+
+def test_many_biases_that_both_views_share_stay_apart_in_8_bits(tmp_path):
+    """Each is copied for the second view, under a name of the quantisation's own: with hundreds of values one met."""
+    inputs = maps = keras.Input((SIZE, SIZE, 3))
+    for number in range(60):
+        maps = keras.layers.Conv2D(4, 3, 1 if number else 4, "same", bias_initializer="random_normal")(maps)
+    top = head.build(maps.shape[1:], 3, head_params())
+    whole = joining.averaged(joining.join(keras.Model(inputs, maps), top, lambda pixels: pixels / 127.5 - 1), (2,))
+    about = Details(["a", "b", "c"], SIZE, "averaged", None, (2,), Rule(1.2), None)
+    file.save(joining.calibrated(whole, 1.2), tmp_path / "classifier.keras", about)
+    exporting.write(tmp_path / "onnx", *file.load(tmp_path / "classifier.keras"), "0" * 64, "onnx", pixels(20))
+    given = headstart.Classifier.load(tmp_path / "onnx").predict_proba(list(pixels(9)))
+    assert np.isfinite(given).all() and given.sum(1) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_converter_that_fails_is_told_in_one_line(classifiers, tmp_path, monkeypatch):
+    def fail(*_, **options):
+        raise ValueError(f"no words for\nthat, not in {options['format']}")
+
+    network, details = file.load(classifiers[FLIPS])
+    monkeypatch.setattr(keras.Model, "export", fail)
+    for form in FORMATS:
+        with pytest.raises(
+            UserError, match=r"^the classifier cannot be written for (\w+) in float32 \(no words for that, "
+        ):
+            exporting.write(tmp_path / form, network, details, "0" * 64, form, None)
 
 
 def test_an_export_that_is_damaged_is_told_in_one_line(exported, tmp_path):
