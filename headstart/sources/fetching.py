@@ -122,8 +122,8 @@ def refuse_kept(weights: Sequence[str]) -> None:
     kept = [(folder, origin.read(folder)) for folder in (WEIGHTS, *sorted(WEIGHTS.glob("*")))]
     kept = {folder: folder / record.file for folder, record in kept if record and record.file}
     for source, own in zip(weights, origin.weights_folders(len(weights)), strict=True):
-        for folder, file in kept.items():
-            if folder != own and file.exists() and Path(source).exists() and file.samefile(source):
+        for folder, file in kept.items() if download.is_local(source) and Path(source).exists() else ():
+            if folder != own and file.exists() and file.samefile(source):
                 raise UserError(
                     f"backbone.weights: got {source}, which fetch wrote for another backbone, and writes again; takes "
                     f"a file that lies elsewhere: copy it, for example to data/my_weights{file.suffix}"
@@ -151,7 +151,8 @@ def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:
                 )
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for folder in gone:
-        _record(folder, Origin(None, None, None, None))
+        if file := origin.read(folder).file:
+            (folder / file).unlink(missing_ok=True)
         (folder / origin.FILE).unlink()
         if not any(folder.iterdir()):
             folder.rmdir()
