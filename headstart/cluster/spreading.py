@@ -141,6 +141,7 @@ def connected(place: Place) -> Iterator[Cluster]:
     try:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of each run
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else they yield to all that runs beside: a stage does not
         import ray
         from ray._private import worker
     except ModuleNotFoundError:

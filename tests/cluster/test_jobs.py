@@ -133,6 +133,12 @@ def test_more_than_there_is_is_one_line(place, nodes, notes):
         run(notes, [1], gpus=1, **place)
 
 
+def test_workers_on_one_machine_yield_to_nothing_that_a_stage_does_not_yield_to(nodes, notes):
+    found = []
+    run(notes, [1], 0.1, lambda _: found.append(os.getpriority(os.PRIO_PROCESS, processes(notes)[0])), "local")
+    assert found == [os.getpriority(os.PRIO_PROCESS, 0)]
+
+
 def test_no_cluster_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with (
