@@ -6,7 +6,7 @@ import socket
 import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -16,10 +16,12 @@ import headstart
 from headstart.base import errors
 from headstart.base.errors import UserError
 from headstart.base.quiet import standard_error_closed
+from headstart.base.terminal import say
 from headstart.cluster.where import CLIENT, CORES, GPUS, LOCAL, RAY, RUNNING, Place
 
 TRIES = 3  # of a job whose worker died under it, or whose node vanished; and of workers that die as they start
 PATIENCE = 10  # seconds for an address to answer; Ray itself waits for minutes
+START = 60  # seconds, which a worker takes on a busy machine
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 Job = Any
 Make = Callable[..., Callable[[Job], Any]]  # makes a worker, which then takes one job after the other
@@ -30,6 +32,7 @@ class Cluster:
 
     def __init__(self, place: Place):
         self._place = place
+        self._patience: float | None = START  # None: said already
 
     def results(self, make: Make, arguments: tuple, jobs: Iterable[tuple[int, Job]]) -> Iterator[tuple[int, Any]]:
         """Yield of each job its number and what a worker makes of it, as soon as it is done.
@@ -49,7 +52,7 @@ class Cluster:
         while left or any(job for _, job in busy.values()):
             for worker in [new(made) for _ in range(missing)]:
                 busy[worker.start.remote()] = worker, None
-            (ready,), _ = ray.wait(list(busy), num_returns=1)
+            ready = self._first(busy)
             (worker, job), missing = busy.pop(ready), 0
             try:
                 outcome = ray.get(ready)
@@ -72,6 +75,20 @@ class Cluster:
             if job:
                 yield job[0], result
 
+    def _first(self, busy: dict[Any, tuple]) -> Any:
+        """What of `busy` is done first. Where no worker starts, it says why that may be, and waits: a node may join."""
+        import ray
+
+        if not any(job for _, job in busy.values()):
+            ready, _ = ray.wait(list(busy), num_returns=1, timeout=self._patience)
+            if ready:
+                return ready[0]
+            self._patience = None
+            one = _said({"CPU": self._place.cores, "GPU": self._place.gpus})
+            there, free = _said(ray.cluster_resources()), _said(ray.available_resources())
+            say(f"{RAY}: waiting for the first worker, which takes {one}: the cluster has {there}, {free} of them free")
+        return ray.wait(list(busy), num_returns=1)[0][0]
+
     def _most(self) -> int:
         """How many workers at most. To a cluster nodes may be added which have room for them; to one machine not."""
         if self._place.workers and self._place.address != LOCAL:
@@ -87,7 +104,7 @@ class Cluster:
         if self._place.gpus:
             rooms.append(there.get("GPU", 0) / self._place.gpus)
         if min(rooms) < 1:
-            has = f"{there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs"
+            has = _said(there)
             raise UserError(
                 f"{RAY}: the cluster has {has}: lower {CORES} or {GPUS} (a worker takes that many), or add nodes"
             )
@@ -110,6 +127,10 @@ class _Worker:
 
     def do(self, job: Job) -> tuple[str, Any]:
         return _outcome(self._do, job)
+
+
+def _said(resources: Mapping[str, float]) -> str:
+    return f"{resources.get('CPU', 0):g} cores and {resources.get('GPU', 0):g} GPUs"
 
 
 def _outcome(do: Callable, *arguments: Any) -> tuple[str, Any]:

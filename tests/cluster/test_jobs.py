@@ -1,13 +1,18 @@
 """Jobs on a real cluster of several nodes, all on this machine, and what happens to them when its parts die."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from conftest import ROOT
 from workers import Doubling
 
 from headstart.base.errors import UserError
@@ -26,7 +31,8 @@ def nodes():
     from ray.cluster_utils import Cluster
 
     kept = dict(os.environ)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [kept.get("PYTHONPATH")])])
+    places = [str(Path(__file__).parent), str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
     head = NODE | {"include_dashboard": False, "ray_client_server_port": PORT}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**NODE)
@@ -37,6 +43,13 @@ def nodes():
     os.environ.update(kept)
 
 
+@pytest.fixture(autouse=True)
+def environment(nodes):
+    """As it was: a cluster on one machine leaves there that it wants a token, which that of several nodes does not."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
 @pytest.fixture
 def notes(tmp_path):
     return tmp_path / "notes"
@@ -45,7 +58,7 @@ def notes(tmp_path):
 def run(notes, numbers, seconds=0.0, during=None, address="auto", **place):
     """What comes back of each number. during: called with what has come back so far, as soon as that changes."""
     done = {}
-    with spreading.connected(Place(address, cores=1, **place)) as cluster:
+    with spreading.connected(Place(**{"address": address, "cores": 1} | place)) as cluster:
         for number, (result, content) in cluster.results(Doubling, (str(notes), seconds), ((n, n) for n in numbers)):
             assert len(content) == 2_000_000 and number not in done
             done[number] = result
@@ -131,6 +144,28 @@ def test_what_a_worker_raises_ends_the_work(number, kind, message, nodes, notes)
 def test_more_than_there_is_is_one_line(place, nodes, notes):
     with pytest.raises(UserError, match=r"the cluster has \d cores and 0 GPUs: lower HEADSTART_RAY_CORES"):
         run(notes, [1], gpus=1, **place)
+
+
+WAITING = """
+from headstart.cluster import spreading
+from headstart.cluster.where import Place
+from workers import Doubling
+spreading.START = 1
+with spreading.connected(Place("auto", workers=1, cores=5)) as cluster:
+    for number, (result, _) in cluster.results(Doubling, ("notes",), [(7, 7)]):
+        print(number, result)
+"""
+
+
+def test_whoever_waits_for_a_node_is_told_and_goes_on_when_it_joins(nodes, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", WAITING], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as waiting:
+        told = waiting.stdout.readline()
+        node = nodes.add_node(**NODE | {"num_cpus": 5})
+        assert waiting.communicate(timeout=100)[0] == "7 14\n"
+    nodes.remove_node(node)
+    there = r"the cluster has (\d) cores and 0 GPUs, \1 cores and 0 GPUs of them free"
+    said = f"HEADSTART_RAY: waiting for the first worker, which takes 5 cores and 0 GPUs: {there}\n"
+    assert re.fullmatch(said, told)
 
 
 def test_workers_on_one_machine_yield_to_nothing_that_a_stage_does_not_yield_to(nodes, notes):
