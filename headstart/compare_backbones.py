@@ -41,6 +41,7 @@ from headstart.base import figures, files, origin, params, seconds, wording
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
+from headstart.classifier import selection
 from headstart.discovery import networks
 from headstart.experiments import Experiment
 from headstart.training import logistic
@@ -48,7 +49,6 @@ from headstart.training import logistic
 PICTURE = Path("metrics/backbones.png")
 NOTES = Path(".dvc/tmp/backbones")
 LUCK = 0.05
-SMALLEST = 1e-7  # probability, in the loss
 # What is the same for every network.
 HEAD_ALONE = {
     "fold": None,
@@ -166,7 +166,7 @@ def measure(experiment: Experiment) -> Outcome:
             f"class {least} has {wording.count(int(counts.min()), 'image')} in training and validation, or all of them "
             "in one group; cross-validation takes two of each class, in two groups: add some, or take the class out"
         )
-    losses = -np.log(np.clip(probabilities[np.arange(len(rows)), positions], SMALLEST, 1))
+    losses = selection.costs(probabilities, positions, "loss")
     took = seconds.of(experiment.lock())
     right = probabilities.argmax(1) == positions
     return Outcome(right, float(losses.mean()), took.get("extract"), took.get("train_head"))
