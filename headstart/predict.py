@@ -65,13 +65,15 @@ def write_csv(entries: Iterable[dict], stream: TextIO) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns 0, or 1 where an image could not be read."""
     options = _options(arguments)
-    if options.out:
+    if "" in options.paths:
+        raise UserError("got an empty path; takes images, folders and zips: is a variable of the command line not set?")
+    if options.out is not None:
         batch.check(options.out)
     classifier, depths = chosen(options.runtime, options.model), Depths()
     with ExitStack() as stack:
         try:
-            if options.out:
-                table = stack.enter_context(batch.table(options.out, classifier))
+            if options.out is not None:
+                table = stack.enter_context(_opened(options.out, classifier))
                 failed, line = batch.run(classifier, places.find(options.paths, stack), table, depths)
                 say(line, file=sys.stderr)
             else:
@@ -81,6 +83,13 @@ def main(arguments: list[str] | None = None) -> int:
     if line := depths.of_another(classifier.details.value_range):
         say(line, file=sys.stderr)
     return 1 if failed else 0
+
+
+def _opened(name: str, classifier: Classifier) -> batch.Table:
+    try:
+        return batch.table(name, classifier)
+    except OSError as error:
+        raise UserError(f"--out: {name} cannot be written ({error.strerror}): take another place") from None
 
 
 def _show(classifier: Classifier, where: list[Place], depths: Depths, options: argparse.Namespace) -> int:

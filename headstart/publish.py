@@ -1,7 +1,7 @@
 """Put the classifier, its exports and its model card onto a model hub: python -m headstart.publish OWNER/NAME
 
-One commit holds all of it: README.md (the card), classifier.keras, and exports/FORMAT/… where there are any; exports of
-an earlier classifier are removed there. A repository that is not there is made, a private one unless --public says
+One commit holds all of it: README.md (the card), classifier.keras, and exports/FORMAT/… where there are any; what
+another export left there is removed. A repository that is not there is made, a private one unless --public says
 otherwise. What goes is said before, where it is after.
 
 HF_TOKEN is a token that may write (https://huggingface.co/settings/tokens), unless `hf auth login` has kept one.
@@ -25,12 +25,13 @@ import yaml
 from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
-from headstart.delivery import proving
-from headstart.delivery.classifier import CLASSIFIER, EXPORTS, about
+from headstart.delivery import proving, runtimes, sample
+from headstart.delivery.classifier import ABOUT, CLASSIFIER, EXPORTS, PROGRAMS, about, refuse_damaged
 from headstart.page import CARD
 
 README = "README.md"
 HEADER = re.compile(r"---\n(.*?\n)---\n", re.DOTALL)
+OF_EXPORT = re.compile(rf"exports/({'|'.join(runtimes.NAMES)})/")
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -51,12 +52,14 @@ def parts() -> dict[str, Path]:
         )
     found = {README: CARD, CLASSIFIER.name: CLASSIFIER}
     for folder in sorted(path for path in EXPORTS.glob("[!.]*") if path.is_dir()):
-        if _made_of(folder) != sha256:
-            what = f"{folder} is of another classifier than {CLASSIFIER}, or is no whole export"
-            raise UserError(f"{what}: `make export` makes it anew; or remove it")
-        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-        found |= {str(path.relative_to("models")): path for path in paths}
+        found |= {str(path.relative_to("models")): path for path in _of_export(folder, sha256)}
     return found
+
+
+def left_out(found: dict[str, Path]) -> list[Path]:
+    """Returns the files below `models/exports` that are no part of an export, and are not published."""
+    paths = (path for path in sorted(EXPORTS.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    return [path for path in paths if path not in found.values()]
 
 
 def exports(found: dict[str, Path]) -> str:
@@ -108,6 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
         _publish(library, api, options, found, card, licence)
     except (library.errors.HTTPError, library.errors.OfflineModeIsEnabled, RuntimeError, ValueError) as error:
         raise _explained(error, api.endpoint, options.repository) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {errors.text_of(error)}"
+        raise UserError(f"{api.endpoint} does not answer as a hub does ({said}): is HF_ENDPOINT one?") from None
 
 
 def _publish(
@@ -125,10 +131,12 @@ def _publish(
     width = max(map(len, found))
     for place, path in found.items():
         say(f"  {place:<{width}}  {path.stat().st_size / 1e6:8.3f} MB  {path}")
-    old = [of.rfilename for of in (there.siblings or [] if there else []) if of.rfilename.startswith("exports/")]
+    for path in left_out(found):
+        say(f"  {path} is left out: it is no file of an export")
+    old = [of.rfilename for of in (there.siblings or [] if there else []) if OF_EXPORT.match(of.rfilename)]
     old = sorted(set(old) - found.keys())
     for place in old:
-        say(f"  {place:<{width}}  is removed there: it is of an earlier classifier")
+        say(f"  {place:<{width}}  is removed there: no export here has it")
     say(f"  licence: {licence or 'not stated (--license ID states it)'}")
     operations = [library.CommitOperationAdd(README, card.encode())]
     operations += [library.CommitOperationAdd(place, path) for place, path in found.items() if place != README]
@@ -142,12 +150,19 @@ def _publish(
     say(f"{'already there' if there and done.oid == there.sha else 'published'}: {done.commit_url}")
 
 
-def _made_of(folder: Path) -> str | None:
-    """The sha256 of the classifier that an export is of; None for what is no export."""
+def _of_export(folder: Path, sha256: str) -> list[Path]:
+    """The files of an export. Raises UserError for one of another classifier, for a damaged one, and for none."""
     try:
-        return about(folder)[1]["classifier"]
+        form, said = about(folder)
     except UserError:
-        return None
+        said = {}
+    if said.get("classifier") != sha256:
+        what = f"{folder} is of another classifier than {CLASSIFIER}, or is no whole export"
+        raise UserError(f"{what}: `make export` makes it anew; or remove it")
+    refuse_damaged(folder, said["files"], form)
+    return sorted(
+        folder / name for name in {*said["files"], *PROGRAMS, ABOUT, sample.NAME} if (folder / name).is_file()
+    )
 
 
 def _library() -> ModuleType:

@@ -46,9 +46,9 @@ def export(name: str, sha256: str) -> None:
     folder = publish.EXPORTS / name
     folder.mkdir(parents=True, exist_ok=True)
     about = fields(Details(["a", "b"], 8, "head")) | {"format": "onnx", "classifier": sha256}
-    about["files"] = {"classifier.onnx": "0" * 64}
-    (folder / "classifier.json").write_text(json.dumps(about))
     (folder / "classifier.onnx").write_bytes(b"\0onnx" * 100)
+    about["files"] = {"classifier.onnx": files.sha256(folder / "classifier.onnx")}
+    (folder / "classifier.json").write_text(json.dumps(about))
     (folder / "__pycache__").mkdir(exist_ok=True)
     (folder / "__pycache__/contract.pyc").write_bytes(b"compiled")
 
@@ -127,6 +127,29 @@ def test_a_second_version_replaces_the_first_and_takes_its_exports_away(folder, 
     assert set(repository.files) == {"README.md", "classifier.keras", "notes.txt", *exported}
     assert "the private repository" in said
     assert "exports/onnx/classifier.onnx    is removed there" in said
+
+
+def test_a_file_that_is_of_no_export_stays_here_and_there(folder, hub, capsys):
+    Path("models/exports/onnx/.env").write_text("PASSWORD=1")
+    Path("models/exports/notes.txt").write_text("a draft")
+    publish.main(["anna/cats"])
+    said = capsys.readouterr().out
+    for name in ("notes.txt", "onnx/.env"):
+        assert f"models/exports/{name} is left out: it is no file of an export" in said
+    repository = hub.repositories["anna/cats"]
+    assert not any("notes" in place or "env" in place for place in repository.files)
+    repository.files |= {"exports/README.md": b"by hand", "exports/coreml/model": b"a colleague's"}
+    publish.main(["anna/cats"])
+    assert repository.files.keys() >= {"exports/README.md", "exports/coreml/model"}
+
+
+def test_an_export_that_is_damaged_is_not_sent(folder, hub):
+    Path("models/exports/onnx/classifier.onnx").write_bytes(b"\0")
+    with pytest.raises(
+        UserError, match=r"^models/exports/onnx/classifier\.onnx is damaged, or of another export: run `"
+    ):
+        publish.main(["anna/cats"])
+    assert not hub.repositories
 
 
 def test_what_has_not_changed_is_not_sent_again(folder, hub, capsys):

@@ -6,7 +6,7 @@ from itertools import islice, tee
 from pathlib import Path
 
 from headstart.base import progress, wording
-from headstart.base.errors import UserError
+from headstart.base.errors import UserError, text_of
 from headstart.classifier.reading import BATCH, Read
 from headstart.cluster.where import of_environment
 from headstart.delivery import parquet, places, rows, spread, tables
@@ -23,18 +23,26 @@ Table = Lines | Parquet | Parts
 
 def check(path: str) -> None:
     """Raise UserError where no table can be written to a file of this name, or not with what is installed."""
+    try:
+        Path(path).resolve()
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, or with a NUL
+        raise UserError(f"--out: got {path}; takes the name of a file ({text_of(error)})") from None
     if _is_folder(path) or Path(path).suffix == ".parquet":
         parquet.installed(path)
     elif Path(path).suffix not in FORMS:
         raise UserError(
-            f"--out: got {path}; takes a name that ends in {', '.join(FORMS)}, or in / for a folder of Parquet files"
+            f"--out: got {path or 'nothing'}; takes a name that ends in {', '.join(FORMS)}, or in / for a folder of "
+            "Parquet files"
         )
 
 
 def table(name: str, classifier: Classifier) -> Table:
     """Return the table at `name`, which `check` has taken."""
     path = Path(name).resolve() if Path(name).is_symlink() else Path(name)  # a link stays one
-    own = classifier.sha256[: tables.LETTERS]
+    own = classifier.version[: tables.LETTERS]
     if _is_folder(name):
         return Parts(path, own, classifier.classes)
     if path.suffix == ".parquet":

@@ -7,6 +7,7 @@ for prediction in classifier.predict(["photo.jpg", "another.png"]):
     print(prediction.label, prediction.probability)
 """
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ import numpy as np
 
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base import files
-from headstart.base.errors import Damaged, UserError, doubted
+from headstart.base.errors import Damaged, UserError, doubted, text_of
 from headstart.base.threads import THREADS
 from headstart.classifier import details, reading
 from headstart.classifier.details import Details
@@ -27,6 +28,7 @@ from headstart.images.decoding import Broken
 
 EXPORTS = Path("models/exports")
 ABOUT = "classifier.json"  # in an export's folder: what the classifier says of itself, and of which one it is made
+PROGRAMS = ("predict.py", "contract.py")  # beside it: what runs it
 TENSORFLOW = "tensorflow"
 ENGINES = TENSORFLOW, "openvino"
 Image = str | Path | np.ndarray
@@ -66,6 +68,7 @@ class Classifier:
 
     `details`: what it says of itself; `sha256`: of the .keras file that it is, or was exported from; `path`: where it
     was read; `engine`: as `load` takes it. Threads may share it; their images are run one batch after the other.
+    `version`: what tells its answers from others': `sha256`, but that each export in int8 has one of its own.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class Classifier:
         sha256: str,
         run: runtimes.Run,
         engine: str = TENSORFLOW,
+        version: str | None = None,
     ):
+        self.version = version or sha256
         self.path, self.details, self.sha256, self.engine = path, about, sha256, engine
         self._limit, self._run, self._lock = limit, run, threading.Lock()  # LiteRT and OpenVINO run one call at a time
 
@@ -102,9 +107,13 @@ class Classifier:
         file = folder / runtimes.FORMATS[name].file
         if path not in (folder, file):
             raise UserError(f"{path} is no classifier: of this export that is {file}")
-        _compare(folder, said["files"], name)
+        refuse_damaged(folder, said["files"], name)
+        version = None
+        if said.get("precision") == "int8":
+            version = hashlib.sha256("".join(said["files"].values()).encode()).hexdigest()
         limit = said["unlike"]["limit"] if said.get("unlike") else None
-        return cls(path, details.parse(said, None), limit, said["classifier"], runtimes.start(name, file))
+        run = runtimes.start(name, file)
+        return cls(path, details.parse(said, None), limit, said["classifier"], run, version=version)
 
     @property
     def classes(self) -> list[str]:
@@ -146,8 +155,14 @@ class Classifier:
 
     def answers(self, pixels: np.ndarray) -> Answers:
         """Return what it says of images of its own size: uint8 (n, size, size, 3), as `decoding.read` makes them."""
-        with self._lock:
-            given = self._run(pixels)
+        try:
+            with self._lock:
+                given = self._run(pixels)
+        except (MemoryError, UserError):
+            raise
+        except Exception as error:  # of a runtime's own
+            size, why = self.details.size, text_of(error)[:200]
+            raise UserError(f"{self.path} does not run on images of {size} pixels ({why}): make it anew") from error
         if given["probabilities"].shape[1] != len(self.classes) or not np.isfinite(given["probabilities"]).all():
             raise UserError(f"{self.path} gives no probabilities of {len(self.classes)} classes: make it anew")
         return Answers(given["probabilities"], *map(given.get, ("distance", "nearest", "heat")))
@@ -175,8 +190,10 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
         with doubted():
             said = json.loads(path.read_text(encoding="utf-8"))
             details.parse(said, None)
-            if said["format"] not in runtimes.FORMATS or not isinstance(said["classifier"], str) or not said["files"]:
+            if said["format"] not in runtimes.FORMATS or not isinstance(said["classifier"], str):
                 raise ValueError("it does not say of which format it is, and of which classifier")
+            if not said["files"] or not all(isinstance(text, str) for text in {**said["files"]}.values()):
+                raise ValueError("it does not name its files")
             if said.get("unlike") and not isinstance(said["unlike"]["limit"], float):
                 raise ValueError("it does not say from where on an image is unlike others")
     except Damaged as error:
@@ -184,7 +201,7 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
     return said["format"], said
 
 
-def _compare(folder: Path, known: dict[str, str], name: str) -> None:
+def refuse_damaged(folder: Path, known: dict[str, str], name: str) -> None:
     """Raise UserError where a file of an export is not the one that was written: its answers could be anything."""
     for file, sha256 in known.items():
         path = folder / file
@@ -226,7 +243,22 @@ def _several(images: Iterable[Image]) -> Iterable[Image]:
 
 
 def _read(image: Image) -> Read:
-    return (lambda: image) if isinstance(image, np.ndarray) else Path(image).read_bytes
+    if not isinstance(image, str | Path | np.ndarray):
+        raise TypeError(f"got {type(image).__name__}; takes paths, or arrays: numpy.asarray(image.convert('RGB'))")
+
+    def read() -> np.ndarray | bytes:
+        if isinstance(image, np.ndarray):
+            if image.dtype in (np.bool_, np.int8):  # Pillow would take them for something else
+                raise Broken(
+                    f"an array of {image.dtype} is no image: takes uint8, or deep grey in uint16, int32, float32"
+                )
+            return image
+        try:
+            return Path(image).read_bytes()
+        except ValueError as error:  # a NUL in it
+            raise Broken(f"no path: {error}") from None
+
+    return read
 
 
 def _raised(image: Image, outcome: Prediction | Exception, place: int) -> Prediction:

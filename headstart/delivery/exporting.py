@@ -1,5 +1,6 @@
 """The classifier in the formats of other runtimes, by Keras's own export: a folder each, with all it takes to run."""
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -15,10 +16,11 @@ from headstart.base import files
 from headstart.base.errors import UserError, text_of
 from headstart.base.quiet import standard_error_closed
 from headstart.base.runtime import keras, tf
+from headstart.base.terminal import say
 from headstart.classifier import answering
 from headstart.classifier.details import Details, fields
 from headstart.delivery import runtimes, sample
-from headstart.delivery.classifier import ABOUT
+from headstart.delivery.classifier import ABOUT, PROGRAMS
 from headstart.delivery.runtimes import FORMATS
 from headstart.images import decoding
 
@@ -66,8 +68,9 @@ def write(
                 f"format of {', '.join(WRITERS)}, or another backbone"
             ) from error
     about["files"] = {str(of.relative_to(folder)): files.sha256(of) for of in sorted(folder.rglob("*")) if of.is_file()}
-    for name, source in (("predict.py", f"{form}.py"), ("contract.py", "contract.py")):
+    for name, source in zip(PROGRAMS, (f"{form}.py", "contract.py"), strict=True):
         files.write_text(folder / name, (EXAMPLES / source).read_text(encoding="utf-8"))
+    about["programs"] = {name: files.sha256(folder / name) for name in PROGRAMS}
     (folder / sample.NAME).write_bytes(photo)
     if images is not None:  # in 8 bits it gives something else
         expected = runtimes.start(form, path)(pixels)["probabilities"]
@@ -90,9 +93,11 @@ def _of_kerashub(network: keras.Model) -> list[str]:
 def put(made: Path, folder: Path) -> None:
     """Put an export in the place of the one in `folder`, file by file; what else lies there is not touched.
 
-    What makes an export of it goes first and comes last: in between there is none.
+    What makes an export of it goes first and comes last: in between there is none. A program that somebody has changed
+    is kept beside the new one, and that is said.
     """
     folder.mkdir(exist_ok=True)
+    _keep_changed(made, folder)
     (folder / ABOUT).unlink(missing_ok=True)
     for path in sorted(made.iterdir(), key=lambda path: path.name == ABOUT):
         target = folder / path.name
@@ -102,6 +107,22 @@ def put(made: Path, folder: Path) -> None:
     made.rmdir()
     files.sync(folder)
     files.sync(folder.parent)
+
+
+def _keep_changed(made: Path, folder: Path) -> None:
+    """Give programs in `folder` another name that are neither those of the export there, nor of the one in `made`."""
+    try:
+        written = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["programs"]
+    except (OSError, ValueError, LookupError, TypeError):
+        written = None
+    written = written if isinstance(written, dict) else {}
+    for name in PROGRAMS:
+        path = folder / name
+        if path.is_file() and files.sha256(path) not in (written.get(name), files.sha256(made / name)):
+            free = (path.with_name(f"{path.stem}_{number}.py") for number in itertools.count(1))
+            kept = next(other for other in free if not other.exists())
+            path.rename(kept)
+            say(f"export: {path} was another one: it is kept as {kept}")
 
 
 def _onnx(network: keras.Model, path: Path, about: dict[str, Any], images: np.ndarray | None) -> None:

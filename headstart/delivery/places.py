@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from headstart.base import wording
 from headstart.base.terminal import say
 from headstart.base.threads import THREADS
 from headstart.classifier.reading import Read
@@ -46,9 +47,13 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[Place]:
             places += _on_s3(path, stack)
             continue
         file = Path(path)
-        if file.is_dir():
+        try:
+            is_folder, is_zip = file.is_dir(), file.suffix.lower() == ".zip" and file.exists()
+        except OSError:  # a name that is too long: whoever reads it says so
+            is_folder = is_zip = False
+        if is_folder:
             places += _folder(file)
-        elif file.suffix.lower() == ".zip" and file.exists():
+        elif is_zip:
             places += _zip(str(file), partial(archive.open_source, file), stack)
         else:
             places.append(Place("", [str(file)], lambda name: _file(Path(name)), given=""))
@@ -74,11 +79,15 @@ def images(places: Iterable[Place]) -> Iterator[tuple[str, Read]]:
 
 def _folder(path: Path) -> list[Place]:
     # Unlike a source of training images, a folder may hold links: nothing is learnt from what they lead to.
-    names, closed = [], []
+    names, closed, links = [], [], []
     for folder, folders, files in os.walk(path, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [link for name in folders if (link := Path(folder, name)).is_symlink()]
         below = os.path.relpath(folder, path)
         names += [name if below == "." else f"{below}/{name}" for name in files if not name.startswith(".")]
+    if links:
+        left_out = f"{wording.count(len(links), 'folder')} behind links, such as {min(links)}: name what is wanted"
+        say(f"{path}: left out {left_out}", file=sys.stderr)
     unreadable = [_broken(error.filename, error) for error in closed]
     if unreadable and not names:
         return unreadable

@@ -21,7 +21,7 @@ from headstart.images.decoding import Broken
 from headstart.serving import interface, problems
 from headstart.serving.counts import CONTENT_TYPE
 from headstart.serving.guard import Access, Guard
-from headstart.serving.interface import Model, Predictions, Saved, SentImages, Status
+from headstart.serving.interface import NAME, Model, Predictions, Saved, SentImages, Status
 from headstart.serving.limits import Limits
 from headstart.serving.problems import Problem
 from headstart.serving.project import Project
@@ -37,8 +37,17 @@ PAGE = {
 }
 
 
+# Of a JSON: what makes a value in it. No base64 has any, a name may.
+MARKS = (b",", b":", b"[", b"{")
+
+
 class _Parser(MultiPartParser):
     spool_max_size = 2**40  # bytes: files stay in memory, which the guard counts, and leave nothing on the disk
+    is_whole = False
+
+    def on_end(self) -> None:
+        """The boundary that ends the body was there."""
+        self.is_whole = True
 
 
 def build(model: Model, service: Service, limits: Limits, access: Access, project: Project | None = None) -> ASGIApp:
@@ -113,7 +122,7 @@ def _add(router: APIRouter, model: Model, service: Service, limits: Limits) -> N
         if kind == "application/json":
             files = await _files_of_json(await request.body(), service, limits)
         elif kind == "multipart/form-data":
-            files = _files_of_form(await _form(request, limits), limits)
+            files = _files_of_form(await _form(request, limits))
         else:
             form = "multipart/form-data (curl -F images=@photo.jpg)"
             raise Problem(415, f"got {kind or 'no type'}; takes {form} or application/json")
@@ -147,8 +156,11 @@ def _add_corrections(router: APIRouter, service: Service, limits: Limits, projec
             raise Problem(415, f"got {kind or 'no type'}; takes multipart/form-data")
         form = await _form(request, limits)
         image, texts = form.get("image"), {name: form.get(name, "") for name in ("label", "by", "why")}
-        if not isinstance(image, UploadFile) or not all(isinstance(text, str) for text in texts.values()):
+        others = form.keys() - texts.keys() - {"image"}
+        if not isinstance(image, UploadFile) or not all(isinstance(text, str) for text in texts.values()) or others:
             raise Problem(422, "takes the file `image` and the texts `label`, `by` and `why`")
+        if twice := [name for name in form if len(form.getlist(name)) > 1]:
+            raise Problem(422, f"{twice[0]}: got {len(form.getlist(twice[0]))} of them; takes one: send each by itself")
         if texts["label"] not in project.classes:
             raise Problem(422, f"label: got {texts['label'] or 'nothing'}; takes {', '.join(project.classes)}")
         try:
@@ -171,23 +183,28 @@ def _kind(request: Request) -> str:
 async def _form(request: Request, limits: Limits) -> FormData:
     parser = _Parser(request.headers, request.stream(), max_files=limits.files, max_fields=20, max_part_size=2**16)
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
             raise _too_many(f"more than {limits.files}", limits) from None
         raise Problem(400, f"no multipart/form-data: {error.message}") from None
+    if not parser.is_whole:
+        raise Problem(400, "no multipart/form-data: it ends before its last boundary: send it again")
+    return form
 
 
-def _files_of_form(form: FormData, limits: Limits) -> list[File]:
+def _files_of_form(form: FormData) -> list[File]:
     files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
     if not files:
         raise Problem(422, "no file in it: curl -F images=@photo.jpg sends one (with the @)")
+    if text := next((name for name, part in form.multi_items() if not isinstance(part, UploadFile)), None):
+        raise Problem(422, f"{text}: got a text; takes files alone: curl -F images=@photo.jpg sends one (with the @)")
     return [File(file.filename or f"image {number}", file.file.read) for number, file in enumerate(files, 1)]
 
 
 async def _files_of_json(body: bytes, service: Service, limits: Limits) -> list[File]:
     try:
-        images = (await service.apart(SentImages.model_validate_json, body)).images
+        images = (await service.apart(_sent, body, limits)).images
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         if any(entry["type"] == "too_long" for entry in found):
@@ -198,11 +215,22 @@ async def _files_of_json(body: bytes, service: Service, limits: Limits) -> list[
     return [File(image.name or f"image {at}", partial(_decoded, image.base64)) for at, image in enumerate(images, 1)]
 
 
+def _sent(body: bytes, limits: Limits) -> SentImages:
+    """What a JSON says; one of millions of values, which take minutes and gigabytes to look through, is refused."""
+    most = 20_000 + limits.files * (NAME + 100)
+    if (values := sum(map(body.count, MARKS))) > most:
+        said = f"takes base64 of up to {limits.files} images, and their names"
+        raise Problem(413, f"got a JSON with {values:,} of `,:[{{`, more than the {most:,} that are taken: {said}")
+    return SentImages.model_validate_json(body)
+
+
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Broken("not base64") from None
+        raise Broken(
+            "not base64: takes the file in A-Z, a-z, 0-9, + and /, without line ends and without data:…, in front"
+        ) from None
 
 
 def _too_many(count: str, limits: Limits) -> Problem:

@@ -7,13 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from headstart.serving.limits import MOST_FILES
 from headstart.serving.problems import MEDIA_TYPE, ProblemDetails
 
+NAME = 1000  # letters
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4YaMBAAL8AS3/gzpXAAAAAElFTkSuQmCC"
 
 
 class Sent(BaseModel):
     """An image in a JSON."""
 
-    name: str = Field("", description="what the answer calls it; default: image 1, image 2, …", max_length=1000)
+    name: str = Field("", description="what the answer calls it; default: image 1, image 2, …", max_length=NAME)
     base64: str = Field(description="the image file")
 
 

@@ -2,10 +2,11 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 HERE = Path(__file__).resolve().parent
 ABOUT = json.loads((HERE / "classifier.json").read_text(encoding="utf-8"))
@@ -54,6 +55,19 @@ def decided(given):
     return {"class": classes[best], "probability": float(found[best]), "possible": possible, "unlike": unlike}
 
 
-def say(path, given):
-    """A line of JSON for an image. given: as of `decided`."""
-    print(json.dumps({"path": path} | decided(given)))
+def classify(run):
+    """Print a line of JSON for each image on the command line; one that cannot be read has an `error` in it.
+
+    run: returns the classifier's arrays by their names, of `pixels`.
+    """
+    if not sys.argv[1:]:
+        sys.exit(f"takes images: python {sys.argv[0]} photo.jpg another.png")
+    failed = False
+    for path in sys.argv[1:]:
+        try:
+            said = decided(run(pixels(path)))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # which Pillow raises
+            unknown = isinstance(error, UnidentifiedImageError)
+            said, failed = {"error": "not an image that Pillow reads" if unknown else str(error)}, True
+        print(json.dumps({"path": path} | said))
+    sys.exit(1 if failed else 0)
