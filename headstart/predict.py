@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         try:
             if options.out is not None:
-                table = stack.enter_context(_opened(options.out, classifier))
+                table = _opened(options.out, classifier, stack)
                 failed, line = batch.run(classifier, places.find(options.paths, stack), table, depths)
                 say(line, file=sys.stderr)
             else:
@@ -85,11 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _opened(name: str, classifier: Classifier) -> batch.Table:
+def _opened(name: str, classifier: Classifier, stack: ExitStack) -> batch.Table:
     try:
-        return batch.table(name, classifier)
-    except OSError as error:
-        raise UserError(f"--out: {name} cannot be written ({error.strerror}): take another place") from None
+        return stack.enter_context(batch.table(name, classifier))
+    except FileNotFoundError:  # although its folder is made
+        raise UserError(f"--out: got {name}, where no file can be made: take another place") from None
 
 
 def _show(classifier: Classifier, where: list[Place], depths: Depths, options: argparse.Namespace) -> int:

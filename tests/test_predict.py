@@ -140,6 +140,33 @@ def test_links_pipes_and_other_endings_in_a_folder(here, capsys):
     assert "photos: left out 2 that are no images: their names do not end in .jpg, " in output.err
 
 
+def test_a_folder_behind_a_link_is_left_out_with_a_word(here, capsys):
+    photo(Path("photos/a.png"), "red")
+    photo(Path("others/b.png"), "red")
+    Path("photos/more").symlink_to("../others")
+    assert predict.main(["photos"]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 1
+    assert "photos: left out 1 folder behind links, such as photos/more: name what is wanted" in printed.err
+
+
+def test_names_that_cannot_be_are_one_line(here, capsys):
+    photo(Path("good.png"), "red")
+    status, text = output(capsys, "a" * 300, "b" * 300 + ".zip", "good.png")
+    assert status == 1 and ["File name too long" in line for line in text.splitlines()] == [True, True, False]
+    Path("loop.csv").symlink_to("loop.csv")
+    for name, said in (
+        ("a" * 300 + ".csv", r"--out: got a+\.csv; takes the name of a file \(.*File name too long"),
+        ("loop.csv", r"--out: got loop\.csv; takes the name of a file \(.*loop"),
+        ("/proc/a.csv", r"--out: got /proc/a\.csv, where no file can be made"),
+        ("", "--out: got nothing; takes a name that ends in"),
+    ):
+        with pytest.raises(UserError, match=said):
+            predict.main(["good.png", "--out", name])
+    with pytest.raises(UserError, match="got an empty path; takes images"):
+        predict.main(["good.png", ""])
+
+
 def test_json_is_a_list_with_all_probabilities(here, capsys):
     photo(Path("käfer.png"), "blue")
     Path("broken.png").write_bytes(b"\x89PNG")

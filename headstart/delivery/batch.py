@@ -30,7 +30,7 @@ def check(path: str) -> None:
         pass
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, or with a NUL
         raise UserError(f"--out: got {path}; takes the name of a file ({text_of(error)})") from None
-    if _is_folder(path) or Path(path).suffix == ".parquet":
+    if path and (_is_folder(path) or Path(path).suffix == ".parquet"):
         parquet.installed(path)
     elif Path(path).suffix not in FORMS:
         raise UserError(

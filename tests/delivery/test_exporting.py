@@ -246,6 +246,41 @@ def test_a_program_keeps_its_own_errors(classifiers):
     assert (done.stdout, done.stderr) == ("mine: IsADirectoryError\n", "")
 
 
+def test_the_program_beside_an_export_names_what_it_cannot_read_and_goes_on(exported, tmp_path):
+    (tmp_path / "no.jpg").write_text("no image")
+    good = photo(tmp_path / "good.jpg", (80, 30))
+    command = [sys.executable, str(exported(FLIPS, "onnx") / "predict.py")]
+    paths = [str(path) for path in (tmp_path / "no.jpg", tmp_path / "gone.jpg", good)]
+    done = subprocess.run([*command, *paths], capture_output=True, text=True)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1 and done.stderr == "" and [of["path"] for of in said] == paths
+    assert said[0]["error"] == "not an image that Pillow reads" and "No such file" in said[1]["error"]
+    assert said[2].keys() == {"path", "class", "probability", "possible", "unlike"}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("takes images: python ")
+
+
+def test_a_program_that_was_changed_is_kept_beside_the_new_one(exported, tmp_path, capsys):
+    folder, new = (shutil.copytree(exported(FLIPS, "onnx"), tmp_path / name) for name in ("onnx", "made"))
+    (folder / "predict.py").write_text("# my own\n")
+    (folder / "notes.txt").write_text("mine")
+    exporting.put(new, folder)
+    assert (folder / "predict_1.py").read_text() == "# my own\n" and (folder / "notes.txt").read_text() == "mine"
+    assert "ONNX Runtime alone" in (folder / "predict.py").read_text() and not (folder / "contract_1.py").exists()
+    said = f"export: {folder / 'predict.py'} was another one: it is kept as {folder / 'predict_1.py'}\n"
+    assert capsys.readouterr().out == said
+    exporting.put(shutil.copytree(exported(FLIPS, "onnx"), tmp_path / "made"), folder)
+    assert capsys.readouterr().out == "" and not (folder / "predict_2.py").exists()
+
+
+def test_rows_of_an_export_in_8_bits_are_told_from_the_classifiers(classifiers, exported):
+    own, float32 = headstart.Classifier.load(classifiers[FLIPS]), headstart.Classifier.load(exported(FLIPS, "onnx"))
+    int8 = [headstart.Classifier.load(exported(FLIPS, form, "int8")) for form in runtimes.PRECISIONS["int8"]]
+    assert own.version == own.sha256 and float32.version == float32.sha256
+    versions = {classifier.version for classifier in int8}
+    assert len(versions) == len(int8) and float32.version not in versions
+
+
 def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
     classifier = headstart.Classifier.load(classifiers["two classes"])
     with pytest.raises(Broken, match=r"nothing\.jpg: No such file"):
@@ -256,6 +291,14 @@ def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
     for wrong in ("photo.jpg", tmp_path / "a", np.zeros((9, 9, 3), "uint8")):
         with pytest.raises(TypeError, match="takes several images"):
             classifier.predict(wrong)
+    for wrong in (Image.new("RGB", (9, 9)), b"\x89PNG"):
+        with pytest.raises(TypeError, match="takes paths, or arrays"):
+            classifier.predict([wrong])
+    for wrong in (np.zeros((9, 9), bool), np.zeros((9, 9, 3), "int8")):
+        with pytest.raises(Broken, match="image 1: an array of (bool|int8) is no image: takes uint8"):
+            classifier.predict([wrong])
+    with pytest.raises(Broken, match="no path: embedded null byte"):
+        classifier.predict(["a\0b"])
     with pytest.raises(Broken, match=r"image 2: an array \(2, 3, 4, 5\)"):
         classifier.predict([pixels(1)[0], np.zeros((2, 3, 4, 5), "uint8")])
     assert classifier.predict([]) == [] and classifier.predict_proba([]).shape == (0, 2)

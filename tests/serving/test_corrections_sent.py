@@ -117,6 +117,8 @@ def test_two_servers_in_one_project_lose_nothing(here):
         ({"label": LABEL}, {"image": b"no image"}, "image: not an image by its first bytes"),
         ({"label": LABEL}, {"other": photo()}, "takes the file `image` and the texts `label`, `by` and `why`"),
         ({"label": LABEL}, {"image": photo(), "by": photo()}, "takes the file `image` and the texts"),
+        ({"label": LABEL}, {"image": photo(), "more": photo()}, "takes the file `image` and the texts"),
+        ({"label": LABEL}, [("image", photo()), ("image", photo())], "image: got 2 of them; takes one: send each by"),
     ],
 )
 def test_what_is_no_correction_writes_nothing(server, here, fields, files, detail):
