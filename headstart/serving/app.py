@@ -219,8 +219,11 @@ def _sent(body: bytes, limits: Limits) -> SentImages:
     """What a JSON says; one of millions of values, which take minutes and gigabytes to look through, is refused."""
     most = 20_000 + limits.files * (NAME + 100)
     if (values := sum(map(body.count, MARKS))) > most:
-        said = f"takes base64 of up to {limits.files} images, and their names"
-        raise Problem(413, f"got a JSON with {values:,} of `,:[{{`, more than the {most:,} that are taken: {said}")
+        raise Problem(
+            413,
+            f"got a JSON with {values:,} commas, colons and brackets, more than the {most:,} that are taken: send "
+            f"base64 of up to {limits.files} images, and their names",
+        )
     return SentImages.model_validate_json(body)
 
 
