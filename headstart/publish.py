@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from headstart.base import files
+from headstart.base import credentials, files
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.delivery import proving, runtimes, sample
@@ -174,6 +174,11 @@ def _library() -> ModuleType:
         import huggingface_hub.utils
     except ImportError:
         raise UserError("huggingface-hub is not installed: pip install -r requirements-hub.txt") from None
+    except ValueError as error:  # as it is imported
+        address = credentials.hidden(os.environ.get("HF_ENDPOINT", ""))
+        raise UserError(
+            f"HF_ENDPOINT: got {address}; takes an address, such as https://hub.example ({error})"
+        ) from None
     # Plain HTTP serves for files of this size, and with any hub; the other way goes through a store of its own.
     huggingface_hub.constants.HF_HUB_DISABLE_XET = True
     huggingface_hub.utils.logging.set_verbosity_error()

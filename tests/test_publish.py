@@ -204,6 +204,11 @@ def test_no_token_and_a_hub_that_is_not_there_are_one_line(folder, hub):
     assert refused(run("anna/cats", HF_TOKEN="")).startswith("no token: set HF_TOKEN")
 
 
+def test_an_address_that_is_none_is_one_line(folder):
+    said = refused(run("anna/cats", HF_ENDPOINT="http://[::bad", HF_TOKEN=TOKEN))
+    assert said.startswith("HF_ENDPOINT: got http://[::bad; takes an address, such as ")
+
+
 def test_what_is_no_token_is_said(folder, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_é")
     with pytest.raises(UserError, match="^HF_TOKEN is no token: set HF_TOKEN to one"):

@@ -197,7 +197,9 @@ def _files_of_form(form: FormData) -> list[File]:
     files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
     if not files:
         raise Problem(422, "no file in it: curl -F images=@photo.jpg sends one (with the @)")
-    if text := next((name for name, part in form.multi_items() if not isinstance(part, UploadFile)), None):
+    if (
+        text := next((name for name, part in form.multi_items() if not isinstance(part, UploadFile)), None)
+    ) is not None:
         raise Problem(422, f"{text}: got a text; takes files alone: curl -F images=@photo.jpg sends one (with the @)")
     return [File(file.filename or f"image {number}", file.file.read) for number, file in enumerate(files, 1)]
 

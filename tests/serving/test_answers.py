@@ -113,6 +113,7 @@ JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=x"}
 FILE = '--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\na\r\n'
 CUT = FILE + FILE
+NAMELESS = FILE + '--x\r\nContent-Disposition: form-data; name=""\r\n\r\na\r\n--x--\r\n'
 WRONG = [
     (("GET", "/nothing", {}), 404, "Not Found", "nothing is at /nothing: GET /openapi.json lists"),
     (("GET", "/../etc/passwd", {}), 404, "Not Found", "nothing is at"),
@@ -134,6 +135,7 @@ WRONG = [
         "Unprocessable Content",
         "a: got a text",
     ),
+    (("POST", "/predict", {"data": NAMELESS, "headers": FORM}), 422, "Unprocessable Content", ": got a text; takes"),
     (
         ("POST", "/predict", {"data": CUT, "headers": FORM}),
         400,
