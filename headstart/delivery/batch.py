@@ -24,11 +24,10 @@ Table = Lines | Parquet | Parts
 def check(path: str) -> None:
     """Raise UserError where no table can be written to a file of this name, or not with what is installed."""
     try:
-        Path(path).resolve()
         Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long, or with a NUL
+    except (OSError, ValueError) as error:  # a loop of links, a name that is too long, or with a NUL
         raise UserError(f"--out: got {path}; takes the name of a file ({text_of(error)})") from None
     if path and (_is_folder(path) or Path(path).suffix == ".parquet"):
         parquet.installed(path)

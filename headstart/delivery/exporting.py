@@ -62,11 +62,11 @@ def write(
                 f"an export to {form} takes {error.name}: pip install -r requirements-export.txt, or make export "
                 f"FORMAT={form}, which does that"
             ) from None
+        except (OSError, MemoryError):  # a full disk, which has a line of its own
+            raise
         except Exception as error:  # of a converter's own, which raise all kinds
-            raise UserError(
-                f"the classifier cannot be written for {form} in {about['precision']} ({text_of(error)}): take another "
-                f"format of {', '.join(WRITERS)}, or another backbone"
-            ) from error
+            said = f"the classifier cannot be written for {form} in {about['precision']} ({text_of(error)})"
+            raise UserError(f"{said}: take another format of {', '.join(WRITERS)}, or another backbone") from error
     about["files"] = {str(of.relative_to(folder)): files.sha256(of) for of in sorted(folder.rglob("*")) if of.is_file()}
     for name, source in zip(PROGRAMS, (f"{form}.py", "contract.py"), strict=True):
         files.write_text(folder / name, (EXAMPLES / source).read_text(encoding="utf-8"))

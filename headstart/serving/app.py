@@ -197,10 +197,9 @@ def _files_of_form(form: FormData) -> list[File]:
     files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
     if not files:
         raise Problem(422, "no file in it: curl -F images=@photo.jpg sends one (with the @)")
-    if (
-        text := next((name for name, part in form.multi_items() if not isinstance(part, UploadFile)), None)
-    ) is not None:
-        raise Problem(422, f"{text}: got a text; takes files alone: curl -F images=@photo.jpg sends one (with the @)")
+    if texts := [name for name, part in form.multi_items() if not isinstance(part, UploadFile)]:
+        what = "got a text; takes files alone: curl -F images=@photo.jpg sends one (with the @)"
+        raise Problem(422, f"{texts[0]}: {what}")
     return [File(file.filename or f"image {number}", file.file.read) for number, file in enumerate(files, 1)]
 
 
@@ -218,7 +217,7 @@ async def _files_of_json(body: bytes, service: Service, limits: Limits) -> list[
 
 
 def _sent(body: bytes, limits: Limits) -> SentImages:
-    """What a JSON says; one of millions of values, which take minutes and gigabytes to look through, is refused."""
+    """What a JSON says; one of millions of values, which take seconds and gigabytes to look through, is refused."""
     most = 20_000 + limits.files * (NAME + 100)
     if (values := sum(map(body.count, MARKS))) > most:
         raise Problem(

@@ -147,18 +147,20 @@ def test_more_than_there_is_is_one_line(place, nodes, notes):
 
 
 WAITING = """
+import sys
 from headstart.cluster import spreading
 from headstart.cluster.where import Place
 from workers import Doubling
 spreading.START = 1
 with spreading.connected(Place("auto", workers=1, cores=5)) as cluster:
-    for number, (result, _) in cluster.results(Doubling, ("notes",), [(7, 7)]):
+    for number, (result, _) in cluster.results(Doubling, (sys.argv[1],), [(7, 7)]):
         print(number, result)
 """
 
 
-def test_whoever_waits_for_a_node_is_told_and_goes_on_when_it_joins(nodes, tmp_path):
-    with subprocess.Popen([sys.executable, "-c", WAITING], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as waiting:
+def test_whoever_waits_for_a_node_is_told_and_goes_on_when_it_joins(nodes, notes):
+    command = [sys.executable, "-c", WAITING, str(notes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
         told = waiting.stdout.readline()
         node = nodes.add_node(**NODE | {"num_cpus": 5})
         assert waiting.communicate(timeout=100)[0] == "7 14\n"
