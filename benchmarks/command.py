@@ -1,10 +1,10 @@
 """What `python -m benchmarks.results` and `python -m benchmarks.speed` do with their tables."""
 
-import argparse
 import fcntl
 
 from benchmarks import choices, curves, headers, measuring, scores, tables, times, workspace
 from benchmarks.tables import Table
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.wording import did_you_mean
 
@@ -55,7 +55,7 @@ def listed(chosen: tuple[Table, ...]) -> str:
 
 def main(prog: str, description: str, own: tuple[Table, ...]) -> int:
     """Run what is missing in the tables `own`, and write them; returns the exit status."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = Parser(prog=prog, description=description)
     parser.add_argument("--only", metavar="TABLE", help="this table alone; what is older than the code is done again")
     parser.add_argument("--list", action="store_true", help="list tables and measurements, and run nothing")
     parser.add_argument("--write", action="store_true", help="write the tables from the records, and run nothing")

@@ -5,11 +5,11 @@ the weights of all, and the multiply-adds of convolutions and dense layers, of o
 not counted again, unless it is named: `python -m benchmarks.networks MobileNetV2`; `all` counts anew.
 """
 
-import argparse
 import math
 
 from headstart.backbones import registry
 from headstart.base import errors
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.runtime import keras
@@ -64,7 +64,7 @@ def _size(name: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.networks", description="Count parameters and multiply-adds of the backbones."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="to count anew, or `all`; default: what is missing")

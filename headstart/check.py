@@ -1,14 +1,13 @@
 """`python -m headstart.check`: what DVC keeps, compared with its hashes; what is damaged is put aside."""
 
-import argparse
-
 from headstart.base import errors
+from headstart.base.arguments import Parser
 from headstart.base.terminal import say
 from headstart.team import checking
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.check",
         description="Compare what DVC keeps, here and in its cache, with its hashes. What is damaged is put aside, "
         "below .dvc/tmp/damaged, and mended where its content is elsewhere; otherwise the next run makes it anew.",

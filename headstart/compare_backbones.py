@@ -22,7 +22,6 @@ their starts included, as they took when they ran on this machine; images/s are 
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 import hashlib
 import json
 import re
@@ -38,6 +37,7 @@ from scipy.stats import binomtest
 
 from headstart import experiments
 from headstart.base import figures, files, origin, params, seconds, wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
@@ -398,7 +398,7 @@ def _chance(p: float) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.compare_backbones",
         description="Which network suits my images? The head alone on each, by cross-validation; `python -m "
         "headstart.backbones` lists the networks.",

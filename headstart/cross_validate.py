@@ -18,7 +18,6 @@ standard deviation over the folds says how much a single test split would have b
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from rich.console import Console
 
 from headstart import experiments
 from headstart.base import files, params, wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.evaluation import scores
@@ -235,7 +235,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.cross_validate",
         description="How good is the recipe, tested on every image? Score the runs of all folds, or queue them.",
     )

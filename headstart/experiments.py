@@ -36,6 +36,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
 from headstart.base import account, origin, params, seconds, yaml12
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.params import PARAMS
 from headstart.base.tables import Table
@@ -377,7 +378,7 @@ def add_html(arguments: argparse.ArgumentParser, default: str) -> None:
 
 def parser(description: str, prog: str) -> argparse.ArgumentParser:
     """A parser of the command-line arguments that say which runs to take: names, and --rev."""
-    arguments = argparse.ArgumentParser(prog=prog, description=description)
+    arguments = Parser(prog=prog, description=description)
     arguments.add_argument("names", nargs="*", metavar="EXPERIMENT", help="names or patterns ('rate-*'); default: all")
     arguments.add_argument("--rev", metavar="COMMIT", help="the commit that the experiments start from; default: HEAD")
     return arguments

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from headstart.base import files, params, wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
@@ -111,9 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m headstart.export", description="Export the classifier to another runtime's format."
-    )
+    parser = Parser(prog="python -m headstart.export", description="Export the classifier to another runtime's format.")
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("--precision", default="float32", help="float32 (default), or int8: less than half the size")
     options = parser.parse_args(arguments)

@@ -17,7 +17,6 @@ images there are fewer steps of training.
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from scipy.optimize import curve_fit
 
 from headstart import experiments
 from headstart.base import checkpoint, figures, wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
@@ -210,7 +210,7 @@ def _whole_numbers(option: str, text: str, least: int) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.learning_curve", description="How many images do I need? Draw it, or queue the runs."
     )
     parser.add_argument("--queue", action="store_true", help="queue the runs that are missing; draw nothing")

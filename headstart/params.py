@@ -8,7 +8,6 @@ stage can refuse what is asked of it now.
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ from typing import Any
 
 from headstart.artifacts import corrections, manifest
 from headstart.base import account, files, origin, params, seconds, yaml12
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 
 SCHEMA = Path("params.schema.json")
@@ -101,9 +101,7 @@ def refuse_backbone(name: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m headstart.params", description="Check params.yaml: silent where nothing is wrong."
-    )
+    parser = Parser(prog="python -m headstart.params", description="Check params.yaml: silent where nothing is wrong.")
     parser.add_argument("--schema", action="store_true", help=f"write {SCHEMA} instead, for editors")
     if parser.parse_args().schema:
         files.write_text(SCHEMA, schema_text())

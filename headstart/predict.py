@@ -20,6 +20,7 @@ from typing import TextIO
 from rich.cells import cell_len
 
 from headstart.base import cells, files, progress
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.delivery import batch, places, rows
@@ -165,7 +166,7 @@ def named(possible: list[str]) -> str:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.predict",
         description="Classify images: one line each, with path, class and probability.",
         epilog="An image that cannot be read is reported on its line and the rest goes on; the exit status is then 1.",

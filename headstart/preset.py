@@ -3,12 +3,12 @@
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from headstart.base import editing, files, params, wording, yaml12
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
@@ -56,7 +56,7 @@ def _file(name: str) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.preset",
         description="Set the parameters of a named experiment in params.yaml; without NAME, list the presets.",
     )

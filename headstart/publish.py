@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from headstart.base import credentials, files
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.delivery import proving, runtimes, sample
@@ -204,7 +205,7 @@ def _explained(error: Exception, endpoint: str, name: str) -> UserError:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.publish",
         description="Put the classifier, its exports and its model card onto a model hub, in one commit.",
         epilog="HF_TOKEN: a token that may write. HF_ENDPOINT: the address of another hub than huggingface.co.",

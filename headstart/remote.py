@@ -3,10 +3,10 @@
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 import getpass
 import sys
 
+from headstart.base.arguments import Parser
 from headstart.base.terminal import say
 from headstart.team import addresses, remote
 
@@ -21,7 +21,7 @@ def ask(url: str, user: str | None) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.remote",
         description="Say where the team keeps its results (DVC's remote), and try it out.",
         epilog="Secrets are taken from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "

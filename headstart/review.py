@@ -8,7 +8,6 @@ is served: "Save corrections" then gives the file, to be put into data/.
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
-import argparse
 import json
 import secrets
 import threading
@@ -22,6 +21,7 @@ from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
 from headstart.artifacts.results import PAGE
 from headstart.base import wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
@@ -135,9 +135,7 @@ def server(port: int = 0) -> tuple[Server, str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m headstart.review", description="Look at the report, and correct labels in it."
-    )
+    parser = Parser(prog="python -m headstart.review", description="Look at the report, and correct labels in it.")
     parser.add_argument("--page", action="store_true", help="open the page as a file, and serve nothing")
     parser.add_argument("--port", type=int, default=0, help="of the server (default: a free one)")
     parser.add_argument("--quiet", action="store_true", help="say the address, and open no browser")

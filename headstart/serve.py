@@ -16,6 +16,7 @@ import signal
 import socket
 from pathlib import Path
 
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.serve",
         description="Answer over HTTP: a page to try the classifier, and POST /predict for programs.",
         epilog=f"With {TOKEN} in the environment every request has to bring it: Authorization: Bearer TOKEN.",

@@ -1,14 +1,13 @@
 """`python -m headstart.sharing push|pull`: what ran here to the team's remote, and what ran elsewhere from there."""
 
-import argparse
-
 from headstart.base import errors
+from headstart.base.arguments import Parser
 from headstart.base.terminal import say
 from headstart.team import sharing
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.sharing",
         description="Send what ran here to the team's remote (push), or bring what ran elsewhere (pull).",
     )

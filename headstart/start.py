@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from headstart.base import editing, files, params, wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.discovery import cost, labelling, recipe, sniffing, subjects
@@ -325,7 +326,7 @@ def _agreed(question: str) -> bool:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.start",
         description="Look at images and set params.yaml for them: how they are labelled, and the recipe for photos.",
         epilog="At a terminal it asks where it is not sure; elsewhere, and with --yes, it takes the likely or stops.",
@@ -357,7 +358,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _with_more(arguments: Sequence[str]) -> list[str]:
     """The arguments, with what `--options` holds before them."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Parser(prog="python -m headstart.start", add_help=False, allow_abbrev=False)
     parser.add_argument("--options", default="")
     known, others = parser.parse_known_args(arguments)
     try:

@@ -10,6 +10,7 @@ for prediction in classifier.predict(["photo.jpg", "another.png"]):
 import hashlib
 import json
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -24,6 +25,7 @@ from headstart.classifier import details, reading
 from headstart.classifier.details import Details
 from headstart.classifier.reading import Read
 from headstart.delivery import runtimes
+from headstart.delivery.depths import Depths
 from headstart.images.decoding import Broken
 
 EXPORTS = Path("models/exports")
@@ -125,11 +127,14 @@ class Classifier:
 
         images: paths of files, or arrays as `headstart.images.decoding.of_array` takes them: uint8 (h, w, 3), RGB, of
         any size. Raises `headstart.images.decoding.Broken` for the first one that cannot be read, with its path, or
-        its place in `images`.
+        its place in `images`. Warns where some are of another depth than those that it was trained on.
         """
-        given = list(_several(images))
-        outcomes = self.outcomes(map(_read, given))
-        return [_raised(*pair, place) for place, pair in enumerate(zip(given, outcomes, strict=True), 1)]
+        given, depths = list(_several(images)), Depths()
+        outcomes = self.outcomes(depths.counted(_read(image)) for image in given)
+        predictions = [_raised(*pair, place) for place, pair in enumerate(zip(given, outcomes, strict=True), 1)]
+        if line := depths.of_another(self.details.value_range):
+            warnings.warn(line, stacklevel=2)
+        return predictions
 
     def predict_proba(self, images: Iterable[Image]) -> np.ndarray:
         """Return the probabilities of all classes, float32 (n, k). images, errors: as of `predict`."""

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 
+import numpy as np
+
 from headstart.base import wording
 from headstart.classifier.reading import Read
 from headstart.images import decoding
@@ -19,9 +21,10 @@ class Depths:
     def counted(self, read: Read) -> Read:
         """Return what reads an image as `read` does, in any thread, and counts it."""
 
-        def reading() -> bytes:
+        def reading() -> bytes | np.ndarray:
             data = read()
-            bits = decoding.depth(data)
+            is_array = isinstance(data, np.ndarray)
+            bits = (8 if data.dtype == np.uint8 else 16) if is_array else decoding.depth(data)
             with self._lock:
                 self.counts[bits] += 1
             return data

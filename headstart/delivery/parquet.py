@@ -36,6 +36,8 @@ class Parquet:
             if self.path.exists():
                 self.done.update(done_in(self.path, self._parquet, self._schema, self._classifier))
         except BaseException:
+            if not self._journal.path.stat().st_size:
+                self._journal.path.unlink()
             self.__exit__()
             raise
         self.done |= self._journal.done

@@ -1,6 +1,5 @@
 """What `python -m headstart.backbones` prints: the networks that `backbone.name` takes, and what is known of each."""
 
-import argparse
 import fnmatch
 import json
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from headstart.base import wording
+from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.origin import HUB, INSTALL_HUB
 from headstart.base.tables import Table
@@ -82,7 +82,7 @@ def table(listed: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m headstart.backbones",
         description="The pretrained networks that backbone.name takes, and what is known of each.",
     )

@@ -128,12 +128,14 @@ class Guard:
     async def _answer(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> Problem | None:
         """Let the app answer; return why it may not, or did not."""
         headers = Headers(scope=scope)
+        # What GET would say, of which uvicorn sends the head alone: proxies and monitors ask so.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             self._access.check(scope["method"], scope["path"], headers)
             if int(headers.get("content-length", 0)) > self._limits.bytes:
                 raise self._too_large()
             async with asyncio.timeout(self._limits.seconds):
-                await self._app(scope, receive, send)
+                await self._app(asked, receive, send)
         except Problem as problem:
             return problem
         except TimeoutError:

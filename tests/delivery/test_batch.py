@@ -249,7 +249,7 @@ def test_a_file_that_is_no_such_table_is_refused_and_stays(photos, form, text):
         UserError, match=rf"^notes\.{form} is no table that --out writes, and is left as it is \("
     ) as error:
         into(path.name)
-    assert path.read_bytes() == text.encode()
+    assert path.read_bytes() == text.encode() and not list(Path().glob(f"{path}.*"))
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 
@@ -263,7 +263,7 @@ def test_parquet_of_other_columns_or_types_is_refused(photos):
     parquet.write_table(table.set_column(2, "probability", table["class"]), "p.parquet")
     with pytest.raises(UserError, match=r"is no table .* \(its columns hold something else\)"):
         into("p.parquet")
-    assert not list(Path().glob("*.part"))
+    assert not list(Path().glob("*.part")) and not list(Path().glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("name", ["p.txt", "p", "p.csv.gz", ".csv"])

@@ -297,6 +297,9 @@ def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
     for wrong in (np.zeros((9, 9), bool), np.zeros((9, 9, 3), "int8")):
         with pytest.raises(Broken, match="image 1: an array of (bool|int8) is no image: takes uint8"):
             classifier.predict([wrong])
+    grey = pixels(1)[0][:, :, 0]
+    with pytest.warns(UserWarning, match="1 grey image of more than 8 bits, and the classifier was trained on 8"):
+        classifier.predict([grey, grey.astype("int32")])
     with pytest.raises(Broken, match="no path: embedded null byte"):
         classifier.predict(["a\0b"])
     with pytest.raises(Broken, match=r"image 2: an array \(2, 3, 4, 5\)"):

@@ -41,6 +41,9 @@ class Server(NamedTuple):
     def get(self, path: str, **options) -> requests.Response:
         return requests.get(self.address + path, **({"timeout": 30} | options))
 
+    def head(self, path: str) -> requests.Response:
+        return requests.head(self.address + path, timeout=30)
+
     def number(self, name: str) -> float:
         """The sum of a metric's numbers."""
         lines = self.get("/metrics").text.splitlines()

@@ -55,6 +55,14 @@ def test_files_in_a_form_get_the_answers_of_the_classifier_in_their_order(server
         agree(entry, prediction)
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/model", "/predict", "/nothing"])
+def test_head_says_what_get_would_without_its_body(server, path):
+    got, head = server.get(path), server.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    same = ("content-type", "content-length", "allow")
+    assert [head.headers.get(name) for name in same] == [got.headers.get(name) for name in same]
+
+
 def test_base64_in_a_json_gets_the_same_as_files(server):
     contents = [photo(1), photo(2)]
     body = in_json(*contents)
