@@ -82,6 +82,14 @@ def by_precision(measurement: Measurement) -> dict[str, Any]:
     return accuracies
 
 
+def head_alone(measurement: Measurement) -> dict[str, Any]:
+    """Test accuracy of the head, and the seconds of the stages up to it, each with its start."""
+    with workspace.temporary(measurement.parameters()) as place:
+        seconds = {stage: place.stage(stage).seconds for stage in (*workspace.EXTRACTION, "train_head")}
+        accuracy = round(_accuracy(place), 6)
+    return {"accuracy": accuracy, "seconds": {stage: round(value, 1) for stage, value in seconds.items()}}
+
+
 def _split(place: Workspace) -> None:
     for stage in ("fetch", "split"):
         place.stage(stage)

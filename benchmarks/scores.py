@@ -131,6 +131,8 @@ def _foreign(numbers: Numbers) -> list[str]:
 
 
 SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
+FEW, RUBBISH = "600 photos of cats and dogs", "2,527 photos of rubbish, six classes"
+WRITING, LITE0 = "4,840 characters of eight scripts", "EfficientNet-Lite0, 224"
 HEADLINE = Table(
     "headline",
     "README.md",
@@ -246,6 +248,7 @@ STRANGERS = Table(
     RESULTS,
     (
         "images",
+        "network",
         "head alone",
         "classifier",
         "loss of the head",
@@ -255,21 +258,16 @@ STRANGERS = Table(
         "seeds",
     ),
     (
-        Row("photos_600", ("600 photos of cats and dogs",), _strangers, runs.PHOTOS, ("3,400 others", "1 – 3")),
-        Row("trashnet", ("2,527 photos of rubbish, six classes",), _strangers, runs.RUBBISH, ("25 %", "1 – 3")),
-        Row(
-            "omniglot_writer",
-            ("4,840 characters of eight scripts",),
-            _strangers,
-            runs.WRITERS,
-            ("25 %, by other writers", "1 – 3"),
-        ),
-        Row(
-            "omniglot_character",
-            ("4,840 characters of eight scripts",),
-            _strangers,
-            runs.CHARACTERS,
-            ("25 %, other characters", "1 – 3"),
+        *(
+            Row(name, (images, network), _strangers, group, (tested, "1 – 3"))
+            for name, images, network, group, tested in (
+                ("photos_600_lite1", FEW, "the preset's", runs.PHOTOS, "3,400 others"),
+                ("photos_600", FEW, LITE0, runs.PHOTOS_SMALL, "3,400 others"),
+                ("trashnet_lite1", RUBBISH, "the preset's", runs.RUBBISH, "25 %"),
+                ("trashnet", RUBBISH, LITE0, runs.RUBBISH_SMALL, "25 %"),
+                ("omniglot_writer", WRITING, LITE0, runs.WRITERS, "25 %, by other writers"),
+                ("omniglot_character", WRITING, LITE0, runs.CHARACTERS, "25 %, other characters"),
+            )
         ),
     ),
     COMMAND.format("strangers"),
@@ -293,7 +291,7 @@ TRUST = Table(
         Row("solar_cells", (SOLAR,), _trust, runs.SOLAR_CELLS),
         Row("cats_vs_dogs", (PHOTOS,), _trust, runs.CATS),
         Row("cats_vs_dogs_lite0", (f"{PHOTOS} with EfficientNet-Lite0",), _trust, runs.CATS_LITE0),
-        Row("trashnet", ("2,527 photos of rubbish, six classes",), _trust, runs.RUBBISH),
+        Row("trashnet", (RUBBISH,), _trust, runs.RUBBISH),
     ),
     COMMAND.format("trust"),
 )
