@@ -15,6 +15,7 @@ from headstart.base import cells, files, wording
 from headstart.base.errors import UserError
 
 CORRECTIONS = Path("data/corrections.csv")
+SENT = CORRECTIONS.with_suffix("")  # the folder of images that were sent to the server and that the source lacks
 ACTIONS = ("label", "leave out", "keep")
 COLUMNS = ("path", "sha256", "action", "label", "by", "why")
 

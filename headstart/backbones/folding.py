@@ -10,9 +10,8 @@ def folded(network: keras.Model) -> keras.Model:
 
     It computes the same, up to the rounding of float32, with fewer passes over memory. Every layer after the input
     keeps its name and its place; a normalisation that was taken over becomes an identity; networks in it are folded
-    too. It is for inference: in
-    training, an optimizer whose steps are all of one size, as Adam's are, would move the small ones among the scaled
-    kernels too far.
+    too. It is for inference: in training, an optimizer whose steps are all of one size, as Adam's are, would move the
+    small ones among the scaled kernels too far.
     """
     layers = keras.layers
     made_by = {id(layer.output): layer for layer in network.layers}

@@ -11,17 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.artifacts import corrections
-from headstart.artifacts.corrections import CORRECTIONS, Correction
+from headstart.artifacts.corrections import CORRECTIONS, SENT, Correction
 from headstart.artifacts.dataset import LeftOut
 from headstart.artifacts.manifest import SPLITS, Manifest
 from headstart.base import wording
 from headstart.base.errors import UserError
 
-# Where `make serve` puts an image that is corrected and that the source lacks; a row names it by this path.
-SENT = CORRECTIONS.with_suffix("").as_posix() + "/"
 NOT_ADDED = (
-    f"of images that were sent to the server and lie in {SENT}: to train on one, put a copy of it into the source, "
-    "as an image of its label"
+    f"of images that were sent to the server and lie in {SENT.as_posix()}/: to train on one, put a copy of it into the "
+    "source, as an image of its label"
 )
 
 
@@ -81,7 +79,7 @@ def _passed(table: Manifest, written: list[Correction]) -> defaultdict[str, list
     passed, in_use = defaultdict(list), dict(zip(table.paths, table.sha256, strict=True))
     pixels = set(table.sha256)
     for correction in written:
-        if correction.path.startswith(SENT) and correction.path not in in_use:
+        if _was_sent(correction) and correction.path not in in_use:
             if correction.sha256 not in pixels:
                 passed[NOT_ADDED].append(correction.path)
         elif correction.path not in in_use:
@@ -89,6 +87,10 @@ def _passed(table: Manifest, written: list[Correction]) -> defaultdict[str, list
         elif in_use[correction.path] != correction.sha256:
             passed["of images that show something else by now"].append(correction.path)
     return passed
+
+
+def _was_sent(correction: Correction) -> bool:
+    return correction.path.startswith(f"{SENT.as_posix()}/")
 
 
 def _certain(table: Manifest, labels: np.ndarray) -> np.ndarray | None:
@@ -103,7 +105,7 @@ def _by_pixels(table: Manifest, written: list[Correction]) -> dict[str, Correcti
     known, pixels = set(zip(table.paths, table.sha256, strict=True)), set(table.sha256)
     decided: dict[str, Correction] = {}
     for correction in written:
-        added = correction.path.startswith(SENT) and correction.sha256 in pixels
+        added = _was_sent(correction) and correction.sha256 in pixels
         if (correction.path, correction.sha256) not in known and not added:
             continue
         if correction.action == "label" and correction.label not in table.classes:

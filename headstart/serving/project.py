@@ -14,7 +14,7 @@ import numpy as np
 
 import headstart
 from headstart.artifacts import corrections, manifest
-from headstart.artifacts.corrections import CORRECTIONS, Correction
+from headstart.artifacts.corrections import CORRECTIONS, SENT, Correction
 from headstart.artifacts.manifest import CLASSES, Manifest
 from headstart.base import files, params
 from headstart.base.errors import UserError
@@ -25,7 +25,6 @@ from headstart.images.archive import Source, Unreadable
 from headstart.images.decoding import Broken
 from headstart.serving import photos
 
-SENT = CORRECTIONS.with_suffix("")  # the folder of the images that people correct and the source lacks
 SMALL = 160  # pixels: the longer side of a training image that is shown
 LETTERS = 500  # of a name or a reason
 

@@ -122,7 +122,9 @@ def refuse_kept(weights: Sequence[str]) -> None:
     kept = [(folder, origin.read(folder)) for folder in (WEIGHTS, *sorted(WEIGHTS.glob("*")))]
     kept = {folder: folder / record.file for folder, record in kept if record and record.file}
     for source, own in zip(weights, origin.weights_folders(len(weights)), strict=True):
-        for folder, file in kept.items() if download.is_local(source) and Path(source).exists() else ():
+        if not download.is_local(source) or not Path(source).exists():
+            continue
+        for folder, file in kept.items():
             if folder != own and file.exists() and file.samefile(source):
                 raise UserError(
                     f"backbone.weights: got {source}, which fetch wrote for another backbone, and writes again; takes "

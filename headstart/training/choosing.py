@@ -30,7 +30,8 @@ def choose(
 ) -> tuple[Choice, np.ndarray]:
     """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
 
-    They are those of validation, or of all folds where `fine_tune.choose_on` says so.
+    They are those of validation, or of all folds where `fine_tune.choose_on` says so. Where it is `auto`, nothing is
+    fine-tuned for the folds if the fine-tuned one is no better on validation, which flatters it.
 
     at_cut: the activations of all images; None: of live views. networks: as `candidates.answers` takes them.
     epochs: after how many of them the fine-tuned one was kept. build: returns the backbone as it was before.
@@ -53,19 +54,44 @@ def choose(
     if not folds:
         return weigh(answers(networks, rows), rows), rows
     say(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
+    if epochs and tuning.choose_on == "auto" and not _is_promising(weigh(answers(networks, rows), rows)):
+        say("fine_tune: it is no better on them, by which its epoch was chosen: the folds compare the head alone")
+        epochs = 0
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
         part = checkpoint.folder("fine_tune") / f"fold{number}.npz"
         done = saved.read_arrays(part)
         if done is None:
-            deterministic(settings.seed)  # whether the folds before it were done in this process or not
-            head = again.head(settings, table, inside)
-            trained, work = {"head": (networks["head"][0], head)}, f"fold {number} of {len(folds)}"
-            if epochs:
-                trained["fine_tuned"] = again.tuned(settings, table, inside, build(), head, epochs, source, work)
+            work = f"fold {number} of {len(folds)}"
+            trained = _trained(settings, table, inside, networks["head"][0], epochs, build, source, work)
             given = answers(trained, outside)
             saved.write_arrays(part, {}, given)
             done = {}, given
         parts.append(done[1])
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return weigh(together, rows := np.concatenate([outside for _, outside in folds])), rows
+
+
+def _is_promising(choice: Choice) -> bool:
+    """Whether anything that was trained after the head costs less than the head, with and without its average."""
+    heads = [choice.costs[name] for name in candidates.NAMES["head"] if name in choice.costs]
+    return min(choice.costs.values()) < min(heads)
+
+
+def _trained(
+    settings: params.View,
+    table: Manifest,
+    inside: np.ndarray,
+    backbone: keras.Model,
+    epochs: int,
+    build: Callable[[], keras.Model],
+    source: Source,
+    work: str,
+) -> dict[str, Network]:
+    """The networks of a fold, trained on the images `inside` it."""
+    deterministic(settings.seed)  # whether the folds before it were done in this process or not
+    head = again.head(settings, table, inside)
+    networks = {"head": (backbone, head)}
+    if epochs:
+        networks["fine_tuned"] = again.tuned(settings, table, inside, build(), head, epochs, source, work)
+    return networks

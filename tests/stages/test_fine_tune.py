@@ -231,6 +231,26 @@ def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test
     np.testing.assert_allclose(weighed["head"][: len(rows), 0, 1], expected, atol=3e-3)
 
 
+@pytest.mark.parametrize(("rate", "names"), [(1e6, {"head"}), (1e-3, {"head", "halfway", "fine_tuned"})])
+def test_folds_train_what_is_better_on_validation_alone(prepared, monkeypatch, capsys, rate, names):
+    weighed = []
+
+    def weigh(given, *options, weigh=candidates.weigh):
+        weighed.append(given)
+        return weigh(given, *options)
+
+    monkeypatch.setattr(again, "FOLDS", 2)
+    monkeypatch.setattr(candidates, "weigh", weigh)
+    prepared(fine_tune__choose_on="auto", fine_tune__views=2, fine_tune__learning_rate=rate, head__epochs=1)
+    fine_tune.main()
+    on_validation, on_folds = weighed
+    assert on_validation.keys() == {"head", "halfway", "fine_tuned"} and on_folds.keys() == names
+    said = "it is no better on them, by which its epoch was chosen: the folds compare the head alone"
+    assert (said in capsys.readouterr().out) == (names == {"head"})
+    metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
+    assert metrics["candidates"].keys() == names
+
+
 def test_refit_trains_on_validation_images_too(prepared):
     project = prepared(fine_tune__optimizer="adam", fine_tune__views=2)
     weights = []
