@@ -259,7 +259,7 @@ STRANGERS = Table(
     ),
     (
         *(
-            Row(name, (images, network), _strangers, group, (tested, "1 – 3"))
+            Row(name, (images, network), _strangers, group, (tested, "1" if len(group) == 1 else f"1 – {len(group)}"))
             for name, images, network, group, tested in (
                 ("photos_600_lite1", FEW, "the preset's", runs.PHOTOS, "3,400 others"),
                 ("photos_600", FEW, LITE0, runs.PHOTOS_SMALL, "3,400 others"),

@@ -64,9 +64,8 @@ def choose(
         if done is None:
             work = f"fold {number} of {len(folds)}"
             trained = _trained(settings, table, inside, networks["head"][0], epochs, build, source, work)
-            given = answers(trained, outside)
-            saved.write_arrays(part, {}, given)
-            done = {}, given
+            done = {}, answers(trained, outside)
+            saved.write_arrays(part, *done)
         parts.append(done[1])
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return weigh(together, rows := np.concatenate([outside for _, outside in folds])), rows
