@@ -109,7 +109,7 @@ docs: .venv/ready-for-docs
 schema: .venv/ready
 	@python -m headstart.params --schema
 
-# The tables of docs/results.md, and of docs/speed.md: hours, and what is done is kept.
+# The tables of docs/results.md, and of docs/speed.md and docs/scale.md: hours, and what is done is kept.
 results: .venv/ready
 	@python -m benchmarks.results
 

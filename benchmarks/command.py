@@ -25,7 +25,7 @@ RESULTS = (
     ),
     *(table for curve in curves.CURVES for table in curve.tables()),
 )
-SPEED = (times.FIGURES, times.STAGES, times.CUTS)
+SPEED = (times.FIGURES, times.STAGES, times.SCALE, times.CUTS)
 
 
 def publish() -> None:

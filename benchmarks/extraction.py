@@ -36,7 +36,7 @@ def against_bare(measurement: Measurement) -> dict[str, Any]:
 def spread(measurement: Measurement) -> dict[str, Any]:
     """Images per second of `extract` by workers of one core each over those without Ray on as many cores, in turns.
 
-    Of the last three quarters of the images: the start of the workers is left out, as that of the stage is.
+    Of the last three quarters of the images: start and end of Ray's processes are left out, as those of the stage are.
     """
     rates: dict[str, list[float]] = {}
     with workspace.temporary(measurement.parameters()) as place:

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of the stages as the images become more: drawn ones of 64x64 pixels."""
+"""Seconds and peak memory of every stage as the images become more: drawn ones of 64x64 pixels."""
 
 import io
 import zipfile
@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import workspace
-from benchmarks.measuring import Measurement, until
+from benchmarks.measuring import Measurement
 
-COUNTS = (2_000, 25_000)
+COUNTS = (2_000, 25_000, 200_000)
 VALUES = {
     "dataset.source": None,
     "dataset.sha256": None,
@@ -38,15 +38,15 @@ def draw(path: Path, count: int) -> None:
         for number in range(count):
             file = io.BytesIO()
             Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(file, "PNG")
-            archive.writestr(f"{'even' if number % 2 else 'odd'}/{number:05}.png", file.getvalue())
+            archive.writestr(f"{'even' if number % 2 else 'odd'}/{number:06}.png", file.getvalue())
 
 
 def measure(measurement: Measurement, count: int) -> dict[str, Any]:
-    """Seconds, and MB of anonymous memory at most, of each stage up to fine-tuning on `count` images."""
+    """Seconds, and MB of anonymous memory at most, of each stage on `count` images."""
     numbers = {}
     with workspace.temporary(measurement.parameters()) as place:
         draw(place.path / "images.zip", count)
-        for stage in until("fine_tune"):
+        for stage in measurement.stages:
             work = place.stage(stage)
             numbers[stage] = {"seconds": round(work.seconds, 1), "megabytes": work.peak}
     return numbers

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed`: the measurements that docs/speed.md reports, and their tables."""
+"""`python -m benchmarks.speed`: the measurements that docs/speed.md and docs/scale.md report, and their tables."""
 
 from benchmarks import command
 from headstart.base import errors

@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md: which measurements they are made of."""
+"""The tables of docs/speed.md, and that of docs/scale.md: which measurements they are made of."""
 
 from functools import partial
 from statistics import mean
@@ -8,7 +8,7 @@ from benchmarks.measuring import Measurement, until
 from benchmarks.tables import UNKNOWN, Numbers, Row, Table, spread
 from headstart.base import wording
 
-SPEED, COMMAND = "docs/speed.md", "python -m benchmarks.speed --only {}"
+SPEED, SCALED, COMMAND = "docs/speed.md", "docs/scale.md", "python -m benchmarks.speed --only {}"
 BARE = {"fine_tune.views": "live"}  # extraction without activations at the cut
 EPOCHS = Measurement(
     "speed/epochs", epochs.measure, 9, "cats_vs_dogs", {"fine_tune.views": 2}, stages=until("fine_tune")
@@ -36,10 +36,9 @@ GROWTH = tuple(
     Measurement(
         f"speed/growth_{count}",
         partial(growth.measure, count=count),
-        count / 10_000,
+        1 + count / 8_000,
         "solar_cells",
         growth.VALUES,
-        stages=until("fine_tune"),
     )
     for count in growth.COUNTS
 )
@@ -111,9 +110,7 @@ def _head_alone(numbers: Numbers) -> list[str]:
 
 
 def _growth(numbers: Numbers, stage: str) -> list[str]:
-    few, many = (run[stage] for run in numbers)
-    seconds = f"{many['seconds']} s after {few['seconds']} s"
-    return [f"{seconds}; {many['megabytes']} MB at most, after {few['megabytes']} MB", UNKNOWN]
+    return [f"{run[stage]['seconds']:.0f} s, {run[stage]['megabytes'] / 1000:.2f} GB" for run in numbers]
 
 
 def _idle(numbers: Numbers) -> list[str]:
@@ -160,7 +157,6 @@ PREDICTED, FROM_S3 = (
     for name, measure, needs in (("predict", predicting.against_bare, None), ("predict_s3", predicting.from_s3, "moto"))
 )
 RECIPES = (runs.ARTICLE, runs.CATS[0])
-MORE = f"{growth.COUNTS[1]:,} drawn images of 64x64 after {growth.COUNTS[0]:,}"
 FIGURES = Table(
     "figures",
     SPEED,
@@ -212,10 +208,6 @@ FIGURES = Table(
             ("`inspect`, `calibrate` and `report` of the default run, together",),
             _new_stages,
             runs.SOLAR_CELLS[:1],
-        ),
-        *(
-            Row(f"growth_{stage}", (f"`{stage}` of {MORE}",), partial(_growth, stage=stage), GROWTH)
-            for stage in ("split", "extract", "fine_tune")
         ),
         Row(
             "make_repro",
@@ -284,6 +276,19 @@ STAGES = Table(
         )
     ),
     COMMAND.format("stages"),
+)
+
+
+SCALE = Table(
+    "scale",
+    SCALED,
+    ("stage", *(f"{count:,} images" for count in growth.COUNTS)),
+    tuple(
+        Row(f"scale_{stage}", (f"`{stage}`",), partial(_growth, stage=stage), GROWTH)
+        for stage in until("report")
+        if stage != "fetch"
+    ),
+    COMMAND.format("scale"),
 )
 
 

@@ -68,17 +68,18 @@ class _Pace:
 
     def __init__(self, total: int | None):
         self._total, self.done, self.start = total, 0, time.monotonic()
+        self._last = self.start
         self._quarter: tuple[int, float] | None = None
 
     def add(self, count: int) -> None:
-        self.done += count
+        self.done, self._last = self.done + count, time.monotonic()
         if self._quarter is None and self._total and self.done >= self._total / 4:
-            self._quarter = self.done, time.monotonic()
+            self._quarter = self.done, self._last
 
     def steady(self) -> float | None:
-        """Units per second after the first quarter, in which what is made once is made, as processes of a cluster."""
+        """Units per second from the first quarter to the last unit: without what starts and ends once, as a cluster."""
         done, at = self._quarter or (self.done, 0.0)
-        return (self.done - done) / (time.monotonic() - at) if self.done > done else None
+        return (self.done - done) / (self._last - at) if self.done > done else None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 import re
+import time
 
 import pytest
 
@@ -40,3 +41,14 @@ def test_how_long_work_took_is_logged_where_a_log_is_named(named, tmp_path, monk
     assert decoding.pop("seconds") >= 0 and decoding.pop("steady") > 0
     assert decoding == {"work": "decoding", "count": 3, "unit": "image"}
     assert epoch == {"work": "fine_tune", "epoch": 1, "seconds": 2.5}
+
+
+def test_what_starts_and_ends_once_is_no_part_of_the_steady_speed(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_LOG", str(tmp_path / "log"))
+    with progress.counter("extract", 4, "image") as advance:
+        for pause in (0.4, 0.01, 0.01, 0.01):
+            time.sleep(pause)
+            advance(1)
+        time.sleep(0.4)
+    (line,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert line["steady"] > 10 > 4 / 0.8 >= line["count"] / line["seconds"]
