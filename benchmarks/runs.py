@@ -78,12 +78,12 @@ SMALL = LITE0 | {"fine_tune.cut": "block7"}
 FEW = OWN | {"dataset.labels": "prefix", "split.train": 225, "split.validation": 75, "split.test": 1700}
 SIX = OWN | {"dataset.labels": "folders", "split.validation": 0.1}
 PHOTOS, PHOTOS_SMALL = (
-    runs(name, "photos", minutes, seeds, values=FEW | values, source="data/cats_dogs_4000.zip")
-    for name, minutes, seeds, values in (("photos_600_lite1", 8, 1, {}), ("photos_600", 3, 3, SMALL))
+    runs(name, "photos", minutes, values=FEW | values, source="data/cats_dogs_4000.zip")
+    for name, minutes, values in (("photos_600_lite1", 8, {}), ("photos_600", 3, SMALL))
 )
 RUBBISH, RUBBISH_SMALL = (
-    runs(name, "photos", minutes, seeds, values=SIX | values, source="data/trashnet_2527.zip")
-    for name, minutes, seeds, values in (("trashnet_lite1", 8, 1, {}), ("trashnet", 5, 3, SMALL))
+    runs(name, "photos", minutes, values=SIX | values, source="data/trashnet_2527.zip")
+    for name, minutes, values in (("trashnet_lite1", 8, {}), ("trashnet", 5, SMALL))
 )
 WRITERS, CHARACTERS = (
     runs(
