@@ -7,12 +7,11 @@ import numpy as np
 
 from benchmarks import workspace
 from benchmarks.measuring import Measurement
-from headstart.artifacts import manifest, results
+from headstart.artifacts import features, manifest, results
 from headstart.artifacts.results import CLASSIFIER
 from headstart.classifier import file, inference, joining, unlike
 from headstart.images import archive
 from headstart.inspection import mislabelled
-from stages.inspect import pooled
 
 FLIPPED, FIRST, FOREIGN = 40, 60, 500  # training images; suspects that a person looks at; images of the other source
 
@@ -24,7 +23,7 @@ def flipped(measurement: Measurement) -> dict[str, Any]:
     """
     place, _ = measurement.extracted()
     table = manifest.read(place.path)
-    vectors, (labels, wrong) = pooled(table, place.path), _flipped(table, measurement.seed)
+    vectors, (labels, wrong) = features.averages(place.path, table), _flipped(table, measurement.seed)
     found = mislabelled.find(vectors, dataclasses.replace(table, labels=labels), measurement.seed)
     rows, before = [suspect.row for suspect in found], mislabelled.find(vectors, table, measurement.seed)
     return {
@@ -43,7 +42,8 @@ def corrected(measurement: Measurement) -> dict[str, float]:
     place, _ = measurement.extracted()
     table = manifest.read(place.path)
     labels, wrong = _flipped(table, measurement.seed)
-    found = mislabelled.find(pooled(table, place.path), dataclasses.replace(table, labels=labels), measurement.seed)
+    vectors = features.averages(place.path, table)
+    found = mislabelled.find(vectors, dataclasses.replace(table, labels=labels), measurement.seed)
     put_right = sorted(wrong & {suspect.row for suspect in found[:FIRST]})
     after = labels.copy()
     after[put_right] = table.labels[put_right]

@@ -158,8 +158,8 @@ def measure(experiment: Experiment) -> Outcome:
     table, seed = experiment.manifest(), experiment.params["seed"]
     rows = np.flatnonzero(np.isin(table.splits, ("train", "validation")))
     _, positions, counts = np.unique(table.labels[rows], return_inverse=True, return_counts=True)
-    averages = experiment.averages(table)[rows]
-    probabilities = logistic.out_of_fold(averages, positions, table.groups[rows], seed)
+    averages = experiment.averages(table)
+    probabilities = logistic.out_of_fold(averages, rows, positions, table.groups[rows], seed)
     if probabilities is None:
         least = table.classes[np.unique(table.labels[rows])[counts.argmin()]]
         raise UserError(

@@ -45,7 +45,6 @@ from headstart.page import comparison
 
 ASIDE = "aside-"  # how the names begin of experiments that do not get to `evaluate`
 TEMPORARY = Path(".dvc/tmp")
-AT_A_TIME = 64  # images whose features are read at once
 UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
 
@@ -88,9 +87,9 @@ class Experiment:
         return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
 
     def averages(self, table: Manifest) -> np.ndarray:
-        """The bottleneck features of its images, averaged (`features.averaged`): float32 (n, c). Raises UserError.
+        """As `features.averages`, of its own features. Raises UserError.
 
-        table: its manifest. The features are copied out of DVC's cache, into a folder that goes again.
+        table: its manifest. They are copied out of DVC's cache, into a folder that goes again.
         """
         with tempfile.TemporaryDirectory(dir=TEMPORARY, prefix="features-") as folder:
             try:
@@ -98,9 +97,7 @@ class Experiment:
                 files.get(str(features.BOTTLENECK), str(Path(folder, features.BOTTLENECK)), recursive=True)
             except (DvcException, OSError) as error:
                 raise UserError(f"{self.name} has no {features.BOTTLENECK} in DVC's cache ({error})") from None
-            rows = features.read_bottleneck(Path(folder), table)
-            parts = (rows[start : start + AT_A_TIME] for start in range(0, len(rows), AT_A_TIME))
-            return np.concatenate([features.averaged(part.astype("float32")) for part in parts])
+            return features.averages(Path(folder), table)
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,16 @@ from headstart.base import watch
 watch.start(__name__)  # before what takes seconds to import
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from headstart.artifacts import corrections, dataset, features, inspection, manifest, value_range
-from headstart.artifacts.manifest import Manifest
 from headstart.base import checkpoint, errors, params
 from headstart.base.progress import track
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.images import archive, ranges
 from headstart.inspection import looks, mislabelled, neighbours, shift, summary
-
-BLOCK = 256  # images
-
-
-def pooled(table: Manifest, project: Path = Path()) -> np.ndarray:
-    """The bottleneck features in a project, averaged over their places: float32 (n, c)."""
-    written = features.read_bottleneck(project, table)
-    starts = track(range(0, len(written), BLOCK), "reading features", unit="batch")
-    return np.concatenate([features.averaged(written[at : at + BLOCK].astype("float32")) for at in starts])
 
 
 def main() -> None:
@@ -37,7 +26,7 @@ def main() -> None:
     with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         seen = in_order(partial(looks.look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))
-    vectors = pooled(table)
+    vectors = features.averages(table=table)
     near = neighbours.nearest(vectors)
     looked_at = corrections.looked_at()
     fresh = np.array([sha256 not in looked_at for sha256 in table.sha256])

@@ -17,6 +17,7 @@ folder lies their record (`arrays`), with which they are compared before they ar
 import math
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,13 @@ from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.base import saved
 from headstart.base.errors import UserError
+from headstart.base.progress import track
 from headstart.base.terminal import say
 
 FEATURES = Path("data/features")
 BOTTLENECK = FEATURES / "bottleneck"
 CUT = FEATURES / "cut"
+BLOCK = 256  # images that are averaged at a time
 
 
 def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> Rows:
@@ -60,6 +63,20 @@ def read_cut_views(project: Path = Path(), table: Manifest | None = None) -> Row
 def averaged(features: np.ndarray) -> np.ndarray:
     """Returns features averaged over the places, (n, h, w, c), or over patches, (n, 1 + patches, d): (n, c)."""
     return features.mean(axis=(1, 2)) if features.ndim == 4 else features[:, 1:].mean(axis=1)
+
+
+def averages(project: Path = Path(), table: Manifest | None = None) -> np.ndarray:
+    """The bottleneck features of every image, `averaged`: float32 (n, c). Raises UserError as `read_bottleneck`.
+
+    They lie in a file without a name, which goes with them: of a million images they are some gigabytes.
+    """
+    rows = read_bottleneck(project, table)
+    with tempfile.TemporaryFile(dir=project / FEATURES) as file:
+        for start in track(range(0, len(rows), BLOCK), "reading features", unit="batch"):
+            # Not through the memory map: a full disk would end the process there, without a word.
+            file.write(averaged(rows[start : start + BLOCK].astype("float32")).tobytes())
+        file.flush()
+        return np.asarray(np.memmap(file, np.float32, "r")).reshape(len(rows), -1)
 
 
 def _read(name: str, project: Path, table: Manifest | None) -> Rows:

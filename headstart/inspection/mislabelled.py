@@ -36,7 +36,7 @@ def find(features: np.ndarray, table: Manifest, seed: int) -> list[Suspect]:
     present, positions = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         return []
-    probabilities = logistic.out_of_fold(features[rows], positions, table.groups[rows], seed)
+    probabilities = logistic.out_of_fold(features, rows, positions, table.groups[rows], seed)
     if probabilities is None:
         return []
     flagged = find_label_issues(positions, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)

@@ -92,27 +92,35 @@ def solve(
 
 # As in `solve`.
 @threadpool_limits.wrap(limits=1)
-def out_of_fold(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
+def out_of_fold(
+    features: np.ndarray, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int
+) -> np.ndarray | None:
     """Returns what a regression that did not see an image, nor its group, says of it: float64 (n, k); None as `folds`.
 
-    features: (n, c), pooled. labels, groups: as `folds` takes them. The strength is the one with the lowest loss, for
-    features that are scaled by one number.
+    features: (N, c), pooled, of which the `rows` (n,) count. labels, groups: of these, as `folds` takes them. The
+    strength is the one with the lowest loss, for features that are scaled by one number. Each regression is fitted on
+    `MOST` images at most, of each class the same share.
     """
-    features = features.astype("float64")[:, None]
-    shares, weights = np.eye(labels.max() + 1)[labels], np.ones(len(labels))
+    classes = np.eye(labels.max() + 1)
     chosen = _sample(labels, ENOUGH, seed, "cross-validation")
     dealt = folds(labels[chosen], groups[chosen], seed)
     if not dealt:
         return None
-    scaled = _scaled(features, standardised=False)[0]
-    path = _path(scaled[chosen], shares[chosen], weights[chosen], dealt, standardised=False)
+    _, mean, deviation = _scaled(_views(features[rows[_sample(labels, MOST, seed, "regression")]]), False)
+
+    def scaled(of: np.ndarray) -> np.ndarray:
+        return (_views(features[rows[of]]) - mean) / deviation
+
+    path = _path(scaled(chosen), classes[labels[chosen]], np.ones(len(chosen)), dealt, standardised=False)
     strength = min(path, key=lambda strength: path[strength][0])
     if len(chosen) == len(labels):
         return path[strength][1]
-    outside = np.zeros(shares.shape)
+    outside = np.zeros((len(labels), len(classes)))
     for inner, outer in progress.track(folds(labels, groups, seed), "looking at the labels", unit="fold"):
-        model = _fitted(_model(strength, tolerance=1e-3), scaled[inner], shares[inner], weights[inner])
-        outside[outer] = model.predict_proba(scaled[outer, 0])
+        inner = inner[_sample(labels[inner], MOST, seed, "regression")]
+        model = _fitted(_model(strength, tolerance=1e-3), scaled(inner), classes[labels[inner]], np.ones(len(inner)))
+        for part in np.array_split(outer, -(-len(outer) // MOST)):
+            outside[part] = model.predict_proba(scaled(part)[:, 0])
     return outside
 
 
@@ -163,6 +171,11 @@ def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) 
         if all(len(np.unique(labels[inner])) == labels.max() + 1 for inner, _ in dealt):
             return dealt
     return []
+
+
+def _views(features: np.ndarray) -> np.ndarray:
+    """Features (n, c) of images without other views, as the rest takes them: float64 (n, 1, c)."""
+    return features.astype("float64")[:, None]
 
 
 def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

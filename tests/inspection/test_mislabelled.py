@@ -3,6 +3,7 @@ import pytest
 
 from headstart.artifacts.manifest import Manifest
 from headstart.inspection import mislabelled
+from headstart.training import logistic
 
 
 def table(labels, splits=None, groups=None, classes=3):
@@ -26,6 +27,16 @@ def test_flipped_labels_come_first_with_the_class_that_they_look_like(classes):
     assert {suspect.row for suspect in found} == set(range(5))
     assert all(suspect.looks_like == truth[suspect.row] for suspect in found)
     assert all(suspect.own_probability < suspect.probability for suspect in found)
+
+
+def test_of_many_images_all_are_judged_by_regressions_on_some(monkeypatch):
+    monkeypatch.setattr(logistic, "ENOUGH", 150)
+    monkeypatch.setattr(logistic, "MOST", 240)
+    truth = np.arange(600) % 3
+    labels = truth.copy()
+    labels[::100] = (truth[::100] + 1) % 3
+    found = mislabelled.find(features(truth), table(labels), seed=1)
+    assert {suspect.row for suspect in found} == set(range(0, 600, 100))
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1], [0, 0, 1]])

@@ -42,3 +42,28 @@ def test_pairs_that_are_nearly_the_same_the_nearest_first():
 def test_images_that_are_all_the_same_are_no_find():
     found = neighbours.nearest(np.ones((20, 5), "float32"))
     assert neighbours.outliers(found) == [] and neighbours.alike(found) == []
+
+
+def test_of_many_images_pairs_and_outliers_are_those_of_a_comparison_of_all_with_all(monkeypatch):
+    rng = np.random.default_rng(1)
+    vectors = np.abs(rng.normal(0, 1, (8, 32))[rng.integers(0, 8, 900)] + rng.normal(0, 0.3, (900, 32)))
+    vectors[rng.permutation(900)[:20]] = np.abs(rng.normal(0, 1, (20, 32)) * rng.choice([0, 3], (20, 32)))
+    vectors[40:60] = 1.5 * vectors[640:660]
+    vectors = vectors.astype("float32")
+    exact = neighbours.nearest(vectors)
+    monkeypatch.setattr(neighbours, "ALL", 200)
+    monkeypatch.setattr(neighbours, "LEAD", 30)
+    monkeypatch.setattr(neighbours, "BLOCK", 64)
+    found = neighbours.nearest(vectors)
+    assert (found.positions != np.arange(900)[:, None]).all() and np.isfinite(found.distances).all()
+    pairs, of_all = ({pair[:2] for pair in neighbours.alike(each)} for each in (found, exact))
+    assert pairs == of_all and len(pairs) >= 20
+    assert {at for at, _ in neighbours.outliers(found)} == {at for at, _ in neighbours.outliers(exact)} != set()
+
+
+def test_of_many_images_that_are_all_the_same_each_is_compared_with_some(monkeypatch):
+    monkeypatch.setattr(neighbours, "ALL", 50)
+    monkeypatch.setattr(neighbours, "LEAD", 10)
+    found = neighbours.nearest(np.ones((300, 5), "float32"))
+    assert (found.distances < 1e-6).all() and (found.positions != np.arange(300)[:, None]).all()
+    assert neighbours.outliers(found) == [] and neighbours.alike(found) == []
