@@ -81,10 +81,10 @@ def _folder(path: Path) -> list[Place]:
     # Unlike a source of training images, a folder may hold links: nothing is learnt from what they lead to.
     names, closed, links = [], [], []
     for folder, folders, files in os.walk(path, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not archive.is_system_file(name)]
         links += [link for name in folders if (link := Path(folder, name)).is_symlink()]
         below = os.path.relpath(folder, path)
-        names += [name if below == "." else f"{below}/{name}" for name in files if not name.startswith(".")]
+        names += [name if below == "." else f"{below}/{name}" for name in files if not archive.is_system_file(name)]
     if links:
         left_out = f"{wording.count(len(links), 'folder')} behind links, such as {min(links)}: name what is wanted"
         say(f"{path}: left out {left_out}", file=sys.stderr)
@@ -114,7 +114,7 @@ def _on_s3(address: str, stack: ExitStack) -> list[Place]:
         return _zip(address, bucket.zip, stack, buckets.THREADS)
     if finding.is_image_name(bucket.key):
         return [Place(address, [""], bucket.read, buckets.THREADS, address)]
-    names = [name for name in bucket.names() if not any(part.startswith(".") for part in name.split("/"))]
+    names = [name for name in bucket.names() if not archive.is_system_file(name)]
     head = partial(bucket.read, start=0, stop=archive.HEAD)
     return _images(address, names, bucket.read, head, buckets.THREADS)
 

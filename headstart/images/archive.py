@@ -1,13 +1,15 @@
 """A source of images, a zip (such as a wheel) or a folder, read in place."""
 
+import itertools
 import os
 import posixpath
 import re
 import stat
 import threading
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -25,6 +27,13 @@ Ahead = Callable[[int, int], AbstractContextManager]
 # What DVC links a file of a tracked folder to (cache.type: symlink): named by its own md5, in a cache that may lie
 # anywhere; earlier versions of DVC had no files/md5 in between.
 _IN_DVC_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
+# Folders that systems keep beside images, in lower case: previews, what was deleted, earlier states.
+_SYSTEM_FOLDERS = {"__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found"}
+_SYSTEM_FOLDERS |= {"system volume information"}
+# How those of programs begin that are hidden. Others may be somebody's classes, such as .223 beside 9mm.
+_PROGRAMS_FOLDERS = ("._", ".@__thumb", ".appledouble", ".cache", ".dvc", ".fseventsd", ".git", ".hg", ".idea")
+_PROGRAMS_FOLDERS += (".ipynb_checkpoints", ".snapshot", ".spotlight", ".svn", ".temporaryitems", ".thumb", ".trash")
+_PROGRAMS_FOLDERS += (".venv", ".vscode")
 
 
 class Unreadable(ValueError):
@@ -42,8 +51,8 @@ UNREADABLE = (OSError, UserError, Unreadable, decoding.Broken)
 class Source(Protocol):
     """The files of a zip or a folder. A context manager, which closes the zip.
 
-    notes: what was guessed in opening it, for the user, one line each. value_range: by which its grey images of more
-    than 8 bits are seen, as `decoding.decode` takes it.
+    notes: what was guessed or passed over in opening it, for the user, one line each. value_range: by which its grey
+    images of more than 8 bits are seen, as `decoding.decode` takes it.
     """
 
     notes: list[str]
@@ -123,7 +132,7 @@ class _Zip:
                 "unpack it into a folder"
             ) from None
         self._lock = threading.Lock()
-        self._entries, self._folders, self.replaced = {}, [], []
+        self._entries, self._folders, self.replaced, passed_over = {}, [], [], []
         entries = self._zip.infolist()
         names, self.notes = zip_names.decode(entries, path)
         try:
@@ -133,7 +142,9 @@ class _Zip:
                     raise UserError(f"{path} has a symbolic link, {name!r}: pack the file itself")
                 if entry.filename.endswith("/"):
                     self._folders.append(name)
-                elif not is_system_file(name):
+                elif is_system_file(name):
+                    passed_over.append(name)
+                else:
                     self._add(name, entry)
         except UserError:
             self._zip.close()
@@ -144,6 +155,7 @@ class _Zip:
                 f"as {self.replaced[0]!r}: the last file of a name is taken, as in unpacking; if that is the wrong "
                 "one, pack it again with a name for each"
             )
+        self.notes += hidden_classes(path, passed_over)
 
     def _add(self, name: str, entry: zipfile.ZipInfo) -> None:
         """Take an entry; of two of one name the later one counts, as in unpacking."""
@@ -210,8 +222,12 @@ class _Zip:
 class _Folder:
     def __init__(self, path: Path, value_range: Range | None):
         self.value_range = value_range
-        self._path, self._folders, self.notes, self.replaced = path, [], [], []
+        self._path, self._folders, self._hidden, self.replaced = path, [], [], []
         self._names = sorted(self._walk(path, ""))
+
+    @cached_property
+    def notes(self) -> list[str]:
+        return hidden_classes(self._path, (name for hidden in self._hidden for name in self._below(hidden)))
 
     def _walk(self, folder: Path, prefix: str) -> list[str]:
         names = []
@@ -219,6 +235,7 @@ class _Folder:
             for entry in entries:
                 name = prefix + entry.name
                 if is_system_file(name):
+                    self._hidden += [name] if entry.is_dir(follow_symlinks=False) else []
                     continue
                 if entry.is_symlink():
                     self._refuse_link(Path(entry.path), name)
@@ -232,6 +249,12 @@ class _Folder:
                 elif entry.is_file():
                     names.append(name)
         return names
+
+    def _below(self, hidden: str) -> Iterator[str]:
+        """The images in a hidden folder that may be a class; the first is enough."""
+        if not _is_programs(hidden):
+            files = (f"{hidden}/{name}" for _, _, names in os.walk(self._path / hidden) for name in names)
+            yield from itertools.islice(filter(_hidden_folder, files), 1)
 
     def names(self) -> list[str]:
         return list(self._names)
@@ -297,7 +320,38 @@ def _empty(folders: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a path inside a source is hidden, or one that file managers leave."""
+    """Whether a path inside a source is hidden, or one that file managers and storage systems leave."""
     parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    hidden = any(part.startswith(".") or part.lower() in _SYSTEM_FOLDERS for part in parts)
     return hidden or parts[-1] in ("Thumbs.db", "desktop.ini")
+
+
+def hidden_classes(path: str | Path, names: Iterable[str]) -> list[str]:
+    """Return a line on hidden folders that may be classes, if there are any.
+
+    path: of the source. names: of its files by `is_system_file`.
+    """
+    folders = sorted({folder for folder in map(_hidden_folder, names) if folder})
+    if not folders:
+        return []
+    shown = ", ".join(map(repr, folders[:5])) + (", …" if len(folders) > 5 else "")
+    return [
+        f"{path} has {wording.count(len(folders), 'hidden folder')} with images, left out since the name begins with a "
+        f"dot: {shown}; if that is a class of yours, rename it"
+    ]
+
+
+def _hidden_folder(name: str) -> str | None:
+    """The outermost hidden folder of an image's path; None for another file, and where a program made the folder."""
+    from headstart.images import finding  # which imports this
+
+    *folders, file = name.split("/")
+    if file.startswith(".") or not finding.is_image_name(file) or any(map(_is_programs, folders)):
+        return None
+    ends = (end for end, folder in enumerate(folders, 1) if folder.startswith("."))
+    return next(("/".join(folders[:end]) for end in ends), None)
+
+
+def _is_programs(folder: str) -> bool:
+    own = folder.rpartition("/")[2].lower()
+    return own in _SYSTEM_FOLDERS or own.startswith(_PROGRAMS_FOLDERS)

@@ -30,12 +30,26 @@ def open_source(address: str, value_range: Range | None) -> archive.Source:
 
 class _Objects:
     def __init__(self, bucket: "Bucket", value_range: Range | None):
-        self.value_range, self.notes, self.replaced = value_range, [], []
+        self.value_range, self.replaced = value_range, []
         self._bucket, self.read = bucket, bucket.read
 
     @cached_property
+    def _listed(self) -> tuple[dict[str, int], list[str]]:
+        """The bytes of the files by their names; and what there is to say of those that are passed over."""
+        sizes = self._bucket.sizes()
+        passed_over = [name for name in sizes if archive.is_system_file(name)]
+        notes = archive.hidden_classes(self._bucket.address, passed_over)
+        for name in passed_over:
+            del sizes[name]
+        return sizes, notes
+
+    @property
     def _sizes(self) -> dict[str, int]:
-        return {name: size for name, size in self._bucket.sizes().items() if not archive.is_system_file(name)}
+        return self._listed[0]
+
+    @property
+    def notes(self) -> list[str]:
+        return self._listed[1]
 
     def names(self) -> list[str]:
         return sorted(self._sizes)

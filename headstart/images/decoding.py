@@ -13,7 +13,7 @@ import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from headstart.base import errors
-from headstart.images import dicom, ranges
+from headstart.images import dicom, ranges, tiff
 from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
 
@@ -119,19 +119,19 @@ def examine(data: bytes, windows: bool = True) -> Facts:
         whole_numbers = values.dtype.kind in "iu"
         # The same values in files of different types have the same hash.
         sha256 = pixel_hash(values.astype(np.int32 if whole_numbers else np.float32, copy=False))
-        low, high = ranges.of_image(values)
+        low, high = ranges.of_image(values, image.info.get(ranges.PADDING))
         small = thumbnail(np.asarray(_flat(image, Range(low, high, windows=windowed))))
         own = None if windowed else (low, high)
         return Facts(sha256, own, whole_numbers, windowed, frames=_has_more(image), thumbnail=small)
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a Pillow image is grey with more than 8 bits: its values mean nothing without a range."""
-    return image.mode.startswith("I") or image.mode == "F"
+    """Whether a Pillow image is grey with more than 8 bits, or a sign: its values mean nothing without a range."""
+    return image.mode.startswith("I") or image.mode == "F" or tiff.is_signed_bytes(image)
 
 
 def depth(data: bytes) -> int | None:
-    """Return 8 or, for grey images of more bits, 16, by the head of an image file; None for DICOM and for no image."""
+    """Return 8 or, for grey images that are deep, 16, by the head of an image file; None for DICOM and for no image."""
     try:
         return None if dicom.is_dicom(data[:132]) else (16 if is_deep(Image.open(io.BytesIO(data))) else 8)
     except Exception:
@@ -162,6 +162,8 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
     try:
         image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
         tiles = [] if is_deep(image) else getattr(image, "tile", [])
+        if image.format == "TIFF" and (reason := tiff.prepare(image)):
+            raise Broken(reason)
         image.info[_REDUCED] = any(";16" in str(tile.args) for tile in tiles)
         image.info[_SIZE] = image.size
         whole = image.width * image.height
@@ -170,13 +172,13 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         held = whole if image.info.get("progressive") else image.width * image.height
         with _one_large if held > LARGEST // 3 else nullcontext():
             ImageOps.exif_transpose(image, in_place=True)
-            yield image
+            yield tiff.mended(image) if image.format == "TIFF" else image
     except (Broken, MemoryError):
         raise
     except ImportError:
         raise Broken("a DICOM file: `pip install -r requirements-dicom.txt` installs what reads it") from None
     except UnidentifiedImageError:
-        raise Broken(_unidentified(kind(data[:132]))) from None
+        raise Broken(_unidentified(data)) from None
     except Image.DecompressionBombError:
         raise Broken(f"a decompression bomb: more than {4 * LARGEST:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds
@@ -201,9 +203,10 @@ def _shrink(image: Image.Image, size: int | None) -> None:
         )
 
 
-def _unidentified(name: str | None) -> str:
+def _unidentified(data: bytes) -> str:
+    name = kind(data[:132])
     if name == "TIFF":
-        return "a TIFF that is damaged, or of a kind that cannot be read: save it with 8, 16 or 32 bits per value"
+        return tiff.unidentified(data)
     return f"damaged: a {name} by its first bytes, and no more" if name else "not an image"
 
 
@@ -223,7 +226,8 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
     if is_deep(image):
         if dicom.WINDOWED in image.info and (value_range is None or value_range.windows):
             return image.info[dicom.WINDOWED].convert("RGB")
-        return Image.fromarray(ranges.to_8_bits(np.asarray(image), value_range)).convert("RGB")
+        padding = image.info.get(ranges.PADDING)
+        return Image.fromarray(ranges.to_8_bits(np.asarray(image), value_range, padding)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from headstart.images.ranges import PADDING
+
 MARK = b"DICM"  # at byte 128
 WINDOWED = "windowed"  # in a Pillow image's info: the same image seen through its own window, 8 bits
 FRAMES = "frames"  # in its info: how many frames the file has
+_PADDED = ("PixelPadding", "FloatPixelPadding", "DoubleFloatPixelPadding")  # what the names of such fields begin with
 
 
 def is_dicom(head: bytes) -> bool:
@@ -19,8 +22,9 @@ def is_dicom(head: bytes) -> bool:
 def opened(data: bytes) -> Image.Image:
     """Return the first frame of a DICOM file: L or RGB, or of more than 8 bits I or F, in the units of the modality.
 
-    In the latter, `info[WINDOWED]` has the view that the file asks for (window or lookup table, VOI), if it does. In
-    MONOCHROME1, where low values are white, values are turned around within those that can be stored.
+    In the latter, `info[WINDOWED]` has the view that the file asks for (window or lookup table, VOI), if it does, and
+    `info[PADDING]` those of its values that it says stand for no data. In MONOCHROME1, where low values are white,
+    values are turned around within those that can be stored.
 
     Raises ImportError where pydicom is not installed, and whatever it raises for what it cannot read.
     """
@@ -41,7 +45,10 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim == 3:
-        return Image.fromarray((stored >> (8 * stored.dtype.itemsize - 8)).astype(np.uint8))
+        # A palette's colours fill their type; others may have 12 bits of 16.
+        palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
+        bits = 8 * stored.dtype.itemsize if palette else dataset.BitsStored
+        return Image.fromarray(np.clip(stored >> max(0, bits - 8), 0, 255).astype(np.uint8))
     values = apply_modality_lut(stored, dataset)
     view = _windowed(dataset, values)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -53,7 +60,29 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
     image = Image.fromarray(values.astype(np.int32 if whole and abs(values).max() < 2**31 else np.float32))
     if view is not None:
         image.info[WINDOWED] = Image.fromarray(view)
+    if (padding := _padding(dataset, stored.dtype)) is not None:
+        image.info[PADDING] = padding
     return image
+
+
+def _padding(dataset: Any, kind: np.dtype) -> tuple[float, float] | None:
+    """The lowest and the highest of the values that the file says stand for no data, in the image's units."""
+    from pydicom.pixels import apply_modality_lut
+
+    name = next((name for name in _PADDED if dataset.get(f"{name}Value") is not None), None)
+    if name is None:
+        return None
+    first, last = dataset[f"{name}Value"].value, dataset.get(f"{name}RangeLimit")
+    ends = [first, first if last is None else last]
+    if not all(isinstance(end, int | float) for end in ends):
+        return None
+    # Some files write a negative value as if it had no sign; `astype` gives it back.
+    values = apply_modality_lut(np.array(ends).astype(kind), dataset)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        values = sum(_ends(dataset)) - values
+    # Rounded as those of the image are.
+    low, high = np.sort(values.astype(np.float32) if values.dtype.kind == "f" else values)
+    return float(low), float(high)
 
 
 def _windowed(dataset: Any, values: np.ndarray) -> np.ndarray | None:

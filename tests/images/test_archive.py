@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from headstart.base.errors import UserError
-from headstart.images import archive
+from headstart.images import archive, buckets
 
 
 def zip_of(path, files):
@@ -36,6 +36,34 @@ def test_files_of_file_managers_are_skipped(tmp_path):
     for path in (tmp_path / "folder", zip_of(tmp_path / "files.zip", dict.fromkeys(names, b"x"))):
         with archive.open_source(path) as source:
             assert source.names() == ["a/1.jpg"]
+
+
+def sources_of(tmp_path, names):
+    for name in names:
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(b"x")
+    return tmp_path / "folder", zip_of(tmp_path / "files.zip", dict.fromkeys(names, b"x"))
+
+
+def test_folders_that_systems_and_programs_leave_are_skipped_without_a_word(tmp_path):
+    folders = ("a/@eaDir/1.jpg", "#recycle", "$Recycle.Bin/S-1", "System Volume Information", "a/.ipynb_checkpoints")
+    folders += (".git", "__MACOSX", ".Trash-1000/files", "lost+found")
+    for path in sources_of(tmp_path, ["a/1.jpg", *(f"{folder}/2.jpg" for folder in folders), "b/._1.jpg"]):
+        with archive.open_source(path) as source:
+            assert (source.names(), source.notes) == (["a/1.jpg"], [])
+
+
+def test_hidden_folders_with_images_are_named_since_they_may_be_classes(tmp_path):
+    hidden = [".223/1.jpg", ".223/2.jpg", "train/.308/deep/1.PNG", ".none/notes.txt"]
+    for path in sources_of(tmp_path, ["9mm/1.jpg", *hidden]):
+        with archive.open_source(path) as source:
+            assert source.names() == ["9mm/1.jpg"]
+            assert source.notes == [
+                f"{path} has 2 hidden folders with images, left out since the name begins with a dot: '.223', "
+                "'train/.308'; if that is a class of yours, rename it"
+            ]
+    many = archive.hidden_classes("x", (f".{number}/1.jpg" for number in range(9)))
+    assert "9 hidden folders" in many[0] and "'.4', …; if" in many[0]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +224,17 @@ def test_several_threads_read_one_zip(tmp_path):
     ):
         names = source.names() * 5
         assert list(pool.map(source.read, names)) == [files[name] for name in names]
+
+
+def test_on_s3_too_what_is_hidden_is_passed_over_and_named():
+    class Bucket:
+        address, read = "s3://bucket/shots", None
+
+        def sizes(self):
+            return {"9mm/1.jpg": 7, ".223/1.jpg": 8, "9mm/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg": 9}
+
+    source = buckets._Objects(Bucket(), None)
+    assert (source.names(), source.size("9mm/1.jpg")) == (["9mm/1.jpg"], 7)
+    assert source.notes[0].startswith(
+        "s3://bucket/shots has 1 hidden folder with images, left out since the name begins"
+    )

@@ -93,6 +93,30 @@ def test_8_bits_stay_as_they_are():
     assert decoding.decode(colour).ravel().tolist() == list(range(12))
 
 
+def test_in_colour_the_upper_8_of_the_bits_that_are_stored_are_kept():
+    values = np.array([[0, 256, 4095, 2048, 15, 16]])
+    fields = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "Columns": 2}
+    assert decoding.decode(dicom(values, **fields)).ravel().tolist() == [0, 16, 255, 128, 0, 1]
+    seen = decoding.decode(dicom(values * 16, BitsStored=16, **fields))
+    assert seen.ravel().tolist() == [0, 16, 255, 128, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_left_out_of_the_range(kind):
+    values = np.linspace(500, 1500, 4096).astype(int).reshape(64, 64)
+    values[:8], values[:4] = 10, 20
+    files = [
+        dicom(values, PhotometricInterpretation=kind, PixelPaddingValue=10, PixelPaddingRangeLimit=20, **CT),
+        dicom(values[8:], PhotometricInterpretation=kind, **CT),
+    ]
+    padded, plain = map(decoding.examine, files)
+    assert padded.own == plain.own
+    signed = {"PixelRepresentation": 1, "BitsStored": 16}
+    facts = decoding.examine(dicom(np.where(values < 30, -200, values), PixelPaddingValue=-200, **signed))
+    assert facts.own[0] > 600
+    assert decoding.examine(dicom(values[:4], PixelPaddingValue=20)).own == (20, 20)
+
+
 def test_of_several_frames_the_first_counts_and_it_is_noted():
     data = dicom(np.stack([STORED, STORED * 0]), **CT)
     assert grey(data, Range(-1024, 76)) == [0, 23, 255, 255, 255]

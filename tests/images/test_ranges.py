@@ -18,6 +18,50 @@ def test_an_images_own_range_leaves_out_dead_pixels():
     assert 895 <= low <= 905 and 1995 <= high <= 2005
 
 
+def with_no_data(low, high, value, kind, share=0.1):
+    values = np.linspace(low, high, 10_000).astype(kind).reshape(100, 100)
+    values[: round(100 * share)] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "kind"),
+    [
+        (0, 1, -3.4028235e38, np.float32),
+        (0, 1, 3.4028235e38, np.float32),
+        (100, 2500, -9999, np.float32),
+        (-1000, 3000, -32768, np.int16),
+        (0, 4095, 65535, np.uint16),
+        (29000, 32000, 0, np.uint16),
+    ],
+)
+def test_a_value_that_stands_for_no_data_is_left_out_of_the_range(low, high, value, kind):
+    values = with_no_data(low, high, value, kind)
+    assert ranges.of_image(values) == pytest.approx(ranges.of_image(values[10:]), rel=1e-6)
+    assert ranges.of_image(np.full((9, 9), value, kind)) == pytest.approx((value, value))
+
+
+def test_what_may_be_seen_stays_in_the_range():
+    """A saturated end of the values, a second one with its black background, black and white, and few pixels."""
+    for values in (
+        with_no_data(0, 60_000, 65535, np.uint16),
+        with_no_data(20_000, 60_000, 0, np.uint16),
+        np.repeat(np.array([[0, 40_000]], np.uint16), 9, 0),
+        np.array([[0, 100, 300]], np.uint16),
+        with_no_data(0, 4095, 65535, np.uint16, share=0),
+    ):
+        assert ranges.of_image(values) == tuple(np.percentile(values, (0.1, 99.9)))
+
+
+def test_values_that_a_file_says_stand_for_no_data_are_left_out_of_the_range():
+    values = with_no_data(0, 1000, -500, np.int16)
+    values[:2] = -480
+    assert ranges.of_image(values, (-500, -480)) == ranges.of_image(values[10:])
+    assert ranges.of_image(values, (-500, 1000)) == ranges.of_image(values)  # nothing would be left
+    seen = ranges.to_8_bits(values, None, (-500, -480))
+    assert seen[0, 0] == 0 and seen[50, 50] == pytest.approx(115, abs=3)  # of 100 to 1000
+
+
 def test_of_a_large_image_a_sample_is_enough():
     values = np.tile(np.arange(1000, 3000, dtype=np.uint16), (3000, 1))
     assert ranges.of_image(values) == pytest.approx((1002, 2997), abs=3)

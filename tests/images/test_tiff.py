@@ -1,0 +1,152 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.images import decoding
+from headstart.images.ranges import Range
+
+KINDS = {"u": 1, "i": 2, "f": 3}
+RAMP = np.linspace(0, 1, 4096).reshape(64, 64)
+SIGNED = [("i1", -100, 100), ("i2", -9000, 9000), ("i4", -1e9, 1e9), ("f4", -2, 2)]
+
+
+def tiff(values, colours=1, planes=1, order="<", packed=False, **tags):
+    """A TIFF of these values: (height, width), (height, width, channels) or, with planes=2, (channels, height, width).
+
+    tags: more of them, as `tag42113="-9999"`, text or numbers of 16 bits.
+    """
+    height, width = values.shape[-2:] if planes == 2 else values.shape[:2]
+    channels = values.size // (height * width)
+    values = values.astype(values.dtype.newbyteorder(order))
+    data = [part.tobytes() for part in (values if planes == 2 and values.ndim == 3 else [values])]
+    data = [zlib.compress(part) for part in data] if packed else data
+    at = [8 + sum(map(len, data[:number])) for number in range(len(data))]
+    fields = {256: [width], 257: [height], 258: [8 * values.dtype.itemsize] * channels, 259: [8 if packed else 1]}
+    fields |= {262: [colours], 273: at, 277: [channels], 278: [height], 279: [len(part) for part in data]}
+    fields |= {284: [planes], 339: [KINDS[values.dtype.kind]] * channels}
+    fields |= {int(tag.removeprefix("tag")): value for tag, value in tags.items()}
+    body = b"".join(data)
+    directory = struct.pack(order + "H", len(fields))
+    for tag, value in sorted(fields.items()):
+        code, letter, value = (2, "B", value.encode() + b"\0") if isinstance(value, str) else (4, "I", value)
+        content = struct.pack(f"{order}{len(value)}{letter}", *value)
+        where = content.ljust(4, b"\0") if len(content) <= 4 else struct.pack(order + "I", 8 + len(body))
+        body += content if len(content) > 4 else b""
+        directory += struct.pack(order + "HHI", tag, code, len(value)) + where
+    start = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(body))
+    return start + body + directory + bytes(4)
+
+
+def grey(data, *ends):
+    return decoding.decode(data, Range(*ends) if ends else None)[..., 0]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("kind", "low", "high"), SIGNED)
+def test_values_with_a_sign_are_read_in_either_byte_order_packed_or_not(order, packed, kind, low, high):
+    values = (RAMP * (high - low) + low).astype(kind)
+    data = tiff(values, order=order, packed=packed)
+    facts = decoding.examine(data)
+    assert facts.own == pytest.approx((low, high), rel=0.02)
+    assert facts.whole_numbers == (kind != "f4") and not facts.frames
+    assert decoding.depth(data) == 16
+    np.testing.assert_allclose(grey(data, low, high), RAMP * 255, atol=2)
+    assert grey(data)[[0, -1], [0, -1]].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_32_bits_without_a_sign_may_be_large(packed):
+    large, small = ((RAMP * most).astype("u4") for most in (4e9, 2e9))
+    assert decoding.examine(tiff(large, packed=packed)).own == pytest.approx((4e6, 3.996e9), rel=0.02)
+    np.testing.assert_allclose(grey(tiff(large, packed=packed), 0, 4e9), RAMP * 255, atol=1)
+    # What was read right before is so to the bit.
+    assert decoding.examine(tiff(small)).sha256 == decoding.pixel_hash(small.astype(np.int32))
+
+
+@pytest.mark.parametrize(("kind", "most"), [("u1", 255), ("u2", 65535), ("f4", 1)])
+def test_zero_may_be_white_at_any_depth(kind, most):
+    values = (RAMP * most).astype(kind)
+    own = decoding.examine(tiff(values, colours=0)).own
+    seen = grey(tiff(values, colours=0), *(own or ()))
+    np.testing.assert_allclose(seen, 255 - RAMP * 255, atol=2)
+    marked = np.where(RAMP < 0.2, 0.125 * most, values).astype(kind)
+    if own:
+        padded = decoding.examine(tiff(marked, colours=0, tag42113=str(0.125 * most if kind == "f4" else 8191)))
+        assert padded.own == pytest.approx(decoding.examine(tiff(values[13:], colours=0)).own, abs=0.01 * most)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_channels_of_16_bits_one_after_another_are_read_packed_and_else_refused(order):
+    values = (np.stack([RAMP, RAMP / 2, 1 - RAMP]) * 65535).astype("u2")
+    packed = tiff(values, colours=2, planes=2, order=order, packed=True)
+    np.testing.assert_array_equal(decoding.decode(packed), values.transpose(1, 2, 0) >> 8)
+    plain = tiff((values >> 8).astype("u1"), colours=2, planes=2, order=order)
+    np.testing.assert_array_equal(decoding.decode(plain), values.transpose(1, 2, 0) >> 8)
+    why = r"^a TIFF of 3 channels of 16 bits \(RGB, unsigned, .*PlanarConfiguration 2.*: save it interleaved \(Planar"
+    with pytest.raises(decoding.Broken, match=why):
+        decoding.decode(tiff(values, colours=2, planes=2, order=order))
+
+
+def test_of_a_single_channel_too_what_would_be_misread_is_refused():
+    values = (RAMP * 250).astype("u1")
+    np.testing.assert_array_equal(grey(tiff(values, planes=2)), values)
+    np.testing.assert_array_equal(grey(tiff(RAMP.astype("f4"), planes=2), 0, 1), grey(tiff(RAMP.astype("f4")), 0, 1))
+    for data in (
+        tiff(values, colours=0, planes=2),
+        tiff(values.astype("i2"), planes=2),
+        tiff(RAMP.astype("f4"), planes=2, order=">"),
+    ):
+        with pytest.raises(decoding.Broken, match="save it interleaved"):
+            decoding.decode(data)
+
+
+@pytest.mark.parametrize("text", ["-3.4028234663852886e+38", "-3.40282e+38", "-1.7976931348623157e+308", "-9999 "])
+def test_what_gdal_writes_for_no_data_is_left_out_of_the_range(text):
+    values = RAMP.astype("f4") * 100_000
+    values[:8] = max(float(text), float(np.finfo("f4").min))
+    facts = decoding.examine(tiff(values, tag42113=text))
+    assert facts.own == pytest.approx(decoding.examine(tiff(values[8:])).own)
+    assert grey(tiff(values, tag42113=text), *facts.own)[0, 0] == 0
+
+
+def test_an_image_without_data_is_read():
+    data = tiff(np.full((4, 4), -9999, "f4"), tag42113="-9999")
+    assert decoding.examine(data).own == (-9999, -9999)
+    assert grey(data).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "colours", "what"),
+    [
+        (np.zeros((4, 4, 3), "f4"), 2, r"3 channels of 32 bits \(RGB, floating-point, little-endian\)"),
+        (np.zeros((4, 4, 3), "u4"), 2, r"3 channels of 32 bits \(RGB, unsigned, little-endian\)"),
+        (np.zeros((4, 4, 3), "u1"), 1, r"3 channels of 8 bits \(grey, unsigned, little-endian\)"),
+        (np.zeros((4, 4), "f8"), 1, r"1 channel of 64 bits \(grey, floating-point, little-endian\)"),
+        (
+            np.zeros((4, 4, 3), "u1"),
+            32803,
+            r"3 channels of 8 bits \(PhotometricInterpretation 32803, unsigned",
+        ),
+    ],
+)
+def test_a_kind_that_cannot_be_read_is_named(values, colours, what):
+    with pytest.raises(
+        decoding.Broken, match=f"^a TIFF of {what}.*, which cannot be read: save it as grey or RGB: one"
+    ):
+        decoding.decode(tiff(values, colours))
+    with pytest.raises(
+        decoding.Broken, match=r"big-endian\), which cannot be read: save it as grey or RGB, little-end"
+    ):
+        decoding.decode(tiff(values, colours, order=">"))
+
+
+def test_pages_are_noted_of_what_is_put_right():
+    file = io.BytesIO()
+    pages = [Image.fromarray(np.array([[1, 2]], np.uint16)) for _ in range(2)]
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:], tiffinfo={262: 0})
+    assert decoding.examine(file.getvalue()).frames
