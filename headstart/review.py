@@ -10,7 +10,6 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 # isort: split
 import json
 import secrets
-import threading
 import webbrowser
 from collections.abc import Callable
 from functools import partial
@@ -33,12 +32,14 @@ def merged(
 ) -> tuple[list[Correction], list[Correction]]:
     """Return the corrections with the new ones, and those that were there and are not any more.
 
-    Of one image, the last decision is kept. undone: the paths of those that are taken back.
+    Of one picture, the last decision is kept, also where it has got another name. undone: the paths of those that are
+    taken back.
     """
     paths = {correction.path for correction in decided} | set(undone)
-    kept = [correction for correction in written if correction.path not in paths]
-    same = {correction[:4] for correction in decided}
-    return kept + decided, [old for old in written if old.path in paths and old[:4] not in same]
+    pictures = {correction.sha256 for correction in decided}
+    kept = [old for old in written if old.path not in paths and old.sha256 not in pictures]
+    same = {correction[1:4] for correction in decided}
+    return kept + decided, [old for old in written if old not in kept and old[1:4] not in same]
 
 
 def decided(body: bytes) -> tuple[list[Correction], list[str]]:
@@ -57,8 +58,9 @@ def decided(body: bytes) -> tuple[list[Correction], list[str]]:
 
 def save(new: list[Correction], undone: list[str]) -> str:
     """Write the corrections into the file, and return what to say of it."""
-    written, replaced = merged(corrections.read(), new, undone)
-    corrections.write(written)
+    with corrections.alone():
+        written, replaced = merged(corrections.read(), new, undone)
+        corrections.write(written)
     said = f"{wording.count(len(new), 'correction')} written to {CORRECTIONS}: dvc repro takes them."
     if replaced:
         gone = [f"{old.path}: {old.label or old.action}{f', by {old.by}' if old.by else ''}" for old in replaced[:3]]
@@ -72,11 +74,10 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int):
         super().__init__(("127.0.0.1", port), _Handler)
-        self.secret, self.lock = secrets.token_urlsafe(16), threading.Lock()
+        self.secret = secrets.token_urlsafe(16)
 
     def save(self, body: bytes) -> str:
-        with self.lock:
-            text = save(*decided(body))
+        text = save(*decided(body))
         say(f"review: {text}")
         return text
 
@@ -105,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, "text/plain", of().encode())
         except UserError as error:
             self._answer(HTTPStatus.BAD_REQUEST, "text/plain", str(error).encode())
+        except OSError as error:  # a full disk, a folder that may not be written
+            text = f"not saved: {errors.in_one_line(error) or error}"
+            say(f"review: {text}")
+            self._answer(HTTPStatus.INSUFFICIENT_STORAGE, "text/plain", text.encode())
 
     def _refuse(self) -> None:
         self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not here")

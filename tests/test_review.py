@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import socket
 import threading
 import urllib.error
@@ -59,6 +61,45 @@ def test_the_last_decision_on_an_image_is_kept_and_the_others_stay(address):
     assert text.endswith("dvc repro takes them. No longer there (a.png: cat).")
     assert [(of.path, of.action) for of in corrections.read()] == [("b.png", "leave out"), ("a.png", "keep")]
     assert "No longer" not in ask(f"{address}corrections", sent(KEEP))[1]
+
+
+def test_of_a_picture_that_was_renamed_the_last_decision_is_kept(address):
+    corrections.write([Correction("old.png", "1", "label", "cat", "Bob")])
+    assert ask(f"{address}corrections", sent(KEEP))[1].endswith("No longer there (old.png: cat, by Bob).")
+    assert [of.path for of in corrections.read()] == ["a.png"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(address, monkeypatch, capsys):
+    corrections.write([Correction("b.png", "2", "keep", "")])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(corrections.files, "write_csv", full)
+    status, text = ask(f"{address}corrections", sent(KEEP))
+    assert status == 507 and text.startswith("not saved: ") and text in capsys.readouterr().out
+    assert [of.path for of in corrections.read()] == ["b.png"]
+
+
+def test_several_who_save_at_once_lose_nothing(here):
+    several = [review.server() for _ in range(2)]
+    for made, _ in several:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+    names = [f"{number}.png" for number in range(24)]
+    savers = [
+        threading.Thread(
+            target=ask, args=(f"{several[at % 2][1]}corrections", sent(KEEP | {"path": name, "sha256": name}))
+        )
+        for at, name in enumerate(names)
+    ]
+    for saver in savers:
+        saver.start()
+    for saver in savers:
+        saver.join()
+    for made, _ in several:
+        made.shutdown()
+        made.server_close()
+    assert {of.path for of in corrections.read()} == set(names)
 
 
 def test_a_page_learns_what_is_decided_by_now_and_takes_back_its_own(address):

@@ -1,13 +1,17 @@
 """`data/corrections.csv`: what people have decided about single images. Git keeps it; `split` reads it.
 
-path      of the image inside the source
-sha256    of its pixels when it was looked at, as in the manifest: a correction is of that picture, not of the next one
-          that gets its name
+path      of the image inside the source, for who reads it
+sha256    of its pixels when it was looked at, as in the manifest: a correction is of that picture, under whatever name,
+          and not of the next one that gets its name
 action    label (it is of another class), leave out, or keep (it was looked at and is right)
 label     the class, for the action label
 by, why   whoever decided it, and the reason; either may be empty
 """
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +69,19 @@ def checked(number: int, row: list[str]) -> Correction:
             f"{correction.label or 'no'} label; a label goes with the action label, and with no other"
         )
     return correction
+
+
+@contextmanager
+def alone(project: Path = Path()) -> Iterator[None]:
+    """While the block runs, be the only one that reads and writes the file: of all threads and programs."""
+    folder = project / CORRECTIONS.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def looked_at(project: Path = Path()) -> set[str]:

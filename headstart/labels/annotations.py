@@ -74,6 +74,7 @@ class Reader:
         self._seen: set[str] = set()
         self._several_at_once: dict[str, list[str]] = {}
         self.missing: Counter[str] = Counter()  # rows without a label, by the text that says so
+        self.several: Counter[str] = Counter()  # rows whose label is read as several, by its text
 
     def look_over(self, entries: Sequence[Row]) -> None:
         """Look at all rows before one is read: which cells have several labels shows in the others."""
@@ -91,6 +92,7 @@ class Reader:
             self.missing.update(filter(None, row.cells[:1]))
             return f"listed in {table.file} without a label"
         if labels := self._several_at_once.get(cells[0]):
+            self.several[cells[0]] += 1
             return f"of several classes at once in {table.file} ({', '.join(labels)}), where an image has one"
         if table.probabilities:
             value, probabilities = cells[0], self._probabilities(row, names, cells)

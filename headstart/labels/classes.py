@@ -14,11 +14,14 @@ from headstart.base.terminal import say
 from headstart.images.archive import Source
 from headstart.labels.published import split_of
 
+# Zero-width space, word joiner, byte-order mark, soft hyphen: two names that differ in them look the same.
+UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 SHOWN = 3  # reasons for leaving out images of a class, the commonest first
 
 
 def unify(labels: dict[str, str]) -> dict[str, str]:
-    """Return the labels, by path, in one form: composed Unicode (NFC), without spaces at the ends.
+    """Return the labels, by path, in one form (`clean`).
 
     One line is printed for each class whose name is written in several ways, as a Mac and another machine would.
     """
@@ -33,8 +36,16 @@ def unify(labels: dict[str, str]) -> dict[str, str]:
 
 
 def clean(name: str) -> str:
-    """The name of a class as it is used: composed Unicode (NFC), without spaces at the ends."""
-    return unicodedata.normalize("NFC", name).strip()
+    """The name of a class as it is used: composed Unicode (NFC), and of spaces and what cannot be seen just one between
+    words.
+    """
+    return " ".join(unicodedata.normalize("NFC", name.translate(UNSEEN)).split())
+
+
+def same(name: str) -> str:
+    """What names that are likely to mean the same have in common: `7`, `7.0` and `007`; `P1` and `p1`."""
+    name = clean(name).casefold()
+    return str(float(name)) if NUMBER.fullmatch(name) else name
 
 
 def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
@@ -45,7 +56,7 @@ def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
     labels: of all images. dataset: `path` and `classes` of the section of that name in params.yaml.
 
     Raises UserError where `dataset.classes` does not name just the classes of the images, where there is only one, and
-    where two differ in case alone without being named there.
+    where two are likely to mean the same (`same`) without being named there.
     """
     counts = Counter(labels)
     names = in_order(counts)
@@ -66,7 +77,7 @@ def order_classes(labels: Iterable[str], dataset: Any) -> list[str]:
 def in_order(names: Iterable[str]) -> list[str]:
     """Return names of classes in alphabetical order, or, where all of them are numbers, from the smallest on."""
     names = sorted(names)
-    if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names):
+    if all(map(NUMBER.fullmatch, names)):
         names.sort(key=float)
     return names
 
@@ -74,12 +85,13 @@ def in_order(names: Iterable[str]) -> list[str]:
 def _refuse_twins(counts: dict[str, int]) -> None:
     twins = defaultdict(list)
     for name in sorted(counts):
-        twins[name.casefold()].append(name)
+        twins[same(name)].append(name)
     for names in twins.values():
         if len(names) > 1:
             told = " and ".join(f"{name} ({wording.count(counts[name], 'image')})" for name in names)
+            how = "are the same number" if NUMBER.fullmatch(names[0]) else "differ in case alone"
             raise UserError(
-                f"the classes {told} differ in case alone: give them one name, by renaming or, in a table, by "
+                f"the classes {told} {how}: give them one name, by renaming or, in a table, by "
                 "dataset.table.values; or name all classes in dataset.classes, where these are to stay apart"
             )
 

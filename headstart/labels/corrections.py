@@ -38,9 +38,9 @@ class Corrected(NamedTuple):
 def apply(table: Manifest, of_test: bool) -> Corrected:
     """Return the manifest with the corrections of data/corrections.csv.
 
-    of_test: whether test images are corrected too (`dataset.correct_test`). An exact copy of an image is corrected with
-    it. A correction whose image is not in use, or shows something else by now, is passed over and said; one of an image
-    that was sent to the server holds from when the source has a copy of it, under whatever name.
+    of_test: whether test images are corrected too (`dataset.correct_test`). A correction is of a picture: one that was
+    renamed, and an exact copy, are corrected with it. Where no image in use has its pixels it is passed over and said;
+    one of an image that was sent to the server holds from when the source has a copy of it.
 
     Raises UserError where the file is no such table, for a class that does not exist, for two corrections that
     contradict each other, and where a class would have no image left in a split.
@@ -79,13 +79,14 @@ def _passed(table: Manifest, written: list[Correction]) -> defaultdict[str, list
     passed, in_use = defaultdict(list), dict(zip(table.paths, table.sha256, strict=True))
     pixels = set(table.sha256)
     for correction in written:
-        if _was_sent(correction) and correction.path not in in_use:
-            if correction.sha256 not in pixels:
-                passed[NOT_ADDED].append(correction.path)
-        elif correction.path not in in_use:
-            passed["of images that are not in use"].append(correction.path)
-        elif in_use[correction.path] != correction.sha256:
+        if correction.sha256 in pixels:
+            continue
+        if correction.path in in_use:
             passed["of images that show something else by now"].append(correction.path)
+        elif _was_sent(correction):
+            passed[NOT_ADDED].append(correction.path)
+        else:
+            passed["of images that are not in use"].append(correction.path)
     return passed
 
 
@@ -102,11 +103,9 @@ def _certain(table: Manifest, labels: np.ndarray) -> np.ndarray | None:
 
 
 def _by_pixels(table: Manifest, written: list[Correction]) -> dict[str, Correction]:
-    known, pixels = set(zip(table.paths, table.sha256, strict=True)), set(table.sha256)
-    decided: dict[str, Correction] = {}
+    pixels, decided = set(table.sha256), {}
     for correction in written:
-        added = _was_sent(correction) and correction.sha256 in pixels
-        if (correction.path, correction.sha256) not in known and not added:
+        if correction.sha256 not in pixels:
             continue
         if correction.action == "label" and correction.label not in table.classes:
             hint = wording.did_you_mean(correction.label, table.classes)

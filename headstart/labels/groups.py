@@ -1,6 +1,7 @@
 """What belongs together: images of one subject, burst or module, by a table's column, a pattern or a folder."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +16,7 @@ from headstart.base.errors import UserError
 from headstart.base.params import Group
 from headstart.base.terminal import say
 from headstart.images.archive import Source
-from headstart.labels import tables
+from headstart.labels import classes, tables
 from headstart.labels.layouts import Item, folder_at
 
 
@@ -46,7 +47,22 @@ def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[s
         )
     if alone:
         say(f"{wording.count(len(alone), 'image')} in no group, such as {alone[0]}: each is its own ({lacking})")
-    return pairs
+    return _unified(pairs)
+
+
+def _unified(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs, with one name for what is likely to be one group (`classes.same`): to join too much leaks nothing.
+
+    One line says how many groups are written in several ways.
+    """
+    written = defaultdict(dict)
+    for _, name in pairs:
+        written[classes.same(name)].setdefault(name)
+    several = [list(names) for names in written.values() if len(names) > 1]
+    if several:
+        ways = " and ".join(f"{name!a}" for name in several[0])
+        say(f"{wording.count(len(several), 'group')} written in several ways, such as {ways}: taken for one each")
+    return [(path, next(iter(written[classes.same(name)]))) for path, name in pairs]
 
 
 def join(

@@ -111,7 +111,9 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
 
     images: paths as the rows of a table have them. names: the source's files, sorted. table: the table's own path.
 
-    Where no path is alike, all of them are matched by number, if that can be done (`by_number`).
+    Where no path is alike, all of them are matched by number, if that can be done (`by_number`). So are those that are
+    like none, where no path has an ending and the others are alike by the same numbers: a spreadsheet takes the zeros
+    from all ids but the longest.
 
     Left out are paths without a file, and files where a path could mean several. There is one line to say for each way
     in which paths are written otherwise than in the source: how many are, and an example.
@@ -119,8 +121,11 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
     folder = posixpath.dirname(table)
     files = Files(names, folder)
     matches = {image: files.find(image) for image in images}
-    if not any(match.paths for match in matches.values()):
-        matches |= by_number(list(matches), names)
+    alike = {image: match.paths for image, match in matches.items() if match.paths}
+    if len(alike) < len(matches) and not (alike and any(map(is_image_name, matches))):
+        numbered = by_number(list(matches), names)
+        if all(numbered[image].paths == paths for image, paths in alike.items() if numbered):
+            matches |= {image: match for image, match in numbered.items() if image not in alike}
     found, left_out, missing = _believed(matches), [], []
     for image, match in matches.items():
         if len(match.paths) > 1:
@@ -232,10 +237,10 @@ def _read(written: str) -> _Written:
     text, differs = written.strip(" \t\"'“”‘’«»"), []
     if text != written:
         differs.append("in quotes")
-    address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text)
+    address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+://[^/?#]*([^?#]*)", text)
     if address:
         differs.append("by addresses")
-        text = "/" + urllib.parse.unquote(urllib.parse.urlsplit(text).path)
+        text = "/" + urllib.parse.unquote(address[1])
     slashed = text.replace("\\", "/")
     path = re.sub(r"^/*[A-Za-z]:/", "/", slashed)
     absolute = path.startswith(("/", "~"))

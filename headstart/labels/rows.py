@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,15 +11,22 @@ from headstart.base.errors import UserError
 from headstart.base.params import Table
 from headstart.images.archive import Source
 
+csv.field_size_limit(
+    2**31 - 1
+)  # a mask or an outline in a cell is long; the file as a whole is bounded where it is read
 TEXT_ERRORS = (ValueError, TypeError, csv.Error)  # of what is no table: Unreadable, UnicodeDecodeError are ValueErrors
 
 
 class Row(NamedTuple):
-    """A row: where it is, for messages; its image's path, as it is written; and its cells in the columns asked for."""
+    """A row: where it is, for messages; its image's path, as it is written; and its cells in the columns asked for.
+
+    `over`: whether it has more cells than the header.
+    """
 
     place: str
     image: str
     cells: list[str]
+    over: bool = False
 
 
 def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]]) -> tuple[list[str], list[Row]]:
@@ -35,15 +43,22 @@ def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]])
     if table.delimiter != "whitespace" and len(table.delimiter) > 1:
         raise UserError(f"dataset.table.delimiter: got {table.delimiter!r}; takes one character, or whitespace")
     try:
-        text = source.read(table.file).decode("utf-8-sig")
-        if table.delimiter == "whitespace":
+        text, delimiter = separated(source.read(table.file).decode("utf-8-sig"))
+        delimiter = delimiter or table.delimiter
+        if delimiter == "whitespace":
             lines = [line.split() for line in text.splitlines()]
         else:
-            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=table.delimiter))
+            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except TEXT_ERRORS as error:
         raise UserError(f"{table.file} cannot be read as a table ({error}): save it as plain UTF-8 text") from None
     numbered = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines, 1) if line]
     return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table))
+
+
+def separated(text: str) -> tuple[str, str | None]:
+    """The text of a table without the first line by which Excel is told the delimiter, `sep=;`; and that delimiter."""
+    told = re.match(r"sep=(.)\r?\n", text)
+    return (text, None) if told is None else ("\n" + text[told.end() :], told[1])
 
 
 def _chosen(
@@ -60,7 +75,8 @@ def _chosen(
                 f"those and dataset.table.delimiter: {table.delimiter!r}; the line is {' | '.join(line)[:80]}{looks}"
             )
         image, *cells = (line[index] for index in indices)
-        rows.append(Row(f"{table.file}, line {number}", image, cells))
+        over = header is not None and any(line[len(header) :])
+        rows.append(Row(f"{table.file}, line {number}", image, cells, over))
     names = [header[index] if header and index < len(header) else str(index) for index in indices[1:]]
     return names, rows
 

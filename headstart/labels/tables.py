@@ -11,6 +11,7 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
 from headstart.labels.annotations import Annotation, Reader, is_missing
+from headstart.labels.rows import Row
 
 
 def read_labels(
@@ -53,13 +54,33 @@ def read_labels(
         lines.append(
             f"class {name} has no image: what {number} of {table.file} name{'s' * (numbers[name] == 1)} is left out"
         )
-    for text, number in sorted(reader.missing.items()):
-        have = f"{wording.count(number, 'row')} of {table.file} {'has' if number == 1 else 'have'}"
-        lines.append(f"{have} the label {text}, which is read as none: if it is a class, name all in dataset.classes")
+    lines += _doubtful(entries, reader, table)
     if unseen := reader.unseen():
         lines.append(f"{table.file} has no label {', '.join(map(repr, unseen))}, which dataset.table gives a meaning")
     say(*lines)
     return kept, left_out
+
+
+def _doubtful(entries: Sequence[Row], reader: Reader, table: Table) -> list[str]:
+    """A line on each thing that may have been meant otherwise than it was read."""
+    lines = []
+    if over := [row.place for row in entries if row.over]:
+        rows_over = wording.count(len(over), "row")
+        lines.append(
+            f"{rows_over} of {table.file} with more cells than its first line, such as {over[0]}: where a cell holds "
+            f"{table.delimiter!r}, put it in quotes, or the columns after it are shifted"
+        )
+    if reader.several:
+        (text, number), *_ = reader.several.most_common()
+        rows_of = f"{wording.count(reader.several.total(), 'row')} of {table.file}"
+        lines.append(
+            f"{rows_of} with a label such as {text!r} ({number:,}), read as several classes at once: if it is one "
+            "class, name all in dataset.classes"
+        )
+    for text, number in sorted(reader.missing.items()):
+        have = f"{wording.count(number, 'row')} of {table.file} {'has' if number == 1 else 'have'}"
+        lines.append(f"{have} the label {text}, which is read as none: if it is a class, name all in dataset.classes")
+    return lines
 
 
 def read_column(source: Source, table: Table, column: str | int) -> list[tuple[str, str]]:

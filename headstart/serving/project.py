@@ -1,13 +1,8 @@
 """The project that the server runs in: what people correct is written there, and its training images are shown."""
 
-import fcntl
 import functools
 import json
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +30,6 @@ class Project:
 
     classes: list[str]
     root: Path = Path()
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def correct(self, data: bytes, label: str, by: str, why: str, most: int) -> tuple[str, str]:
         """Write a correction, and the image with it; return the path that it names, and what to say of it.
@@ -48,7 +42,7 @@ class Project:
         sha256 = decoding.examine(data).sha256
         place = SENT / f"{sha256}.{ending}"
         by, why = (" ".join(text.split())[:LETTERS] for text in (by, why))
-        with self._alone():
+        with corrections.alone(self.root):
             if not (self.root / place).exists():
                 with files.whole(self.root / place) as part:
                     part.write_bytes(data)
@@ -71,19 +65,6 @@ class Project:
     def _path_in_source(self, sha256: str) -> str | None:
         table = self.table()
         return None if table is None or sha256 not in table.sha256 else table.paths[table.sha256.index(sha256)]
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Be the only one that writes corrections, of this server and of others in the project."""
-        folder = self.root / SENT
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                yield
-            finally:
-                os.close(descriptor)
 
 
 def find(classes: list[str], root: Path = Path()) -> Project | None:

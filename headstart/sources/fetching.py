@@ -1,6 +1,7 @@
 """What `fetch` keeps in `data/raw/`: the dataset and the backbone's weights, one file each, with their origins."""
 
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -146,7 +147,8 @@ def tidy(*own: Path, folders: Sequence[Path] = (WEIGHTS,)) -> None:
         if record and record.file:
             known.add(folder / record.file)
         for path in sorted(set(folder.glob("*")) - known):
-            if not path.name.endswith((".part", ".part.json")):
+            unfinished = path.name.endswith((".part", ".part.json"))
+            if not unfinished or (path.is_dir() and not path.name.startswith(tempfile.gettempprefix())):
                 raise UserError(
                     f"{path} did not come from fetch, and {RAW} holds nothing else: move it, for example to "
                     "data/my_images"
@@ -200,10 +202,15 @@ def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None
 
 
 def _record(folder: Path, new: Origin, keep: Path | None = None) -> None:
-    """Record what `folder` holds now, and remove what an earlier run fetched, except `keep` (now the user's own)."""
+    """Record what `folder` holds now, and remove what an earlier run fetched, unless it is the user's own by now.
+
+    That is `keep`, and what has changed since.
+    """
     old = origin.read(folder)
-    if old and old.file and old.file != new.file and folder / old.file != keep:
-        (folder / Path(old.file).name).unlink(missing_ok=True)
+    if old and old.file and old.file != new.file and (path := folder / old.file).is_file():
+        own = keep is not None and keep.exists() and path.samefile(keep)
+        if not own and old.file_sha256 in (None, files.sha256(path)):
+            path.unlink()
     origin.write(folder, new)
 
 

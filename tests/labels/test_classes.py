@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from headstart.base.errors import UserError
-from headstart.labels.classes import order_classes
+from headstart.labels.classes import order_classes, unify
 
 
 def order(labels, classes):
@@ -41,3 +41,15 @@ def test_classes_that_the_source_does_not_have_are_refused():
 def test_one_class_alone_is_refused():
     with pytest.raises(UserError, match=r"only one class in source\.zip, a: two or more are needed"):
         order("aa", None)
+
+
+def test_names_that_are_the_same_number_are_two_classes_where_both_are_named():
+    with pytest.raises(UserError, match=r"classes 01 \(1 image\) and 1 \(1 image\) are the same number: give them one"):
+        order(["1", "01", "2"], None)
+    assert order(["1", "01", "2"], ["01", "1", "2"]) == ["01", "1", "2"]
+
+
+def test_names_that_look_the_same_are_one(capsys):
+    labels = dict(enumerate(["ST seg", "ST  seg", "ST\u00a0seg", " ST seg\u200b", "cat"]))
+    assert set(unify(labels).values()) == {"ST seg", "cat"}
+    assert "class ST seg is written in 4 ways, which are taken for one" in capsys.readouterr().out

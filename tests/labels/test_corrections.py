@@ -87,6 +87,13 @@ def test_a_correction_of_another_picture_or_of_none_is_passed_over_and_said():
     ]
 
 
+@pytest.mark.parametrize("path", ["cats/old name.png", "b/1.png"])
+def test_an_image_that_was_renamed_is_corrected_too(path):
+    done = applied(Correction(path, "1", "label", "b"))
+    assert done.table.labels.tolist() == [1, *TABLE.labels.tolist()[1:]]
+    assert done.lines == ["data/corrections.csv: 1 label changed, 0 images left out"]
+
+
 def test_an_image_that_was_sent_to_the_server_waits_for_its_copy_in_the_source():
     sent = Correction("data/corrections/9.jpg", "9", "label", "b", "Ann")
     done = applied(sent)

@@ -57,6 +57,23 @@ def test_a_pattern_is_searched_in_the_path(capsys):
     )
 
 
+def test_ways_to_write_a_group_are_one_group(capsys):
+    rows = [
+        "1.png,a,P7",
+        "2.png,a,p7",
+        "3.png,b,007",
+        "4.png,b,7.0",
+        "5.png,b,8",
+        "6.png,b,caf\u00e9",
+        "7.png,b,cafe\u0301",
+    ]
+    found = find({"column": "patient"}, *(f"{number}.png" for number in range(1, 8)), rows=rows)
+    assert [name for _, name in found] == ["P7", "P7", "007", "007", "8", "caf\u00e9", "caf\u00e9"]
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "3 groups written in several ways, such as 'P7' and 'p7': taken for one each"
+    )
+
+
 @pytest.mark.parametrize(("level", "names"), [(0, ["a", "a", "b"]), (1, ["P1", None, "P1"]), (-1, ["P1", "a", "P1"])])
 def test_a_level_of_the_folders_names_the_groups(level, names):
     images = ["a/P1/1.png", "a/2.png", "b/P1/3.png"]

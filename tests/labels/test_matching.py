@@ -128,6 +128,21 @@ def test_numbers_that_do_not_tell_all_images_apart_tell_none(written, names):
     assert find(written, names)[0].keys() <= {"000.png"}
 
 
+def test_ids_that_a_spreadsheet_took_the_zeros_from_are_matched_by_number():
+    names = [f"scans/{number:03}.png" for number in range(1, 201)]
+    written = [str(number) for number in range(1, 201)]
+    files, left_out, ways = find(written, names)
+    assert (files, left_out) == (dict(zip(written, names, strict=True)), {})
+    assert [way.partition(":")[0] for way in ways] == [
+        "101 rows of t.csv name images without folder and ending",
+        "99 rows of t.csv name images by number",
+    ]
+
+
+def test_an_address_that_is_none_is_a_path_like_any_other():
+    assert find(["https://[bucket]/1.png", "http://[1.png"], ["1.png"])[0] == {"https://[bucket]/1.png": "1.png"}
+
+
 def test_the_one_file_with_the_numbers_is_near():
     _, left_out, _ = find(["scan0000", "x"], ["img/000.PNG", "img/001.PNG", "y.png"])
     missing = "listed in t.csv, but missing in the source"

@@ -125,6 +125,31 @@ def test_without_a_header_the_numbers_of_label_columns_are_the_classes():
     assert read(["images/0.png 0 1"], range(1), label=[1, 2])[0] == {"elpv/images/0.png": "2"}
 
 
+def test_what_excel_writes_for_itself_is_no_row():
+    labels, _ = read(
+        ["sep=;", "file;kind", "images/0.png;a"], range(1), header=True, image="file", label="kind", delimiter=","
+    )
+    assert labels == {"elpv/images/0.png": "a"}
+
+
+def test_a_row_of_more_cells_than_the_header_is_said(capsys):
+    lines = ["file,name,kind", "images/0.png,Smith, John,a", "images/1.png,Mary,b", "images/2.png,Ann,b,"]
+    read(lines, range(3), header=True, image="file", label="kind", delimiter=",")
+    assert f"1 row of {FILE} with more cells than its first line, such as {FILE}, line 2" in capsys.readouterr().out
+
+
+def test_labels_that_are_read_as_several_are_said(capsys):
+    kinds = ["Men|Shoes", "Men|Shirts", "Women|Shoes", "Men"]
+    read([f"images/{number}.png,{kind}" for number, kind in enumerate(kinds)], delimiter=",")
+    said = "read as several classes at once: if it is one class, name all in dataset.classes"
+    assert f"3 rows of {FILE} with a label such as 'Men|Shoes' (1), {said}" in capsys.readouterr().out
+
+
+def test_a_cell_may_be_very_long():
+    labels, _ = read(["images/0.png,a," + "1 " * 100_000], range(1), delimiter=",")
+    assert labels == {"elpv/images/0.png": "a"}
+
+
 def test_a_delimiter_that_the_table_rather_has_is_named():
     lines = ["file;kind", "images/0.png;a"]
     with pytest.raises(UserError, match=r"no column 'file'; .*; its first line, 'file;kind', looks as if .* were ';'"):

@@ -410,11 +410,30 @@ def test_own_images_are_looked_for_and_kept():
     assert stored() == ["mine/1.jpg", "origin.json"]
 
 
-def test_a_fetched_file_that_becomes_the_users_own_is_kept(server):
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_fetched_file_that_becomes_the_users_own_is_kept(server, whole):
     fetching.fetch_dataset(server.url, None, PATH)
-    fetching.fetch_dataset(None, None, PATH)
+    fetching.fetch_dataset(None, None, PATH.absolute() if whole else PATH)
     fetching.tidy(PATH)
     assert stored() == ["images.zip", "origin.json"]
+
+
+def test_a_fetched_file_that_was_changed_is_not_removed(server):
+    fetching.fetch_dataset(server.url, None, PATH)
+    PATH.write_bytes(b"mine")
+    fetching.fetch_dataset(server.url, None, PATH.with_name("others.zip"))
+    assert PATH.read_bytes() == b"mine"
+    with pytest.raises(UserError, match=r"data/raw/images\.zip did not come from fetch"):
+        fetching.tidy(PATH.with_name("others.zip"))
+
+
+def test_a_folder_of_a_name_like_that_of_a_download_is_kept():
+    own = Path("data/raw/photos.part/1.jpg")
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"1")
+    with pytest.raises(UserError, match=r"data/raw/photos\.part did not come from fetch"):
+        fetching.tidy(PATH)
+    assert own.exists()
 
 
 def test_the_users_own_file_is_not_written_over(server):
