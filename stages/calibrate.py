@@ -46,18 +46,23 @@ def main() -> None:
     temperature = selection.temperature(given, answers.labels, weights, targets)
     sure = decision.tempered(given, temperature)
     goal = settings.decision
-    rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels)
+    rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels, weights)
     at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
     classifier = joining.calibrated(network, temperature)
     file.save(classifier, file.CLASSIFIER, details._replace(rule=written))
+    set_on = None
+    if rule.images is not None:
+        needed = coverage.needed(goal.at_least)
+        set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, needed)
     calibration.write(
         {
             "images": len(rows),
             "temperature": round(temperature, 6),
             "threshold": rule.threshold,
             "reached": rule.reached,
+            **({} if set_on is None else {"set_on": set_on._asdict()}),
             "at_least": at_least,
             "unlike": {"images": len(details.known.features), "limit": round(details.known.limit, 6)},
         }
@@ -68,6 +73,8 @@ def main() -> None:
     if goal.coverage and len(rows) < (needed := coverage.needed(goal.coverage)):
         said = f"takes {needed:,} such images, and every class remains possible"
         say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} {said}")
+    if set_on is not None and (warning := set_on.warning()):
+        say(f"calibrate: WARNING: {warning}")
     if rule.reached is not None and rule.reached < goal.at_least:
         say(f"calibrate: WARNING: on these images a {goal.goal} of {rule.reached:.3f} is all that is reached")
     checkpoint.finish("calibrate")

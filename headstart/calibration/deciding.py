@@ -9,19 +9,22 @@ from sklearn.metrics import precision_recall_curve
 
 from headstart.base import params
 from headstart.base.errors import UserError
+from headstart.calibration import prior
 
 
 class Deciding(NamedTuple):
     """`costs`: (k, k) float64, as `decision.predicted` takes them; None: the likeliest class.
 
     `of`: the class that the goal is about, `threshold`: the probability of it from which on it is taken; None where
-    there is no such class. `reached`: the recall or precision on the validation images.
+    there is no such class. `reached`: the recall or precision on the validation images; `images`: how many of these it
+    is a share of.
     """
 
     costs: np.ndarray | None = None
     of: str | None = None
     threshold: float | None = None
     reached: float | None = None
+    images: int | None = None
 
 
 def find(
@@ -30,25 +33,34 @@ def find(
     classes: Sequence[str],
     probabilities: np.ndarray,
     labels: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> Deciding:
     """Returns the rule that reaches `settings.goal`.
 
-    positive: `dataset.positive`. probabilities: (n, k), calibrated, of images that the classifier was not trained on,
-    and labels, (n,) int. Raises UserError where the goal does not go with the classes.
+    positive: `dataset.positive`. probabilities: (n, k), after the temperature, of images that the classifier was not
+    trained on, and labels, (n,) int. weights: (n,), what an image counts for; default: all the same. Raises UserError
+    where the goal does not go with the classes.
+
+    Balanced accuracy and costs go by the formula for probabilities that fit the shares of these images. Those of a
+    classifier that was trained with class weights do not, whatever the temperature: they weigh the rare class up
+    already, and the formula would do so twice. `prior.factors` are what they lack, and the costs of a class are
+    multiplied by its factor. A threshold of recall or precision is searched, and needs none.
     """
     params.check_decision(settings, classes)
+    weights = np.ones(len(labels)) if weights is None else weights / weights.mean(dtype="float64")
     match settings.goal:
         case "accuracy":
             return Deciding()
         case "balanced_accuracy":
             # Of calibrated probabilities this is the best there is: no threshold need be searched on few images.
-            shares = np.bincount(labels, minlength=len(classes)) / len(labels)
+            shares = np.bincount(labels, weights, minlength=len(classes)) / len(labels)
             costs = np.repeat(1 / np.maximum(shares, 1 / (len(labels) + 1))[:, None], len(classes), axis=1)
-            return _named(costs * (1 - np.eye(len(classes))), positive, classes)
+            costs *= 1 - np.eye(len(classes))
         case "costs":
-            return _named(_listed(settings.costs, classes), positive, classes)
+            costs = _listed(settings.costs, classes)
         case goal:
             return _at_threshold(goal, settings, positive, classes, probabilities, labels)
+    return _named(costs * prior.factors(probabilities, labels, weights)[:, None], positive, classes)
 
 
 def _named(costs: np.ndarray, positive: str | None, classes: Sequence[str]) -> Deciding:
@@ -82,10 +94,10 @@ def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> D
         threshold = _of_precision(truth, values, settings.at_least)
     threshold = max(threshold - 1e-7, 0.0)  # rounding must not leave the image at the threshold out
     taken = values >= threshold
-    reached = truth[taken].mean() if goal == "precision" else taken[truth].mean()
+    counted = truth[taken] if goal == "precision" else taken[truth]
     costs = np.zeros((2, 2))
     costs[index, 1 - index], costs[1 - index, index] = 1 - threshold, threshold
-    return Deciding(costs, of, threshold, float(reached))
+    return Deciding(costs, of, threshold, float(counted.mean()), len(counted))
 
 
 def _of_precision(truth: np.ndarray, values: np.ndarray, at_least: float) -> float:

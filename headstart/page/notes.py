@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headstart.artifacts import results
+from headstart.artifacts import calibration, results
 from headstart.artifacts.results import AVERAGED, MODELS, Results
 from headstart.base import params, wording
 
@@ -59,6 +59,10 @@ def warnings(measured: Results) -> list[str]:
     if tests := measured.trust.get("corrected"):
         images = wording.count(tests, "test image")
         sentences.append(f"{images} changed by data/corrections.csv (dataset.correct_test): the scores are of these.")
+    of = measured.trust.get("decision", {}).get("of")
+    set_on = None if of is None else calibration.set_on()
+    if set_on is not None and set_on.of == of and (warning := set_on.warning()):
+        sentences.append(f"{warning[:1].upper()}{warning[1:]}.")
     return sentences
 
 
@@ -73,7 +77,7 @@ def relied(measured: Results) -> list[str]:
                 reached.append(f"{name.replace('_', ' ')} {_with_interval(decided, name)}")
         of = ""
         if decided.get("threshold") is not None:
-            of = f", {_named([decided['of']])} from {decided['threshold']:.3f} on"
+            of = f", {_named([decided['of']])} from {decided['threshold']:.3g} on"
         sentences.append(f"As it decides ({decided['goal'].replace('_', ' ')}{of}): {', '.join(reached)}.")
     if "calibration" in trust:
         before, after = (trust["calibration"][when]["ece"] for when in ("before", "after"))

@@ -96,7 +96,7 @@ def test_costs_move_the_threshold_of_two_and_choose_among_three():
     other = find(settings("costs", costs={"bad": {"good": 9}}), *drawn(20), positive="good")
     assert (other.of, other.threshold) == ("good", pytest.approx(0.9))
     costs = settings("costs", costs={"mole": {"melanoma": 0.1}, "melanoma": {"mole": 20}})
-    rule = find(costs, None, None, classes=["mole", "melanoma", "scar"])
+    rule = find(costs, np.eye(3) * 0.7 + 0.1, np.arange(3), classes=["mole", "melanoma", "scar"])
     assert decision.predicted(np.array([[0.9, 0.05, 0.05], [0.05, 0.01, 0.94]]), rule.costs).tolist() == [1, 2]
 
 
@@ -119,3 +119,44 @@ def test_validation_images_of_one_class_reach_no_recall():
     probabilities, _ = drawn(20)
     with pytest.raises(UserError, match="the validation images are all of one class"):
         find(settings("recall"), probabilities, np.zeros(20, int))
+
+
+def balanced_posteriors(count, rare=0.05, seed=1):
+    """What a classifier of balanced class weights says of images of which few are of the second class."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(count) < rare).astype(int)
+    values = 1 / (1 + np.exp(-1.4 * (rng.normal(0, 1, count) + 1.4 * (labels - 0.5))))
+    return np.stack([1 - values, values], axis=1), labels
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_class_weights_and_balanced_accuracy_do_not_count_the_rare_class_twice(count):
+    new, truth = balanced_posteriors(20000, seed=1000)
+    best = balanced_accuracy_score(truth, new[:, 1] >= 0.5)
+    reached = []
+    for seed in range(20):
+        rule = find(settings("balanced_accuracy"), *balanced_posteriors(count, seed=seed))
+        reached.append(balanced_accuracy_score(truth, decision.predicted(new, rule.costs)))
+    assert np.mean(reached) > best - 0.02
+
+
+def test_costs_are_of_the_images_as_they_are_whatever_the_class_weights():
+    probabilities, labels = balanced_posteriors(4000)
+    rule = find(settings("costs", costs={"bad": {"good": 9}}), probabilities, labels)
+    # Nine times as bad, and nineteen times as rare.
+    assert rule.threshold == pytest.approx(19 / 28, abs=0.06)
+
+
+def test_images_that_weigh_more_make_their_class_more_frequent():
+    probabilities, labels = balanced_posteriors(4000, rare=0.2)
+    weights = np.where(labels == 1, 4.0, 1.0)
+    rule = deciding.find(settings("costs", costs={}), None, CLASSES, probabilities, labels, weights)
+    assert rule.threshold == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_threshold_says_how_many_images_it_was_set_on():
+    probabilities, labels = drawn(60, rare=0.3)
+    assert find(settings("recall", "bad"), probabilities, labels).images == labels.sum()
+    rule = find(settings("precision", "bad", 0.8), probabilities, labels)
+    assert rule.images == (probabilities[:, 1] >= rule.threshold).sum()
+    assert find(settings("balanced_accuracy"), probabilities, labels).images is None

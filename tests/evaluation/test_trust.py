@@ -89,3 +89,38 @@ def test_each_class_has_recall_and_precision_with_intervals_and_none_where_there
     assert set(found["c"].values()) == {0, None}
     together = trust.by_class(labels, guesses, ["a", "b", "c"], np.array(list("xxyyzz")), 1)
     assert together["a"]["recall"] == 0.75 and together["a"]["recall_low"] != found["a"]["recall_low"]
+
+
+def test_few_groups_prove_nothing_however_many_images_they_have():
+    one = trust.share("accuracy", np.arange(20) < 17, np.full(20, "patient"), 1)
+    assert one["accuracy"] == 0.85 and one["accuracy_low"] < 0.2 and one["accuracy_high"] > 0.98
+    copies = trust.by_class(np.zeros(3, int), np.array([0, 0, 1]), ["a"], np.full(3, "x"), 1)["a"]
+    assert copies["recall_low"] < 0.15 and copies["recall_high"] > 0.95
+    # One patient has nearly all images: the 11 others are no evidence of as many groups.
+    uneven = trust.share("accuracy", np.arange(111) < 80, np.array(["p"] * 100 + list("abcdefghijk")), 1)
+    assert uneven["accuracy_low"] < 0.25 and uneven["accuracy_high"] > 0.95
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5, 9, 10, 30])
+@pytest.mark.parametrize("right", [0, 1, 2, 4])
+def test_every_interval_holds_its_value_and_has_a_width(groups, right):
+    # Each group has four images, of which as many are right: the draws of a bootstrap are all the same.
+    names, labels = np.repeat(groups_of(groups), 4), np.tile([0, 0, 1, 1], groups)
+    counts = np.tile(np.arange(4) < right, groups)
+    probabilities = np.where((labels == 1)[:, None] == counts[:, None], [0.1, 0.9], [0.9, 0.1])
+    found = trust.share("share", counts, names, 1) | trust.calibration(labels, probabilities, names, 1)
+    guesses = np.where(counts, labels, 1 - labels)
+    found |= trust.balanced_accuracy(labels, guesses, names, 1)
+    for name, most in {"share": 1, "ece": 1, "brier": 2, "balanced_accuracy": 1}.items():
+        low, high = found[f"{name}_low"], found[f"{name}_high"]
+        assert 0 <= low <= found[name] <= high <= most and low < high
+        assert groups > 1 or high - low > 0.3 * most
+
+
+def test_a_balanced_accuracy_is_as_unsure_as_its_rarest_class():
+    labels, guesses = np.repeat([0, 1], [400, 3]), np.repeat([0, 1], [400, 3])
+    guesses[:40] = 1
+    found = trust.balanced_accuracy(labels, guesses, groups_of(403), 1)
+    assert found["balanced_accuracy"] == 0.95 and found["balanced_accuracy_low"] < 0.75
+    many = trust.balanced_accuracy(np.repeat([0, 1], 400), np.tile(guesses[:400], 2), groups_of(800), 1)
+    assert many["balanced_accuracy_high"] - many["balanced_accuracy_low"] < 0.05

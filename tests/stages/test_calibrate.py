@@ -62,6 +62,8 @@ def test_another_decision_trains_nothing_and_reaches_the_classifier(run):
     assert (
         f"calibrate: red from a probability of {details.rule.threshold:.3f} on (decision.goal: recall)" in done.stdout
     )
+    assert "calibrate: WARNING: a recall of 0.9 takes 9 images of red to set it on: there are 4; add" in done.stdout
+    assert "A recall of 0.9 takes 9 images of red to set it on" in Path("metrics/report.html").read_text()
     measured = json.loads(Path("metrics/test.json").read_text())
     assert measured["decision"]["threshold"] == details.rule.threshold
     assert {"recall", "recall_low", "precision_high"} <= measured["decision"].keys() and "possible" not in measured
