@@ -8,11 +8,15 @@ the head and of what each run delivers (`classifier`), and metrics/cross_validat
 ROC AUC and average precision are means over the folds: the probabilities of different models make no common ranking
 (Forman and Scholz, Apples-to-Apples in Cross-Validation Studies, SIGKDD Explorations 12, 2010).
 
-What the 95 % interval covers: Wilson's, over all images as if one model had given all answers, so what other images of
-the same kind would change. What it does not cover: that two models share most of their training images, and err on
-the same ones, which no estimate from one cross-validation can do without bias (Bengio and Grandvalet, JMLR 5, 2004);
-other seeds; and that the models have (K - 2) / K of the images to train on, so that more would be somewhat better. The
-standard deviation over the folds says how much a single test split would have been luck.
+What the 95 % interval covers: over all images as if one model had given all answers (Wilson's, or where images belong
+together that of their groups, as `evaluation.trust` has it), so what other images of the same kind would change. What
+it does not cover: that two models share most of their training images, and err on the same ones, which no estimate from
+one cross-validation can do without bias (Bengio and Grandvalet, JMLR 5, 2004); other seeds; and that the models have
+(K - 2) / K of the images to train on, so that more would be somewhat better. The standard deviation over the folds says
+how much a single test split would have been luck.
+
+Corrected images are scored like all others, and a test that was corrected where a model disagreed is a kinder one: how
+many they are is counted.
 """
 
 from headstart.base import errors  # first: from here on Ctrl-C is one line
@@ -32,9 +36,10 @@ from headstart.base import files, params, wording
 from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
-from headstart.evaluation import scores
-from headstart.experiments import MODELS, Run, Task
+from headstart.evaluation import scores, trust
+from headstart.experiments import MODELS, Run, Task, dataset
 
+CORRECTIONS = "data/corrections.csv"
 SUMMARY, TABLE = Path("metrics/cross_validation.json"), Path("metrics/cross_validation.csv")
 FOLDS, FEWEST, MOST = 5, 3, 20
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
@@ -46,15 +51,16 @@ BY_FOLD = ("balanced_accuracy", "accuracy", "loss", "roc_auc", "average_precisio
 class Pooled:
     """All images that have a fold, in the order of the manifest, with what their fold's run predicts for them.
 
-    `classes`: k names; `paths`: n, inside the source; `labels`, `folds`: int64 (n,), the folds from 1; for `head` and
-    `CLASSIFIER`: `predicted`, int64 (n,), and `probabilities`, float32 (n, k); `weights` and `targets`: as
-    `scores.score` takes them.
+    `classes`: k names; `paths`: n, inside the source; `labels`, `folds`: int64 (n,), the folds from 1; `groups`: str
+    (n,), as in the manifest; for `head` and `CLASSIFIER`: `predicted`, int64 (n,), and `probabilities`, float32 (n, k);
+    `weights` and `targets`: as `scores.score` takes them.
     """
 
     classes: list[str]
     paths: list[str]
     labels: np.ndarray
     folds: np.ndarray
+    groups: np.ndarray
     predicted: dict[str, np.ndarray]
     probabilities: dict[str, np.ndarray]
     weights: np.ndarray | None
@@ -140,6 +146,7 @@ def pool(by_fold: dict[int, Run]) -> Pooled:
         [table.paths[row] for row in scored],
         table.labels[scored],
         table.folds[scored],
+        table.groups[scored],
         {model: values[scored] for model, values in predicted.items()},
         {model: values[scored] for model, values in probabilities.items()},
         table.of(scored, "weights"),
@@ -152,15 +159,18 @@ def measure(pooled: Pooled, by_fold: dict[int, Run]) -> dict[str, Any]:
 
     images, folds (their number); for `head` and `CLASSIFIER` what `evaluation.scores.score` gives over all images, but
     the mean over the folds of roc_auc and average_precision (None where one is), by_fold (their scores) and deviation
-    (over the folds, of a sample); mcnemar of the two; delivered: which model each fold's classifier is.
+    (over the folds, of a sample); mcnemar of the two; delivered: which model each fold's classifier is; corrections:
+    as `corrected` returns it.
     """
-    summary: dict[str, Any] = {"images": len(pooled.labels), "folds": len(by_fold)}
+    summary: dict[str, Any] = {"images": len(pooled.labels), "folds": len(by_fold), "corrections": corrected(by_fold)}
+    seed = next(iter(by_fold.values())).params["seed"]
     for model in NAMES:
         names = {fold: run.results.delivered if model == CLASSIFIER else model for fold, run in by_fold.items()}
         of_folds = [by_fold[fold].results.scores[name] for fold, name in names.items()]
         columns = {score: [values[score] for values in of_folds] for score in BY_FOLD}
         weighting = {"weights": pooled.weights, "targets": pooled.targets}
         score = scores.score(pooled.labels, pooled.probabilities[model], pooled.classes, **weighting)
+        score |= trust.share("accuracy", pooled.predicted[model] == pooled.labels, pooled.groups, seed)
         score |= {name: _mean(columns[name]) for name in ("roc_auc", "average_precision")}
         for of_class in score["per_class"].values():
             del of_class["average_precision"]  # a ranking, too
@@ -172,6 +182,17 @@ def measure(pooled: Pooled, by_fold: dict[int, Run]) -> dict[str, Any]:
         "mcnemar": scores.mcnemar(pooled.labels, pooled.predicted),
         "delivered": [run.results.delivered for run in by_fold.values()],
     }
+
+
+def corrected(by_fold: dict[int, Run]) -> dict[str, int]:
+    """What data/corrections.csv changed: labels, of how many images that are scored, and how many are left_out."""
+    summary = json.loads(next(iter(by_fold.values())).read(dataset.DATASET))
+    reasons = [entry["reason"] for entry in summary["left_out"]]
+    left_out = sum(reason.startswith(f"left out by {CORRECTIONS}") for reason in reasons)
+    if "test" in summary["published"]:  # its images are in no fold
+        left_out -= summary["corrections"]["left_out"]["test"]
+    labels = sum(run.results.trust.get("corrected", 0) for run in by_fold.values())
+    return {"labels": labels, "left_out": left_out}
 
 
 def write(pooled: Pooled, summary: dict[str, Any]) -> None:
@@ -212,6 +233,11 @@ def show(summary: dict[str, Any], console: Console) -> None:
         f"The classifier is right on {wording.count(right, 'image')} that the head gets wrong, and wrong on {wrong:,} "
         f"that it gets right: p = {pair['p']:.2g} (McNemar).",
     ]
+    if any((changed := summary["corrections"]).values()):
+        lines.append(
+            f"{CORRECTIONS} gives {changed['labels']:,} of these images their label and leaves out "
+            f"{changed['left_out']:,}: corrected where a model disagreed, they make the scores kinder."
+        )
     of = ", ".join(f"{MODELS[model]} in {wording.count(number, 'fold')}" for model, number in delivered.items())
     for line in (*lines, f"It is {of}.", f"scores       {SUMMARY}", f"predictions  {TABLE}"):
         console.print(text(line), soft_wrap=True)

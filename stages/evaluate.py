@@ -11,14 +11,14 @@ watch.start(__name__, lower="image.size")  # before what takes seconds to import
 
 from functools import partial
 
-from headstart.artifacts import dataset, features, manifest, models, predictions, results
+from headstart.artifacts import corrections, dataset, features, manifest, models, predictions, results
 from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.classifier import decision, file, inference, joining
 from headstart.evaluation import charts, curves, fragility, galleries, trust
 from headstart.evaluation.lettering import Lettering
-from headstart.images import archive, decoding
+from headstart.images import archive, batches, decoding
 
 
 def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], positive: int, read: galleries.Pixels):
@@ -34,6 +34,17 @@ def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], po
         pictures.attempt(path, partial(gallery, classes=classes, **images))
     if note := Lettering(classes).note():
         say(note)
+
+
+def corrected(table: manifest.Manifest, fold: int | None) -> int:
+    """How many test images data/corrections.csv changed.
+
+    Of a fold, how many it gives their label: split counts by its own splits, and what is left out is in no fold.
+    """
+    if fold is None:
+        return sum(counts.get("test", 0) for counts in dataset.read().get("corrections", {}).values())
+    given = {entry.sha256: entry.label for entry in corrections.read() if entry.action == "label"}
+    return sum(given.get(table.sha256[row]) == table.classes[table.labels[row]] for row in table.rows("test"))
 
 
 def main() -> None:
@@ -61,15 +72,11 @@ def main() -> None:
         relied = trust.of_delivered(answers, plain[names[-1]], vectors, details, table.groups[rows], settings.seed)
         _, look = joining.parts(classifier, details.delivered, ())
         read = partial(decoding.decode, value_range=source.value_range)
+        of_test = (labels, details.known, settings.seed)
         relied["fragility"] = fragility.measure(
-            inference.runner(look, engine),
-            lambda i: decoding.read(source.read(paths[i]), details.size, source.value_range),
-            labels,
-            details.known,
-            settings.seed,
+            inference.runner(look, engine), lambda i: batches.pixels(source, paths[i], details.size), *of_test
         )
-        corrected = dataset.read().get("corrections", {})
-        if tests := sum(counts.get("test", 0) for counts in corrected.values()):
+        if tests := corrected(table, settings.fold):
             relied["corrected"] = tests
         predictions.write(answers)
         results.write(results.Results(len(labels), *measured, relied))

@@ -20,11 +20,21 @@ from headstart.images import archive, ranges
 from headstart.inspection import looks, mislabelled, neighbours, shift, summary
 
 
+def look(source: archive.Source, path: str) -> looks.Look:
+    """How an image looks. Raises UserError where it cannot be read any more."""
+    try:
+        return looks.look(source, path)
+    except archive.UNREADABLE as error:
+        from headstart.images import batches  # which takes TensorFlow, and seconds: nothing else here does
+
+        raise batches.changed(path, error) from None
+
+
 def main() -> None:
     settings = params.load_stage("inspect")
     table, published = manifest.read(), dataset.read()["published"]
     with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
-        seen = in_order(partial(looks.look, source), table.paths)
+        seen = in_order(partial(look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))
     vectors = features.averages(table=table)
     near = neighbours.nearest(vectors)

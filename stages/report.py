@@ -61,8 +61,7 @@ def main() -> None:
             return batches.pixels(source, table.paths[row], details.size)
 
         def picture(row: int) -> str:
-            data = source.read(table.paths[row])
-            return rendering.picture(decoding.preview(data, rendering.SIDE, source.value_range)[1])
+            return rendering.picture(looking.small(source, table.paths[row]))
 
         seen = np.stack(list(track(in_order(image, rows), "looking at what is shown", len(rows))))
         heat, nearest = looking.looks(classifier, details, seen)
@@ -74,10 +73,11 @@ def main() -> None:
     maps = {row: rendering.address(looking.overlay(of), "image/png") for row, of in zip(rows, heat, strict=True)}
     images = contents.of_images(table, answers, pictures, maps, near)
     data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
-    texts = contents.of_template(measured, answers, found, summary, data, table.classes[positive], settings.decision)
-    files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
     guesses, groups = list(answers.predicted.values())[-1], table.groups[table.rows("test")]
     by_class = trust.by_class(answers.labels, guesses, table.classes, groups, settings.seed)
+    of_run = (measured, answers, found, summary, data, by_class)
+    texts = contents.of_template(*of_run, table.classes[positive], settings.decision)
+    files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
     run = (table, details, measured, answers, by_class, found, summary, settings, positive, decoding.RESIZING)
     model_card.write(model_card.Run(*run))
     say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB; {model_card.CARD}")

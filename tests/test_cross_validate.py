@@ -1,6 +1,7 @@
 """Every image tested once: on predictions made up for it, and through the real DVC on drawn images."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -15,12 +16,13 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from headstart import cross_validate, experiments
-from headstart.artifacts import manifest, predictions, results
+from headstart.artifacts import corrections, dataset, manifest, predictions, results
 from headstart.artifacts.manifest import Manifest
 from headstart.base import yaml12
 from headstart.base.errors import UserError
-from headstart.evaluation import scores
+from headstart.evaluation import scores, trust
 from headstart.experiments import Run, Task
+from headstart.labels import corrections as correcting
 
 CLASSES = ["cat", "dog"]
 
@@ -35,12 +37,15 @@ def made(monkeypatch, tmp_path):
     files = {}
     monkeypatch.setattr(dvc.api, "read", lambda path, rev, encoding: files[rev, path])
 
-    def make(count=4, delivered=("fine_tuned",) * 4, images=40):
+    def make(count=4, delivered=("fine_tuned",) * 4, images=40, groups=None):
         labels = np.arange(images + 1) % 2
         folds = np.append(np.random.default_rng(1).permutation(np.arange(images) % count + 1), 0)
         names = [f"{number:02}.png" for number in range(images + 1)]
-        table = Manifest(CLASSES, names, labels, np.array(["train"] * (images + 1)), names, folds=folds)
+        splits = np.array(["train"] * images + ["test"])
+        table = Manifest(CLASSES, names, labels, splits, names, groups, folds=folds)
         manifest.write(table)
+        changed = {"labels": {"test": 0}, "left_out": {"test": 0}}
+        dataset.write(dataset.summarize(table, images + 1, 0, [], [], ["test", "train"], corrections=changed))
         by_fold = {}
         for fold in range(1, count + 1):
             rows = table.for_fold(fold).rows("test")
@@ -53,9 +58,11 @@ def made(monkeypatch, tmp_path):
             predictions.write(predictions.Predictions(CLASSES, paths, labels[rows], predicted, probabilities))
             scored = {model: scores.score(labels[rows], values, CLASSES) for model, values in probabilities.items()}
             rev = f"rev{fold}"
-            for path in (manifest.MANIFEST, manifest.CLASSES, predictions.PREDICTIONS):
+            for path in (manifest.MANIFEST, manifest.CLASSES, dataset.DATASET, predictions.PREDICTIONS):
                 files[rev, str(path)] = path.read_text()
-            by_fold[fold] = Run(f"run-{fold}", rev, {"fold": fold}, results.Results(len(rows), scored, {}), {})
+            by_fold[fold] = Run(
+                f"run-{fold}", rev, {"fold": fold, "seed": 1}, results.Results(len(rows), scored, {}), {}
+            )
         return by_fold, files
 
     return make
@@ -117,6 +124,36 @@ def test_the_numbers_are_of_all_images_together(made, capsys):
         "right on 6 images that the head gets wrong, and wrong on 4 that it gets right: p = 0.75 (McNemar)" in printed
     )
     assert "It is fine-tuned in 3 folds, averaged over flips in 1 fold." in printed
+
+
+def test_where_images_belong_together_the_interval_is_of_their_groups(made):
+    groups = np.array([f"patient {min(row // 10, 4)}" for row in range(41)])
+    by_fold, _ = made(groups=groups)
+    pooled = cross_validate.pool(by_fold)
+    score = cross_validate.measure(pooled, by_fold)["classifier"]
+    of_groups = trust.share("accuracy", np.arange(40) % 7 != 0, groups[:40], 1)
+    assert {name: score[name] for name in of_groups} == of_groups
+    wilson = binomtest(34, 40).proportion_ci(method="wilson")
+    assert score["accuracy_low"] != pytest.approx(wilson.low, abs=1e-3)
+
+
+def test_how_many_images_were_corrected_is_written_and_said(made, capsys):
+    by_fold, files = made()
+    table = manifest.read()
+    rows = [(1, "leave out"), (2, "leave out"), (40, "leave out")]  # the last one is in no fold
+    corrections.write([corrections.Correction(table.paths[row], table.sha256[row], what, "") for row, what in rows])
+    splits = np.where(np.arange(41) == 38, "test", table.splits)  # one test image of the class must remain
+    done = correcting.apply(dataclasses.replace(table, splits=splits), of_test=True)
+    split = dataset.summarize(done.table, 41, 0, done.left_out, [], ["test", "train"], corrections=done.counts)
+    dataset.write(split)
+    files["rev1", str(dataset.DATASET)] = dataset.DATASET.read_text()
+    for fold, count in ((1, 2), (3, 1)):
+        by_fold[fold].results.trust["corrected"] = count
+    summary = cross_validate.measure(cross_validate.pool(by_fold), by_fold)
+    assert summary["corrections"] == {"labels": 3, "left_out": 2}
+    cross_validate.show(summary, Console(width=100))
+    said = "data/corrections.csv gives 3 of these images their label and leaves out 2: corrected where a model"
+    assert said in capsys.readouterr().out
 
 
 def test_a_score_that_one_fold_has_not_is_none(made):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.artifacts.inspection import INSPECTION, LOOKS, MOST, in_words
-from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.manifest import NOT_DEALT, Manifest
 from headstart.base import wording
 from headstart.inspection import shift
 from headstart.inspection.mislabelled import Suspect
@@ -22,7 +22,9 @@ def of(
     across = [
         (first, second)
         for first, second, _ in alike
-        if splits[first] != splits[second] and table.groups[first] != table.groups[second]
+        if splits[first] != splits[second]
+        and NOT_DEALT not in (splits[first], splits[second])  # in no split of this run, so in no two
+        and table.groups[first] != table.groups[second]
     ]
     lists = {"suspects": suspects, "outliers": outliers, "alike": across, **looks}
     counts = {name: len(entries) for name, entries in lists.items()}

@@ -92,10 +92,14 @@ def of_template(
     found: dict[str, Any],
     summary: dict[str, Any],
     data: dict[str, Any],
+    by_class: dict[str, dict[str, Any]],
     positive: str,
     wanted: params.Decision,
 ) -> dict[str, Any]:
-    """What the page's template is given but for `data`, which `of_script` returned. positive: of two classes."""
+    """What the page's template is given but for `data`, which `of_script` returned.
+
+    by_class: as `evaluation.trust.by_class` returns it. positive: of two classes.
+    """
     classes, goal = data["classes"], wanted.goal
     if goal in ("recall", "precision"):
         goal = f"{goal}, at_least: {wanted.at_least:g}"
@@ -108,7 +112,7 @@ def of_template(
     ]
     return {
         "title": names,
-        "headline": words.headline(measured, positive),
+        "headline": words.headline(measured, by_class, positive),
         "heading": notes.heading(measured.images, summary),
         "warnings": words.of_decision(measured, answers, wanted) + words.warnings(measured, found, summary),
         "models": models(measured),
@@ -143,17 +147,24 @@ def of_charts(measured: Results, answers: Predictions, summary: dict[str, Any]) 
 
 
 def threshold(answers: Predictions, measured: Results, positive: int) -> dict[str, Any] | None:
-    """What the slider moves over, of two classes: of each test image the probability of `of`, and whether it is one."""
+    """What the slider moves over, of two classes: of each test image the probability of `of`, and whether it is one.
+
+    called: whether the classifier calls it one. Until the slider is moved the page goes by that: whatever a slider and
+    rounded numbers make of the threshold, the page does not contradict the confusion matrix.
+    """
     if len(answers.classes) != 2:
         return None
     decided = measured.trust["decision"]
     index = answers.classes.index(decided["of"]) if decided.get("of") else positive
-    values = list(answers.probabilities.values())[-1][:, index]
+    values, guesses = (list(of.values())[-1] for of in (answers.probabilities, answers.predicted))
+    own = 0.5 if decided.get("threshold") is None else decided["threshold"]
     return {
         "of": answers.classes[index],
         "other": answers.classes[1 - index],
-        "threshold": 0.5 if decided.get("threshold") is None else decided["threshold"],
-        "values": [round(float(value), 4) for value in values],
+        "threshold": own,
+        "shown": words.threshold(own),
+        "values": [round(float(value), 6) for value in values[:, index]],  # as many as predictions.csv has
+        "called": [int(guess == index) for guess in guesses],
         "truth": [int(label == index) for label in answers.labels],
     }
 

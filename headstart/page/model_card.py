@@ -215,7 +215,8 @@ def _decision(run: Run) -> dict[str, Any]:
     """The rule, how sure it is, and how fragile."""
     trust, rule, known = run.measured.trust, run.details.rule, run.details.known
     if rule.threshold is not None:
-        said = f"An image is called {markdown.code(rule.of)} from a probability of {rule.threshold:.3f} on"
+        least = words.threshold(rule.threshold)
+        said = f"An image is called {markdown.code(rule.of)} from a probability of {least} on"
     elif rule.costs is not None:
         said = "It takes the class by which it expects to lose least"
     else:

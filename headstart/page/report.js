@@ -10,20 +10,23 @@ document.querySelector("[data-chart=confusion]").on("plotly_click", (event) => {
 });
 for (const [pair, words] of data.cells) find("cell").append(new Option(words, pair));
 
-// The threshold.
-function decide() {
+// The threshold: the classifier's own, which the steps of the slider may not meet, until that is moved.
+function decide(moved) {
   const from = Number(find("threshold").value), count = { tp: 0, fn: 0, fp: 0, tn: 0 };
   data.two.values.forEach((value, at) => {
-    count[value >= from ? (data.two.truth[at] ? "tp" : "fp") : (data.two.truth[at] ? "fn" : "tn")] += 1;
+    const called = moved ? value >= from : data.two.called[at];
+    count[called ? (data.two.truth[at] ? "tp" : "fp") : (data.two.truth[at] ? "fn" : "tn")] += 1;
   });
   const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "–");
   const shown = { ...count, recall: share(count.tp, count.tp + count.fn), precision: share(count.tp, count.tp + count.fp),
     "recall-other": share(count.tn, count.tn + count.fp), "precision-other": share(count.tn, count.tn + count.fn),
     accuracy: share(count.tp + count.tn, data.two.values.length) };
   for (const [name, value] of Object.entries(shown)) document.querySelector(`[data-cell="${name}"]`).textContent = value;
-  find("threshold-value").textContent = from.toFixed(3);
+  const said = moved ? from.toFixed(3) : data.two.shown;
+  find("threshold-value").textContent = said;
+  find("threshold").setAttribute("aria-valuetext", said);
 }
-if (data.two) { find("threshold").addEventListener("input", decide); decide(); }
+if (data.two) { find("threshold").addEventListener("input", () => decide(true)); decide(false); }
 
 // Galleries: each is filled when it comes into sight.
 const words = (image) => {

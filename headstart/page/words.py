@@ -1,9 +1,9 @@
 """The page's sentences: the headline, the warnings, and what to do next."""
 
+import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
@@ -14,26 +14,21 @@ SMALL = 0.9  # the recall below which more images of a class are advised
 STRANGE = 0.1  # the share of test images unlike the training images that is worth a warning; some 0.04 are usual
 
 
-def headline(measured: Results, positive: str) -> list[str]:
+def headline(measured: Results, by_class: dict[str, dict[str, Any]], positive: str) -> list[str]:
     """What the result means for 100 new images like these; of two classes, for those of the positive one first.
 
-    As the classifier decides: by its threshold, where its goal sets one.
+    As the classifier decides: by its threshold, where its goal sets one. by_class: as `evaluation.trust.by_class`
+    returns it, whose intervals know of groups; the model card has the same.
     """
     score, decided, said = measured.scores[measured.delivered], measured.trust.get("decision", {}), []
-    if decided.get("of") is not None:
-        shares = {name: [decided[f"{name}_{end}"] for end in ("low", "high")] for name in ("recall", "precision")}
-        if shares["recall"][0] is not None:
-            said.append(f"Of 100 images of {decided['of']}, it finds {between(*shares['recall'])}.")
-        if shares["precision"][0] is not None:
-            said.append(f"Of 100 images that it calls {decided['of']}, {between(*shares['precision'])} are.")
-    elif len(score["per_class"]) == 2 and (numbers := score["per_class"][positive])["images"]:
-        found = round(numbers["recall"] * numbers["images"])
-        low, high = _interval(found, numbers["images"])
-        said.append(f"Of 100 images of {positive}, it finds {between(low, high)}.")
-        if numbers["precision"] is not None:
-            right = round(numbers["precision"] * numbers["predicted"])
-            low, high = _interval(right, numbers["predicted"])
-            said.append(f"Of 100 images that it calls {positive}, {between(low, high)} are.")
+    name, shares = decided.get("of"), decided
+    if name is None and len(by_class) == 2 and by_class[positive]["images"]:
+        name, shares = positive, by_class[positive]
+    if name is not None and shares["recall_low"] is not None:
+        said.append(f"Of 100 images of {name}, it finds {between(shares['recall_low'], shares['recall_high'])}.")
+    if name is not None and shares["precision_low"] is not None:
+        right = between(shares["precision_low"], shares["precision_high"])
+        said.append(f"Of 100 images that it calls {name}, {right} are.")
     right = decided if decided.get("goal", "accuracy") != "accuracy" else score
     low, high = (right[f"accuracy_{end}"] for end in ("low", "high"))
     said.append(f"Of 100 new images like the test images, it gets {between(low, high)} right.")
@@ -102,9 +97,10 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def _interval(count: int, total: int) -> tuple[float, float]:
-    interval = binomtest(count, total).proportion_ci(0.95, "wilson")
-    return interval.low, interval.high
+def threshold(value: float) -> str:
+    """A threshold in three digits, or as many more as tell it from 0 and from 1: `0.500`, `0.00031`, `0.99987`."""
+    apart = min(value, 1 - value)
+    return f"{value:.{max(3, 1 - math.floor(math.log10(apart))) if apart > 0 else 3}f}"
 
 
 def between(low: float, high: float) -> str:

@@ -12,6 +12,7 @@ from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
 from headstart.base.threads import THREADS
+from headstart.evaluation import trust
 from headstart.page import charts, contents, rendering, shown, words
 
 
@@ -104,28 +105,64 @@ def score(recall=0.76, images=100, predicted=90, precision=0.8):
     return {"per_class": by_class, "accuracy": 0.9, "accuracy_low": 0.86, "accuracy_high": 0.93}
 
 
+def numbers(found=76, images=100, right=72, predicted=90, each=1):
+    """As `trust.by_class` has them of the class bad; `each` images belong together."""
+    of_recall, of_precision = ((np.arange(count) < share) for share, count in ((found, images), (right, predicted)))
+    groups = np.arange(max(images, predicted)) // each
+    shares = trust.share("recall", of_recall, groups[:images], 1)
+    shares |= trust.share("precision", of_precision, groups[:predicted], 1)
+    return {"good": {}, "bad": {"images": images, "predicted": predicted, **shares}}
+
+
 def test_the_headline_says_what_it_means_for_a_hundred_images():
     measured = Results(300, {"head": score()}, {})
-    assert words.headline(measured, "bad") == [
+    assert words.headline(measured, numbers(), "bad") == [
         "Of 100 images of bad, it finds 67 to 83.",
         "Of 100 images that it calls bad, 71 to 87 are.",
         "Of 100 new images like the test images, it gets 86 to 93 right.",
     ]
     never = Results(300, {"head": score(precision=None, predicted=0, recall=0.0)}, {})
-    assert len(words.headline(never, "bad")) == 2
+    assert len(words.headline(never, numbers(found=0, right=0, predicted=0), "bad")) == 2
+
+
+def test_the_headline_of_images_that_belong_together_is_as_wide_as_that_of_their_groups():
+    measured, by_class = Results(300, {"head": score()}, {}), numbers(found=75, each=25)
+    said = words.headline(measured, by_class, "bad")
+    low, high = (round(100 * by_class["bad"][f"recall_{end}"]) for end in ("low", "high"))
+    assert said[0] == f"Of 100 images of bad, it finds {low} to {high}." and high - low > 50
 
 
 def test_the_headline_is_of_the_decision_where_a_goal_sets_the_threshold():
     decided = {"goal": "recall", "of": "bad", "threshold": 0.0, "accuracy_low": 0.7, "accuracy_high": 0.8}
     decided |= {"recall_low": 0.91, "recall_high": 0.98, "precision_low": None, "precision_high": None}
     measured = Results(300, {"head": score()}, {}, {"decision": decided})
-    assert words.headline(measured, "good") == [
+    assert words.headline(measured, numbers(), "good") == [
         "Of 100 images of bad, it finds 91 to 98.",
         "Of 100 new images like the test images, it gets 70 to 80 right.",
     ]
     answers = many(count=1200, classes=2)[1]
     decided["of"] = answers.classes[0]
     assert contents.threshold(answers, measured, 1)["threshold"] == 0.0
+
+
+def test_before_the_slider_is_moved_the_page_counts_what_the_classifier_calls():
+    values = np.array([0.0002, 0.0004, 0.0003100004, 0.9], "float32")
+    probabilities, labels = np.stack([1 - values, values], axis=1), np.array([0, 1, 0, 1])
+    answers = Predictions(
+        ["good", "bad"], list("abcd"), labels, {"head": np.array([0, 1, 0, 1])}, {"head": probabilities}
+    )
+    decided = {"goal": "recall", "of": "bad", "threshold": 0.00031000043}
+    two = contents.threshold(answers, Results(4, {}, {}, {"decision": decided}), 1)
+    assert (two["shown"], two["called"], two["truth"]) == ("0.00031", [0, 1, 0, 1], [0, 1, 0, 1])
+    assert two["values"] == [0.0002, 0.0004, 0.00031, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.5, "0.500"), (0.05, "0.050"), (0.00031, "0.00031"), (0.99987, "0.99987"), (0.0, "0.000"), (1.0, "1.000")],
+)
+def test_a_threshold_is_said_in_as_many_digits_as_tell_it_from_0_and_1(value, said):
+    assert words.threshold(value) == said
 
 
 def test_what_was_asked_for_and_is_missed_is_said():

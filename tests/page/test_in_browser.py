@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import COLOURS, Project
+from conftest import COLOURS, Project, data_of
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from headstart import review
 from headstart.artifacts import corrections
-from headstart.page import comparison
+from headstart.page import comparison, rendering
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<img src=x onerror=hit=1>"  # the name of a class, and of a file
@@ -117,6 +117,32 @@ def test_the_slider_moves_recall_precision_and_the_matrix(opened, project):
     page.keyboard.press("End")
     assert (cell("tp"), cell("fp"), cell("precision")) == ("0", "0", "–")
     assert page.locator("#threshold-value").inner_text() == "1.000"
+
+
+def test_until_the_slider_is_moved_a_small_threshold_is_the_classifiers_own(opened, project, tmp_path):
+    text = (project.path / "metrics/report.html").read_text("utf-8")
+    data = data_of(project.path / "metrics/report.html")
+    two = {"of": "blue", "other": HOSTILE, "threshold": 0.00031, "shown": "0.00031"}
+    two |= {"values": [0.0002, 0.0004, 0.9], "called": [0, 1, 1], "truth": [0, 1, 0]}
+    before = text.split('id="data-of-page">')[0].replace("0.500", "0.00031")
+    before = before.replace('value="0.00031"', 'value="0.000"')
+    after = text.split('id="data-of-page">')[1].partition("</script>")[2]
+    small = tmp_path / "report.html"
+    small.write_text(f'{before}id="data-of-page">{rendering.script(data | {"two": two})}</script>{after}', "utf-8")
+    page = opened(small.as_uri())
+
+    def seen():
+        cells = [page.locator(f'[data-cell="{name}"]').inner_text() for name in ("tp", "fn", "fp", "tn")]
+        slider = page.locator("#threshold")
+        return cells, page.locator("#threshold-value").inner_text(), slider.get_attribute("aria-valuetext")
+
+    assert seen() == (["1", "0", "1", "1"], "0.00031", "0.00031")
+    assert "The classifier's own is 0.00031." in page.locator("#threshold-note").inner_text()
+    page.locator("#threshold").focus()
+    page.keyboard.press("ArrowRight")
+    assert seen() == (["0", "1", "1", "1"], "0.001", "0.001")
+    page.keyboard.press("ArrowLeft")
+    assert seen() == (["1", "0", "2", "0"], "0.000", "0.000")
 
 
 def test_filters_by_class_and_by_cell_of_the_matrix(opened):

@@ -1,5 +1,7 @@
 import csv
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from conftest import ROOT, put_array
 from PIL import Image
 
-from headstart.artifacts import dataset, features, manifest, models, predictions, results
+from headstart.artifacts import corrections, dataset, features, manifest, models, predictions, results
 from headstart.base import checkpoint, params
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
@@ -238,6 +240,29 @@ def test_the_positive_class_is_that_of_the_curves_and_changes_nothing_else():
     Path("params.yaml").write_text(text.replace("positive: null", "positive: blu"))
     with pytest.raises(UserError, match=r"dataset\.positive: got blu; did you mean blue\?"):
         evaluate.main()
+
+
+def test_of_a_fold_the_corrected_images_are_those_of_the_fold():
+    two()
+    whole = manifest.read()
+    summary = dataset.read() | {"corrections": {"labels": {"test": 5}, "left_out": {"test": 2}}}
+    dataset.write(summary)
+    evaluate.main()
+    assert results.read().trust["corrected"] == 7
+    folds = np.arange(24) % 3 + 1
+    manifest.write(dataclasses.replace(whole, folds=folds))
+
+    def corrected(row, label):
+        return corrections.Correction(whole.paths[row], whole.sha256[row], "label", label)
+
+    # Of fold 1: two whose label it gives, one that it does not, since it was passed over; and one of fold 2.
+    entries = [corrected(0, "blue"), corrected(12, "red"), corrected(3, "red"), corrected(1, "blue")]
+    keep = corrections.Correction(whole.paths[6], whole.sha256[6], "keep", "")
+    corrections.write([*entries, keep])
+    text = re.sub(r"(?m)^fold: \w+", "fold: 1", Path("params.yaml").read_text())
+    Path("params.yaml").write_text(re.sub(r"(?m)^  folds: \w+", "  folds: 3", text))
+    evaluate.main()
+    assert results.read().trust["corrected"] == 2
 
 
 def test_finished_work_of_earlier_stages_goes_and_unfinished_work_stays():

@@ -99,6 +99,24 @@ def test_nearly_the_same_image_in_two_splits_is_a_warning_but_not_where_the_spli
     assert found()["alike"] == []
 
 
+def test_an_image_that_only_the_folds_use_is_in_no_split_and_so_not_in_two(prepared):
+    names, labels, splits, vectors = state()
+    first, second = np.flatnonzero(splits == "train")[3], np.flatnonzero(splits == "test")[3]
+    vectors[second] = vectors[first] * 1.01
+    splits[second] = manifest.NOT_DEALT
+    write(names, labels, splits, vectors)
+    seen = found()
+    assert seen["alike"] == [] and seen["warnings"] == [] and seen["counts"]["alike"] == 0
+
+
+def test_an_image_that_goes_or_changes_meanwhile_is_one_line(prepared):
+    path = Path("data/my_images/0/000.png")
+    for spoil in (lambda: path.write_bytes(b"no image"), path.unlink):
+        spoil()
+        with pytest.raises(UserError, match=r"^0/000\.png: .*; the source has changed since it was split: run `dvc"):
+            inspect.main()
+
+
 def test_test_images_from_elsewhere_are_a_warning_where_the_source_fixed_the_splits(prepared, capsys):
     names, labels, splits, vectors = state()
     of_b = (labels == 1) & (splits == "test")

@@ -55,6 +55,18 @@ def test_what_the_card_says_of_how_to_run_it_runs(run):
     assert run.run("python", "-c", script).stdout.split()[0] in ("red", "blue")
 
 
+def test_an_image_that_goes_while_it_runs_is_one_line(run, monkeypatch):
+    def go_after(*arguments, looks=report.looking.looks):
+        shutil.rmtree("data/my_images/red")
+        return looks(*arguments)
+
+    monkeypatch.setattr(report.looking, "looks", go_after)
+    with pytest.raises(
+        UserError, match=r"^red/.*\.png: .*; the source has changed since it was split: run `dvc repro`"
+    ):
+        report.main()
+
+
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
