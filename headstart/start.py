@@ -154,7 +154,10 @@ def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, An
     chosen = None
     for subject in subjects.find_subjects(layout):
         what = f"In {subject.how} are {subject.count:,} subjects, such as {subject.example}"
-        if chosen is None and (_agreed(f"{what}: keep what is of one together?") if _asks(options) else subject.sure):
+        if subject.lacks:
+            take = f"--group {_as_option(subject)} takes them all the same, --group none leaves them"
+            say(f"{what}: not taken, since {subject.lacks}; {take}.")
+        elif chosen is None and (_agreed(f"{what}: keep what is of one together?") if _asks(options) else subject.sure):
             chosen = subject
             say(f"{what}: what is of one stays together (dataset.group; --group none leaves it).")
         else:
@@ -164,7 +167,7 @@ def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, An
 
 def _as_option(subject: Subject) -> str:
     (value,) = subject.group.values()
-    return f"'{value}'" if "pattern" in subject.group else str(value)
+    return shlex.quote(str(value))
 
 
 def _refuse_classes(layout: Layout, names: list[str] | None) -> None:

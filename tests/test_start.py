@@ -713,6 +713,44 @@ def test_it_asks_at_a_terminal(tmp_path, monkeypatch, answers, group):
     assert len(asked) == len(answers) and "10 subjects, such as c0" in asked[0]
 
 
+def listed(folder: Path, names: list[str], **columns: list[str]) -> None:
+    """Images of two classes, and a table of them with these columns more."""
+    shapes(folder, names)
+    rows = [",".join(["file", "label", *columns])]
+    rows += [",".join([name, "ab"[n % 2], *(cells[n] for cells in columns.values())]) for n, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(rows))
+
+
+def test_patients_in_folders_stay_together_with_a_table_too(tmp_path, capsys):
+    """As CheXpert has them; the studies are numbered anew in each."""
+    names = [f"patient{who:05}/study{shot // 2 + 1}/view{shot % 2}.png" for who in range(20) for shot in range(4)]
+    listed(tmp_path / "mine", names)
+    assert run(tmp_path / "mine")["dataset"]["group"] == {"folder": 0}
+    printed = capsys.readouterr().out
+    assert "In the folders at level 0 are 20 subjects, such as patient00000: what is of one stays together" in printed
+    assert run(tmp_path / "mine", "--group", "none")["dataset"]["group"] is None
+
+
+def test_subjects_that_are_too_few_are_said_and_can_be_taken_or_left(tmp_path, capsys):
+    who = [str(n % 4) for n in range(40)]
+    listed(tmp_path / "mine", twice("images", count=40), **{"Patient ID": who})
+    assert run(tmp_path / "mine")["dataset"]["group"] is None
+    assert (
+        "In the column Patient ID are 4 subjects, such as 0: not taken, since class a has 2 of them, and takes 3, one "
+        "each for train, validation and test; --group 'Patient ID' takes them all the same, --group none leaves them.\n"
+    ) in capsys.readouterr().out
+    with pytest.raises(UserError, match="class a is of 2 groups, too few to be whole in"):
+        run(tmp_path / "mine", "--group", "Patient ID")
+    run(tmp_path / "mine", "--group", "none")
+    assert "4 subjects" not in capsys.readouterr().out
+
+
+def test_a_rare_class_of_a_published_split_has_an_image_in_validation(tmp_path):
+    names = [*twice("train/good", count=40), *twice("train/bad", count=4), *twice("test/good", "test/bad", count=5)]
+    shapes(tmp_path / "mine", names)
+    assert round(4 * run(tmp_path / "mine")["split"]["validation"]) == 1
+
+
 def test_flags_answer_everything(tmp_path, monkeypatch):
     names = [f"{name}/{name[0]}{who}_{shot}.png" for name in ("cats", "dogs") for who in range(5) for shot in range(4)]
     shapes(tmp_path / "mine", names)

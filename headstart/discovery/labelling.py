@@ -18,6 +18,7 @@ from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
+from headstart.base.terminal import say
 from headstart.discovery import levels, sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
@@ -203,9 +204,14 @@ def _tables(
     if "table" in only and only["table"] not in tables:
         hint = wording.did_you_mean(only["table"], names)
         raise UserError(f"--table: {only['table']} is no table in the source; {hint}name a file inside it")
-    for file in [only["table"]] if "table" in only else tables:
+    sidecars = set() if "table" in only else sniffing.sidecars(tables, images)
+    if sidecars:
+        example = f"such as {min(sidecars)}"
+        say(f"{len(sidecars):,} files with the name of an image each, {example}, are passed over; --table takes one.")
+    index = sniffing.index(images)
+    for file in [only["table"]] if "table" in only else [file for file in tables if file not in sidecars]:
         given = {name: only[name] for name in ("image", "label") if name in only}
-        table = sniffing.sniff(source, file, images, given, "probabilities" in only, classes)
+        table = sniffing.sniff(source, file, index, given, "probabilities" in only, classes)
         if isinstance(table, sniffing.Refused):
             reasons.append(Reason(file, *table))
             continue
@@ -252,7 +258,7 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
     fitting = []
     for layout in sorted(found, key=rank):
         counts = list(layout.counts.values())
-        enough = len(layout.items) >= 0.2 * len(images)
+        enough = len(layout.items) >= sniffing.ENOUGH * len(images)
         if layout.settings["labels"] in ("prefix", "pattern"):
             enough = len(layout.items) >= 0.9 * len(images) and len(counts) <= max(2, len(layout.items) // 4)
             shared = sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)

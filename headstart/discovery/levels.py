@@ -35,13 +35,14 @@ def is_told(items: list[Item], level: int) -> bool:
     subjects = set().union(*subjects_by_class.values())
     if len(subjects) <= len(subjects_by_class):
         return False
-    if _numbered(subjects) and not _numbered(subjects_by_class):
+    if numbered(subjects) and not numbered(subjects_by_class):
         return True
     if level == -1:
         return len(subjects) >= COVERED * sum(map(len, subjects_by_class.values()))
     shares = [len(names) / len(subjects) for names in subjects_by_class.values()]
-    return len(subjects) >= FEWEST and min(shares) >= REPEATED and not _numbered(subjects_by_class)
+    return len(subjects) >= FEWEST and min(shares) >= REPEATED and not numbered(subjects_by_class)
 
 
-def _numbered(names: Collection[str]) -> bool:
+def numbered(names: Collection[str]) -> bool:
+    """Whether most names have a number."""
     return sum(any(map(str.isdigit, name)) for name in names) > len(names) / 2

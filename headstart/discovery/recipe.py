@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from headstart.base.terminal import say
 from headstart.discovery import cost
 from headstart.discovery.labelling import Layout
 from headstart.discovery.survey import Survey
+from headstart.labels.duplicates import group_duplicates
+from headstart.labels.layouts import Item
 
 RECIPE = Path("presets/photos.yaml")
 
@@ -27,7 +30,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     """Return what `params.yaml` is to say: the recipe for photos, adapted to the images; nested as in the file.
 
     - Validation takes some 200 images, between a tenth and a quarter of each class, test some 1,000, likewise; both at
-      least one image of the rarest class.
+      least one image of the rarest class, of those that can be used in the part of the source that is dealt out.
     - Fine-tuning takes as many epochs as the recipe says at 1,500 training images, else more or fewer by the square
       root of their number: at most twice, at least 0.4 times as many. At most a quarter of them is the warm-up.
     - Views are mirrored unless names or drawings say that left and right differ.
@@ -35,9 +38,11 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     """
     dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "group": subject}
     values = {"dataset": dataset, **editing.section(RECIPE)}
-    count, rarest = len(layout.items), min(layout.counts.values())
-    values["split"]["validation"] = _share(200 / count, rarest)
-    values["split"]["test"] = _share(1000 / count, rarest)
+    used = _used(layout, seen)
+    for split, wanted in (("validation", 200), ("test", 1000)):
+        part = _dealt(split, layout)
+        counts = Counter(item.label for item in used if item.split == part)
+        values["split"][split] = _share(wanted / len(layout.items), min(counts.values(), default=1))
     train = cost.parts(layout, values["split"])[0]
     tuning = values["fine_tune"]
     factor = min(2.0, max(0.4, (1500 / train) ** 0.5))
@@ -55,6 +60,22 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     if seed is not None:
         values["seed"] = values["split"]["seed"] = seed
     return values
+
+
+def _used(layout: Layout, seen: Survey) -> list[Item]:
+    """The images without those that cannot be read, and without copies that contradict others, as far as is known."""
+    first, broken = {path: group[0] for group in seen.copies for path in group}, {entry.path for entry in seen.broken}
+    items = [item for item in layout.items if item.path not in broken]
+    groups, _ = group_duplicates(items, {item.path: first.get(item.path, item.path) for item in items})
+    return [item for group in groups for item in group]
+
+
+def _dealt(split: str, layout: Layout) -> str | None:
+    """The part of the source that a split is taken from, as `splitting.plan` has it; None: all of it."""
+    published = {item.split for item in layout.items}
+    if None in published:
+        return None
+    return split if split in published else {"validation": "train", "test": "validation"}[split]
 
 
 def _share(wanted: float, rarest: int) -> float:

@@ -2,19 +2,22 @@
 
 import csv
 import io
+import posixpath
 import re
 import unicodedata
-from collections import Counter
+import urllib.parse
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.base import wording
 from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, is_missing
 from headstart.labels.matching import without_ending
-from headstart.labels.rows import TEXT_ERRORS
+from headstart.labels.rows import TEXT_ERRORS, separated
 
 TABLES = (".csv", ".tsv", ".tab", ".txt")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
@@ -22,6 +25,9 @@ AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
 PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
+MANY = 20  # files with images' names in a folder without these images: from here on they are no tables of all
+# Share of the images that a layout has to label; to match the rows of many smaller tables with all images is slow.
+ENOUGH = 0.2
 _ROWS = 500  # at most so many, evenly spread, decide what a column is
 
 
@@ -49,6 +55,52 @@ class Refused(NamedTuple):
     meant: bool
 
 
+class Index(NamedTuple):
+    """The images of a source as tables are compared with them, made once for all tables.
+
+    keys: `key` of each. by_number: their paths by the last number in their names, without its zeros.
+    """
+
+    paths: Sequence[str]
+    keys: set[str]
+    by_number: dict[str, list[str]]
+
+    def numbered(self, cells: Iterable[str]) -> list[str]:
+        """The images that `matching.by_number` could take for the cells: all whose number is anywhere in one."""
+        numbers = {number for cell in cells for text in {cell, urllib.parse.unquote(cell)} for number in _numbers(text)}
+        return [path for number in sorted(numbers) for path in self.by_number.get(number, [])]
+
+
+def index(images: Sequence[str]) -> Index:
+    """Return the index of the images' paths."""
+    by_number = defaultdict(list)
+    for path in images:
+        for number in _numbers(without_ending(posixpath.basename(path)))[-1:]:
+            by_number[number].append(path)
+    return Index(images, {key(path) for path in images}, dict(by_number))
+
+
+def _numbers(text: str) -> list[str]:
+    return [number.lstrip("0") for number in re.findall("[0-9]+", text)]
+
+
+def sidecars(tables: Sequence[str], images: Sequence[str]) -> set[str]:
+    """Return the tables that are about one image each, as boxes and captions are, by their names.
+
+    Each has the name of an image beside it, or lies in a folder of `MANY` that have the name of one elsewhere. A single
+    one may be a table of all images, and its image a picture of it.
+    """
+    beside, keys = {(posixpath.dirname(path), key(path)) for path in images}, {key(path) for path in images}
+    keyed = {table: key(posixpath.splitext(table)[0]) for table in tables}
+    named = Counter(posixpath.dirname(table) for table in tables if keyed[table] in keys)
+    found = set()
+    for table, name in keyed.items():
+        folder = posixpath.dirname(table)
+        if (folder, name) in beside or (name in keys and named[folder] >= MANY):
+            found.add(table)
+    return found if len(found) > 1 else set()
+
+
 def key(name: str) -> str:
     """What a file name and a table's entry for it have in common: no folder or ending, one case and Unicode form."""
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2].lower()
@@ -58,25 +110,24 @@ def key(name: str) -> str:
 def sniff(
     source: Source,
     file: str,
-    images: Sequence[str],
+    images: Index,
     given: dict[str, str],
     probabilities: bool = False,
     classes: Sequence[str] | None = None,
 ) -> Sniffed | Refused:
     """Return what a table of the source is about; or why it tells no image its label.
 
-    images: the images' paths. given: the columns that are known already, `image` and `label`, by name or number;
+    images: of the source. given: the columns that are known already, `image` and `label`, by name or number;
     several of the label with commas between them. probabilities: whether the label is known to be one, or several; else
     that is taken where a column has many numbers from 0 to 1, or all rows of several add up to 1. classes: if they are
     known.
     """
-    keys = {key(name) for name in images}
-    read = _read(source, file, len(keys))
+    read = _read(source, file, len(images.keys))
     if isinstance(read, Refused):
         return read
     delimiter, rows = read
-    meant = _looks_meant(rows, len(keys))
-    header = None if _is_entry(rows[0], keys) else rows[0]
+    meant = _looks_meant(rows, len(images.keys))
+    header = None if _is_entry(rows[0], images.keys) else rows[0]
     body = rows[1:] if header else rows
     spread = body[:: max(1, len(body) // _ROWS)]
     names: list[str | int] = list(header) if header and len(set(header)) == len(header) else list(range(len(rows[0])))
@@ -84,17 +135,19 @@ def sniff(
     wanted = [name for option in given.values() for name in option.split(",")]
     if unknown := [name for name in wanted if name not in columns]:
         return Refused(f"has no column {unknown[0]}; it has {', '.join(map(str, names))}", meant)
-    image = columns[given["image"]] if "image" in given else _image_column(spread, keys, names)
+    image = columns[given["image"]] if "image" in given else _image_column(spread, images.keys, names)
     if image is None:
         image = _column_of_numbers(body, images, names)
     if image is None:
-        return Refused(f"no column of it names images of the source{_nearest(body, images, names, file)}", meant)
+        return Refused(f"no column of it names images of the source{_nearest(body, images.paths, names, file)}", meant)
     others = [number for number in range(len(names)) if number != image]
     labels, named = _label_columns(body, spread, others, names, probabilities)
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
         return Refused(_lacks_labels(body, others, names, names[image]), meant=False)
+    if not named and len(body) < ENOUGH * len(images.paths):
+        return Refused(f"has {wording.count(len(body), 'row')} for {len(images.paths):,} images, too few", meant=False)
     probable = probabilities or _are_probabilities(body, labels)
     if probable and len(labels) == 1 and len(classes or ()) != 2:
         why = f"{names[labels[0]]} has the probability of the second of two classes: name both with --classes A,B"
@@ -109,7 +162,7 @@ def sniff(
 def _read(source: Source, file: str, images: int) -> tuple[str, list[list[str]]] | Refused:
     """The delimiter and the rows of a table; or why it is none, or cannot be read."""
     try:
-        delimiter, rows = _rows(source.read(file).decode("utf-8-sig"))
+        delimiter, rows = _rows(separated(source.read(file).decode("utf-8-sig"))[0])
     except TEXT_ERRORS as error:
         why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
         return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), images))
@@ -174,19 +227,24 @@ def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str 
     return why
 
 
-def _column_of_numbers(rows: list[list[str]], images: Sequence[str], names: list[str | int]) -> int | None:
+def _column_of_numbers(rows: list[list[str]], images: Index, names: list[str | int]) -> int | None:
     """The column whose cells have the numbers of the images' names, each the one of an image of its own."""
     columns = [[row[number] for row in rows] for number in range(len(names))]
     fitting = [
         (not re.fullmatch(IMAGES, str(names[number]).lower()), number)
         for number, cells in enumerate(columns)
-        if len(set(cells)) == len(cells) and matching.by_number(cells, images)
+        if len(set(cells)) == len(cells) and matching.by_number(cells, images.numbered(cells))
     ]
     return min(fitting)[1] if fitting else None
 
 
 def _nearest(rows: list[list[str]], images: Sequence[str], names: list[str | int], file: str) -> str:
-    """An entry of the likeliest column, and the image that it may mean, for messages; empty where none is likely."""
+    """An entry of the likeliest column, and the image that it may mean, for messages; empty where none is likely.
+
+    Also where the table has too few rows to be taken: to look all images up for each of many is slow.
+    """
+    if len(rows) < ENOUGH * len(images):
+        return ""
     for number, name in enumerate(names):
         cells = {row[number] for row in rows}
         if re.fullmatch(IMAGES, str(name).lower()) and len(cells) > len(rows) / 2:

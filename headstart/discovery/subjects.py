@@ -1,25 +1,33 @@
-"""What may belong together: a patient, module or burst that shows in file names, or in a column of a table."""
+"""What may belong together: a patient, module or burst that shows in file names, in folders, or in a table's column."""
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from headstart.discovery import levels
 from headstart.discovery.labelling import Layout
+from headstart.labels.layouts import folder_at
+from headstart.labels.matching import without_ending
 
-NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before its last number: P012 of P012_3.png
-SIZED = r"\d+ ?[xX×] ?\d+[^/\d]*$"  # names that end in a size in pixels, which numbers no shot
-NAMES = (
-    "patient|subject|person|writer|author|speaker|animal|donor|participant|individual|case|study|series|session|visit|"
-    "lesion|specimen|slide|module|panel|part|plant|tree|plot|site|hospital|lot|batch|burst|video|clip|scene|sequence"
-)
+# All that a name has before its last number: P012 of P012_3.png. The 2 of .jp2, of all endings, numbers no shot.
+NUMBERED = r"(?P<group>[^/]*\d)(?!(?i:\.jp2)$)[^/\d]+\d+[^/\d]*(?i:\.jp2)?$"
+SIZED = r"\d+ ?[xX×] ?\d+[^/\d]*$"  # names, without ending, that end in a size in pixels, which numbers no shot
+# What subjects are called. Of two columns, the one that comes first here is taken: a patient has studies and visits.
+NAMES = "patient pid mrn subject person writer author speaker animal donor participant individual case study series"
+NAMES += " session visit lesion specimen slide module panel part plant tree plot site hospital lot batch burst video"
+NAMES = tuple(f"{NAMES} clip scene sequence".split())
+SUFFIXES = "id|uid|instance ?uid|no|nr|number|name|index|code"
 FEWEST = 3  # subjects of a class: one for each split
+SHARED = 0.6  # share of the images that have a subject in common, where no name says that it is one
 
 
 class Subject(NamedTuple):
     """A candidate for `dataset.group`.
 
     group: what to set. how: the same in words. count: of different subjects. example: one of them. sure: whether it can
-    be taken without asking.
+    be taken without asking. rank: the place of its name in NAMES. lacks: why it is not taken though its name says that
+    it is a subject; None where it can be taken.
     """
 
     group: dict[str, Any]
@@ -27,27 +35,99 @@ class Subject(NamedTuple):
     count: int
     example: str
     sure: bool
+    rank: int
+    lacks: str | None
 
 
 def find_subjects(layout: Layout) -> list[Subject]:
     """Return the candidates for `dataset.group`, the best first."""
-    labels, subjects = layout.label_by_path, []
+    labels = layout.label_by_path
+    found = [*_in_columns(layout, labels), *_in_names(labels)]
+    if layout.settings["labels"] != "folders":  # where all folders but the subjects' have a meaning of their own
+        found += _in_folders(layout, labels)
+    return sorted(found, key=lambda subject: (not subject.sure, subject.rank))
+
+
+def _in_columns(layout: Layout, labels: dict[str, str]) -> Iterator[Subject]:
     for name, cells in layout.columns.items():
-        named = re.fullmatch(rf"({NAMES})(_?(id|no|nr|name|number|index))?", str(name).lower())
+        rank = _rank(rf"({{}})( ?({SUFFIXES}))?", str(name))
         numbers = all(re.fullmatch(r"[-+.\d]+", cell) for cell in cells.values())
-        if (named or not numbers) and _fits(cells, labels):
-            subjects.append(_subject({"column": name}, f"the column {name}", cells, named is not None))
-    matches = {path: re.search(NUMBERED, path) for path in labels if not re.search(SIZED, path)}
+        if rank is not None or not numbers:
+            yield from _candidates({"column": name}, f"the column {name}", cells, labels, rank)
+
+
+def _in_folders(layout: Layout, labels: dict[str, str]) -> Iterator[Subject]:
+    depths, known = {path.count("/") for path in labels}, []
+    inwards = range(max(depths))
+    for level in [*inwards, *(~level for level in inwards if len(depths) > 1)]:
+        names = {path: folder for path in labels if (folder := folder_at(path, level))}
+        folders = Counter(names.values())
+        ranks = {name: rank for name in folders if (rank := _rank(r"({})(?![a-z]).*", name)) is not None}
+        called = sum(folders[name] for name in ranks) >= levels.COVERED * len(labels)
+        rank = min(ranks.values()) if called else None
+        if names in known or not levels.covers(layout.items, level) or _numbered_anew(names, level):
+            continue
+        known.append(names)
+        if rank is not None or levels.numbered(folders):
+            yield from _candidates({"folder": level}, f"the folders at level {level}", names, labels, rank)
+
+
+def _in_names(labels: dict[str, str]) -> Iterator[Subject]:
+    matches = {path: re.search(NUMBERED, path) for path in labels if not re.search(SIZED, without_ending(path))}
     groups = {path: match["group"] for path, match in matches.items() if match}
-    if len(groups) >= 0.8 * len(labels) and _fits(groups, labels):
-        days = sum(bool(re.search(r"\d{6}", name)) for name in set(groups.values())) > len(set(groups.values())) / 2
-        sure = not days and not _scattered(groups, labels)
-        subjects.append(_subject({"pattern": NUMBERED}, "the file names", groups, sure))
-    return sorted(subjects, key=lambda subject: not subject.sure)
+    if len(groups) < 0.8 * len(labels):
+        return
+    names = set(groups.values())
+    days = sum(bool(re.search(r"\d{6}", name)) for name in names) > len(names) / 2
+    for subject in _candidates({"pattern": NUMBERED}, "the file names", groups, labels, None):
+        yield subject._replace(sure=not days and not _scattered(groups, labels))
 
 
-def _subject(group: dict[str, Any], how: str, names: dict[str, str], sure: bool) -> Subject:
-    return Subject(group, how, len(set(names.values())), min(names.values()), sure)
+def _rank(shape: str, name: str) -> int | None:
+    """The place in NAMES of the word that a name has; None where it has none of them.
+
+    shape: a pattern for the whole name in lower-case words, as in `study instance uid`, with {} for NAMES.
+    """
+    words = re.sub(r"([a-z\d])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", name)
+    words = re.sub(r"[\W_]+", " ", words).strip().lower()
+    found = re.fullmatch(shape.format("|".join(NAMES)), words)
+    return NAMES.index(found[1]) if found else None
+
+
+def _candidates(
+    group: dict[str, Any], how: str, names: dict[str, str], labels: dict[str, str], rank: int | None
+) -> Iterator[Subject]:
+    """The candidate that the names of subjects by path make, if they do; rank: of what they are called, if it is."""
+    names = {path: name for path, name in names.items() if path in labels}
+    named, kinds = rank is not None, set(names.values())
+    together = sum(size for size in Counter(names.values()).values() if size > 1)
+    if len(kinds) < 2 or names == labels or together < (1 if named else SHARED * len(labels)):
+        return
+    # An image without a name is a subject of its own; that nobody named any in a class is odd only in a guess.
+    lacks = _lacks({path: names.get(path, path) for path in labels} if named else names, labels)
+    if named or not lacks:
+        yield Subject(group, how, len(kinds), min(kinds), named and not lacks, rank if named else len(NAMES), lacks)
+
+
+def _lacks(names: dict[str, str], labels: dict[str, str]) -> str | None:
+    """Why there are too few subjects to deal out in every class, or so few that they may be the classes; else None."""
+    by_class = {name: set() for name in sorted(set(labels.values()))}
+    for path, name in names.items():
+        by_class[labels[path]].add(name)
+    fewest = min(by_class, key=lambda name: len(by_class[name]))
+    if (count := len(by_class[fewest])) < FEWEST:
+        return f"class {fewest} has {count} of them, and takes {FEWEST}, one each for train, validation and test"
+    if len(set(names.values())) < 2 * len(by_class):
+        return f"{len(by_class)} classes take {2 * len(by_class)} of them at least"
+    return None
+
+
+def _numbered_anew(names: dict[str, str], level: int) -> bool:
+    """Whether the folders at that level are numbered anew in each of many folders above, as studies of patients are."""
+    above = defaultdict(set)
+    for path, name in names.items():
+        above[name].add(tuple(path.split("/")[:-1][:level]))
+    return len(set().union(*above.values())) > len(above) and sum(len(by) > 1 for by in above.values()) > len(above) / 2
 
 
 def _scattered(names: dict[str, str], labels: dict[str, str]) -> bool:
@@ -57,14 +137,3 @@ def _scattered(names: dict[str, str], labels: dict[str, str]) -> bool:
         classes[name].append(labels[path])
     repeated = [found for found in classes.values() if len(found) > 1]
     return sum(len(set(found)) == len(found) for found in repeated) > len(repeated) / 2
-
-
-def _fits(names: dict[str, str], labels: dict[str, str]) -> bool:
-    """Whether most images share a name with others, no name is the class, and every class has names enough to split."""
-    sizes = Counter(names.values())
-    together = sum(size for size in sizes.values() if size > 1)
-    by_class = defaultdict(set)
-    for path, name in names.items():
-        by_class[labels[path]].add(name)
-    enough = by_class.keys() == set(labels.values()) and min(map(len, by_class.values())) >= FEWEST
-    return enough and together >= 0.6 * len(labels) and len(sizes) >= 2 * len(by_class)

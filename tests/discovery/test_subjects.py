@@ -1,0 +1,103 @@
+"""What belongs together is found by the names of columns, folders and files; what names it but cannot be, is said."""
+
+import re
+
+import pytest
+
+from headstart.discovery import subjects
+from headstart.discovery.labelling import Layout
+from headstart.images import finding
+from headstart.labels.layouts import Item
+
+PATHS = [f"images/{number:03}.png" for number in range(40)]
+
+
+def layout(paths, columns=None, labels="table", classes=2):
+    """Images of so many classes in turn, and a table's columns, each a list of a cell for every image."""
+    items = [Item(path, "abcdef"[number % classes], None) for number, path in enumerate(paths)]
+    columns = {name: dict(zip(paths, cells, strict=True)) for name, cells in (columns or {}).items()}
+    return Layout({"labels": labels}, "", items, [], True, columns, "")
+
+
+def taken(found):
+    return [subject.group for subject in found if subject.sure]
+
+
+WRITTEN = "patient_id PatientID patient.id Patient-ID PATIENT pid PID mrn MRN StudyInstanceUID SeriesInstanceUID"
+
+
+@pytest.mark.parametrize(
+    "name", [*WRITTEN.split(), "Patient ID", "Patient Number", "patient code", "subject no.", "study_instance_uid"]
+)
+def test_a_column_that_names_a_subject_is_found_however_it_is_written(name):
+    numbers = [str(number // 4) for number in range(40)]
+    assert taken(subjects.find_subjects(layout(PATHS, {name: numbers}))) == [{"column": name}]
+
+
+@pytest.mark.parametrize("name", ["parties", "caseless", "Patient Age", "Finding", "outpatient no", "y"])
+def test_a_column_of_numbers_with_another_name_is_no_subject(name):
+    numbers = [str(number // 4) for number in range(40)]
+    assert subjects.find_subjects(layout(PATHS, {name: numbers})) == []
+
+
+def test_a_column_that_names_a_subject_counts_even_where_few_images_share_one():
+    few = ["L0", "L0", *(f"L{number}" for number in range(2, 40))]
+    assert taken(subjects.find_subjects(layout(PATHS, {"lesion_id": few}))) == [{"column": "lesion_id"}]
+    assert subjects.find_subjects(layout(PATHS, {"whatever": few})) == []
+    assert subjects.find_subjects(layout(PATHS, {"lesion_id": PATHS})) == [], "each image has its own"
+
+
+def test_of_several_columns_the_person_comes_first():
+    columns = {"SeriesInstanceUID": [f"1.{n // 2}" for n in range(40)], "Patient ID": [str(n // 4) for n in range(40)]}
+    assert taken(subjects.find_subjects(layout(PATHS, columns)))[0] == {"column": "Patient ID"}
+
+
+def test_images_without_a_subject_are_their_own():
+    cells = {path: f"P{number // 8}" for number, path in enumerate(PATHS) if number % 2}
+    images = layout(PATHS)._replace(columns={"patient": cells})
+    assert taken(subjects.find_subjects(images)) == [{"column": "patient"}]
+
+
+def test_a_row_without_a_label_is_no_matter():
+    images = layout(PATHS)
+    cells = {"images/unlabelled.png": "P0"} | {path: f"P{number // 4}" for number, path in enumerate(PATHS)}
+    assert taken(subjects.find_subjects(images._replace(columns={"patient": cells}))) == [{"column": "patient"}]
+
+
+def test_a_named_column_with_too_few_subjects_of_a_class_is_no_candidate_but_says_why():
+    (subject,) = subjects.find_subjects(layout(PATHS, {"patient": [f"P{number % 4}" for number in range(40)]}))
+    assert not subject.sure and subject.lacks == (
+        "class a has 2 of them, and takes 3, one each for train, validation and test"
+    )
+    assert subjects.find_subjects(layout(PATHS, {"animal": ["a", "b"] * 20})) == [], "it is the class itself"
+
+
+FOLDERS = {
+    "CheXpert's": ([f"train/patient{n // 4:05}/study{n % 4 // 2}/view{n % 2}.jpg" for n in range(80)], [1]),
+    "a folder each": ([f"images/patient_{n // 4:02}/view_{n % 4}.png" for n in range(80)], [1]),
+    "in two splits": ([f"{('train', 'valid')[n % 2]}/Patient{n // 4}/{n}.png" for n in range(80)], [1]),
+    "of other depths": ([f"x/{'y/' * (n // 4 % 2)}Subject-{n // 4}/{n}.png" for n in range(80)], [-1]),
+    "studies of numbers": ([f"{n // 8:03}/study{n % 8 // 2}/{n}.png" for n in range(160)], []),
+    "words": ([f"{('participation', 'caseless', 'other')[n % 3]}{'x' * (n // 8)}/{n}.png" for n in range(80)], []),
+}
+
+
+@pytest.mark.parametrize(("paths", "levels"), FOLDERS.values(), ids=FOLDERS)
+@pytest.mark.parametrize("labels", ["table", "pattern", "prefix"])
+def test_folders_that_are_named_as_subjects_keep_their_images_together(paths, levels, labels):
+    found = subjects.find_subjects(layout(paths, labels=labels))
+    assert [group["folder"] for group in taken(found) if "folder" in group] == levels
+
+
+def test_numbered_folders_are_offered_and_not_taken():
+    found = subjects.find_subjects(layout([f"{n // 8:03}/study{n % 8 // 2}/{n}.png" for n in range(160)]))
+    assert [subject.group for subject in found] == [{"folder": 0}] and not taken(found)
+    assert found[0].count == 20
+
+
+@pytest.mark.parametrize("ending", [*finding.ENDINGS, ".JP2"])
+def test_the_number_in_an_ending_is_none_of_the_shot(ending):
+    assert re.search(subjects.NUMBERED, f"cats/P012_3{ending}")["group"] == "P012"
+    assert not re.search(subjects.NUMBERED, f"cats/P012{ending}")
+    sized = [f"{name}/a{number:02}_1920x1080{ending}" for number in range(10) for name in "ab"]
+    assert subjects.find_subjects(layout(sized, labels="folders")) == []
