@@ -10,8 +10,9 @@ from headstart.discovery.labelling import Layout
 from headstart.labels.layouts import folder_at
 from headstart.labels.matching import without_ending
 
-# All that a name has before its last number: P012 of P012_3.png. The 2 of .jp2, of all endings, numbers no shot.
-NUMBERED = r"(?P<group>[^/]*\d)(?!(?i:\.jp2)$)[^/\d]+\d+[^/\d]*(?i:\.jp2)?$"
+NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before its last number: P012 of P012_3.png
+# The same where names end in .jp2, whose 2 numbers no shot.
+OF_JP2 = r"(?P<group>[^/]*\d)(?!(?i:\.jp2)$)[^/\d]+\d+[^/\d]*(?i:\.jp2)?$"
 SIZED = r"\d+ ?[xX×] ?\d+[^/\d]*$"  # names, without ending, that end in a size in pixels, which numbers no shot
 # What subjects are called. Of two columns, the one that comes first here is taken: a patient has studies and visits.
 NAMES = "patient pid mrn subject person writer author speaker animal donor participant individual case study series"
@@ -73,13 +74,14 @@ def _in_folders(layout: Layout, labels: dict[str, str]) -> Iterator[Subject]:
 
 
 def _in_names(labels: dict[str, str]) -> Iterator[Subject]:
-    matches = {path: re.search(NUMBERED, path) for path in labels if not re.search(SIZED, without_ending(path))}
+    pattern = OF_JP2 if any(path.lower().endswith(".jp2") for path in labels) else NUMBERED
+    matches = {path: re.search(pattern, path) for path in labels if not re.search(SIZED, without_ending(path))}
     groups = {path: match["group"] for path, match in matches.items() if match}
     if len(groups) < 0.8 * len(labels):
         return
     names = set(groups.values())
     days = sum(bool(re.search(r"\d{6}", name)) for name in names) > len(names) / 2
-    for subject in _candidates({"pattern": NUMBERED}, "the file names", groups, labels, None):
+    for subject in _candidates({"pattern": pattern}, "the file names", groups, labels, None):
         yield subject._replace(sure=not days and not _scattered(groups, labels))
 
 

@@ -97,7 +97,11 @@ def test_numbered_folders_are_offered_and_not_taken():
 
 @pytest.mark.parametrize("ending", [*finding.ENDINGS, ".JP2"])
 def test_the_number_in_an_ending_is_none_of_the_shot(ending):
-    assert re.search(subjects.NUMBERED, f"cats/P012_3{ending}")["group"] == "P012"
-    assert not re.search(subjects.NUMBERED, f"cats/P012{ending}")
+    shots = [
+        f"{'cats' if number % 2 else 'dogs'}/P{number:03}_{shot}{ending}" for number in range(20) for shot in range(6)
+    ]
+    (found,) = subjects.find_subjects(layout(shots, labels="folders"))
+    assert (found.count, found.example, found.sure) == (20, "P000", True)
+    assert not re.search(found.group["pattern"], f"cats/P012{ending}")
     sized = [f"{name}/a{number:02}_1920x1080{ending}" for number in range(10) for name in "ab"]
     assert subjects.find_subjects(layout(sized, labels="folders")) == []
