@@ -37,9 +37,8 @@ from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.evaluation import scores, trust
-from headstart.experiments import MODELS, Run, Task, dataset
+from headstart.experiments import MODELS, Run, Task
 
-CORRECTIONS = "data/corrections.csv"
 SUMMARY, TABLE = Path("metrics/cross_validation.json"), Path("metrics/cross_validation.csv")
 FOLDS, FEWEST, MOST = 5, 3, 20
 CLASSIFIER = "classifier"  # of each run the model that its models/classifier.keras delivers
@@ -186,13 +185,8 @@ def measure(pooled: Pooled, by_fold: dict[int, Run]) -> dict[str, Any]:
 
 def corrected(by_fold: dict[int, Run]) -> dict[str, int]:
     """What data/corrections.csv changed: labels, of how many images that are scored, and how many are left_out."""
-    summary = json.loads(next(iter(by_fold.values())).read(dataset.DATASET))
-    reasons = [entry["reason"] for entry in summary["left_out"]]
-    left_out = sum(reason.startswith(f"left out by {CORRECTIONS}") for reason in reasons)
-    if "test" in summary["published"]:  # its images are in no fold
-        left_out -= summary["corrections"]["left_out"]["test"]
     labels = sum(run.results.trust.get("corrected", 0) for run in by_fold.values())
-    return {"labels": labels, "left_out": left_out}
+    return {"labels": labels, "left_out": next(iter(by_fold.values())).left_out_by_corrections()}
 
 
 def write(pooled: Pooled, summary: dict[str, Any]) -> None:
@@ -235,7 +229,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
     ]
     if any((changed := summary["corrections"]).values()):
         lines.append(
-            f"{CORRECTIONS} gives {changed['labels']:,} of these images their label and leaves out "
+            f"data/corrections.csv gives {changed['labels']:,} of these images their label and leaves out "
             f"{changed['left_out']:,}: corrected where a model disagreed, they make the scores kinder."
         )
     of = ", ".join(f"{MODELS[model]} in {wording.count(number, 'fold')}" for model, number in delivered.items())

@@ -32,6 +32,7 @@ from rich.console import Console
 from scmrepo.exceptions import SCMError
 
 from headstart.artifacts import dataset, features, manifest, predictions, results
+from headstart.artifacts.corrections import CORRECTIONS
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
@@ -114,6 +115,14 @@ class Run(Experiment):
         """How many images the run was trained on."""
         count, train = self.params.get("train_images"), self.counts["train"]
         return sum(train.values()) if count is None else count * len(train)
+
+    def left_out_by_corrections(self) -> int:
+        """How many images data/corrections.csv leaves out, but for a publisher's test images. Raises UserError."""
+        summary = json.loads(self.read(dataset.DATASET))
+        reasons = [entry["reason"] for entry in summary["left_out"]]
+        count = sum(reason.startswith(f"left out by {CORRECTIONS}") for reason in reasons)
+        # Counted by split there, but not those that only folds use.
+        return count - (summary["corrections"]["left_out"]["test"] if "test" in summary["published"] else 0)
 
     def predictions(self) -> Predictions:
         """What its models predict for its test images. Raises UserError where that cannot be read."""

@@ -11,9 +11,7 @@ from headstart.base.errors import UserError
 from headstart.base.params import Table
 from headstart.images.archive import Source
 
-csv.field_size_limit(
-    2**31 - 1
-)  # a mask or an outline in a cell is long; the file as a whole is bounded where it is read
+csv.field_size_limit(2**31 - 1)  # a mask in a cell is long, and files are bounded where they are read
 TEXT_ERRORS = (ValueError, TypeError, csv.Error)  # of what is no table: Unreadable, UnicodeDecodeError are ValueErrors
 
 

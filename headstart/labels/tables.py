@@ -11,7 +11,6 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
 from headstart.labels.annotations import Annotation, Reader, is_missing
-from headstart.labels.rows import Row
 
 
 def read_labels(
@@ -61,21 +60,19 @@ def read_labels(
     return kept, left_out
 
 
-def _doubtful(entries: Sequence[Row], reader: Reader, table: Table) -> list[str]:
+def _doubtful(entries: Sequence[rows.Row], reader: Reader, table: Table) -> list[str]:
     """A line on each thing that may have been meant otherwise than it was read."""
     lines = []
     if over := [row.place for row in entries if row.over]:
-        rows_over = wording.count(len(over), "row")
         lines.append(
-            f"{rows_over} of {table.file} with more cells than its first line, such as {over[0]}: where a cell holds "
-            f"{table.delimiter!r}, put it in quotes, or the columns after it are shifted"
+            f"{wording.count(len(over), 'row')} of {table.file} with more cells than its first line, such as {over[0]}"
+            f": where a cell holds {table.delimiter!r}, put it in quotes, or the columns after it are shifted"
         )
     if reader.several:
         (text, number), *_ = reader.several.most_common()
-        rows_of = f"{wording.count(reader.several.total(), 'row')} of {table.file}"
         lines.append(
-            f"{rows_of} with a label such as {text!r} ({number:,}), read as several classes at once: if it is one "
-            "class, name all in dataset.classes"
+            f"{wording.count(reader.several.total(), 'row')} of {table.file} with a label such as {text!r} "
+            f"({number:,}), read as several classes at once: if it is one class, name all in dataset.classes"
         )
     for text, number in sorted(reader.missing.items()):
         have = f"{wording.count(number, 'row')} of {table.file} {'has' if number == 1 else 'have'}"
