@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from headstart.discovery import levels
 from headstart.discovery.labelling import Layout
+from headstart.labels import classes
 from headstart.labels.layouts import folder_at
 from headstart.labels.matching import without_ending
 
@@ -101,14 +102,18 @@ def _candidates(
 ) -> Iterator[Subject]:
     """The candidate that the names of subjects by path make, if they do; rank: of what they are called, if it is."""
     names = {path: name for path, name in names.items() if path in labels}
+    if names == labels:
+        return
+    example = min(names.values(), default="")
+    names = {path: classes.same(name) for path, name in names.items()}  # as `split` takes them
     named, kinds = rank is not None, set(names.values())
     together = sum(size for size in Counter(names.values()).values() if size > 1)
-    if len(kinds) < 2 or names == labels or together < (1 if named else SHARED * len(labels)):
+    if len(kinds) < 2 or together < (1 if named else SHARED * len(labels)):
         return
     # An image without a name is a subject of its own; that nobody named any in a class is odd only in a guess.
     lacks = _lacks({path: names.get(path, path) for path in labels} if named else names, labels)
     if named or not lacks:
-        yield Subject(group, how, len(kinds), min(kinds), named and not lacks, rank if named else len(NAMES), lacks)
+        yield Subject(group, how, len(kinds), example, named and not lacks, rank if named else len(NAMES), lacks)
 
 
 def _lacks(names: dict[str, str], labels: dict[str, str]) -> str | None:
@@ -134,8 +139,8 @@ def _numbered_anew(names: dict[str, str], level: int) -> bool:
 
 def _scattered(names: dict[str, str], labels: dict[str, str]) -> bool:
     """Whether most names that come more than once have one image per class, as where each class is numbered anew."""
-    classes = defaultdict(list)
+    by_name = defaultdict(list)
     for path, name in names.items():
-        classes[name].append(labels[path])
-    repeated = [found for found in classes.values() if len(found) > 1]
+        by_name[name].append(labels[path])
+    repeated = [found for found in by_name.values() if len(found) > 1]
     return sum(len(set(found)) == len(found) for found in repeated) > len(repeated) / 2

@@ -47,6 +47,12 @@ def test_a_column_that_names_a_subject_counts_even_where_few_images_share_one():
     assert subjects.find_subjects(layout(PATHS, {"lesion_id": PATHS})) == [], "each image has its own"
 
 
+def test_ways_to_write_a_subject_are_one_as_split_takes_them():
+    cells = [f"{'Pp'[number % 2]}{number // 2}" for number in range(40)]
+    (found,) = subjects.find_subjects(layout(PATHS, {"patient": cells}, classes=4))
+    assert (found.count, found.sure) == (20, True)
+
+
 def test_of_several_columns_the_person_comes_first():
     columns = {"SeriesInstanceUID": [f"1.{n // 2}" for n in range(40)], "Patient ID": [str(n // 4) for n in range(40)]}
     assert taken(subjects.find_subjects(layout(PATHS, columns)))[0] == {"column": "Patient ID"}
