@@ -23,11 +23,11 @@ def measure(measurement: Measurement) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=workspace.SCRATCH) as folder:
         path = Path(folder)
         _copy(path)
-        first = _seconds(path, "make", "repro")
+        first = seconds(path, "make", "repro")
         again, status = [], []
         for _ in range(TURNS):
-            again.append(_seconds(path, "dvc", "repro"))
-            status.append(_seconds(path, "dvc", "status"))
+            again.append(seconds(path, "dvc", "repro"))
+            status.append(seconds(path, "dvc", "status"))
     return {"make_repro": round(first, 1), "dvc_repro": round(median(again), 2), "dvc_status": round(median(status), 2)}
 
 
@@ -49,9 +49,10 @@ def _copy(path: Path) -> None:
         subprocess.run(["git", *command], cwd=path, check=True)
 
 
-def _seconds(path: Path, *command: str) -> float:
+def seconds(path: Path, *command: str) -> float:
+    """How long a command takes in the folder `path`, with this environment's programs. Raises UserError where it fails."""
     environment = os.environ | {
-        "PATH": f"{path / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),
         "DVC_NO_ANALYTICS": "1",
     }

@@ -1,6 +1,7 @@
-"""Seconds and peak memory of every stage as the images become more: drawn ones of 64x64 pixels."""
+"""What grows as the images become more, drawn ones of 64x64 pixels: each stage, and DVC with nothing to do."""
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks import workspace
+from benchmarks import first_run, workspace
 from benchmarks.measuring import Measurement
 
-COUNTS = (2_000, 25_000)
+COUNTS = (2_000, 25_000, 200_000)
+COMMANDS = ("dvc status", "dvc repro")
 VALUES = {
     "dataset.source": None,
     "dataset.sha256": None,
@@ -42,11 +44,16 @@ def draw(path: Path, count: int) -> None:
 
 
 def measure(measurement: Measurement, count: int) -> dict[str, Any]:
-    """Seconds, and MB of anonymous memory at most, of each stage on `count` images."""
+    """Seconds, and MB of anonymous memory at most, of each stage on `count` images; seconds of DVC with nothing to do."""
     numbers = {}
     with workspace.temporary(measurement.parameters()) as place:
         draw(place.path / "images.zip", count)
         for stage in measurement.stages:
             work = place.stage(stage)
             numbers[stage] = {"seconds": round(work.seconds, 1), "megabytes": work.peak}
+        shutil.copy(workspace.ROOT / "data/corrections.csv", place.path / "data")
+        for command in ("git init -q", "dvc init -q", "dvc config cache.type hardlink", "dvc commit -q -f"):
+            first_run.seconds(place.path, *command.split())
+        for command in COMMANDS:
+            numbers[command] = {"seconds": round(first_run.seconds(place.path, *command.split()), 1)}
     return numbers

@@ -113,6 +113,10 @@ def _growth(numbers: Numbers, stage: str) -> list[str]:
     return [f"{run[stage]['seconds']:.0f} s, {run[stage]['megabytes'] / 1000:.2f} GB" for run in numbers]
 
 
+def _nothing_to_do(numbers: Numbers, command: str) -> list[str]:
+    return [f"{run[command]['seconds']:.1f} s" for run in numbers]
+
+
 def _idle(numbers: Numbers) -> list[str]:
     repro, status = (mean(run[name] for run in numbers) for name in ("dvc_repro", "dvc_status"))
     return [f"{repro / status:.2f} ({repro:.2f} s, {status:.2f} s)", "at most 1.5"]
@@ -287,6 +291,10 @@ SCALE = Table(
         Row(f"scale_{stage}", (f"`{stage}`",), partial(_growth, stage=stage), GROWTH)
         for stage in until("report")
         if stage != "fetch"
+    )
+    + tuple(
+        Row(f"scale_{command[4:]}", (f"`{command}`, nothing to do",), partial(_nothing_to_do, command=command), GROWTH)
+        for command in growth.COMMANDS
     ),
     COMMAND.format("scale"),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SMALL, warm_python
 
-from benchmarks import choices, command, curves, measuring, records, runs, tables, training, workspace
+from benchmarks import choices, command, curves, growth, measuring, records, runs, tables, training, workspace
 from benchmarks.measuring import Measurement
 from benchmarks.tables import Row, Table
 from headstart.artifacts import results
@@ -237,7 +237,7 @@ def made_up(measurement: Measurement) -> dict:
             },
             "precision": {name: {"mean": 0.9, "deviation": 0.01} for name in ("float32", "bfloat16")},
             "head": {"accuracy": 0.991, "seconds": {"extract": 40.0, "train_head": 10.0}},
-            "growth": {stage: {"seconds": 2.5, "megabytes": 300} for stage in measurement.stages},
+            "growth": {name: {"seconds": 2.5, "megabytes": 300} for name in (*measurement.stages, *growth.COMMANDS)},
             "make_repro": {"make_repro": 200.0 + seed, "dvc_repro": 1.2, "dvc_status": 0.8},
             "serving": {"requests": 80.0, "bare": 100.0, "batch": 16.0, "ratio": 0.8, "p50": 0.02, "p99": 0.05},
             "soak": {"requests": 9000}
