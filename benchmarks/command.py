@@ -17,6 +17,7 @@ RESULTS = (
         scores.SUSPECTS,
         scores.CORRECTIONS,
         scores.FOREIGN,
+        scores.RECALL,
         scores.PAPER,
         scores.NOISE,
         scores.ARTICLE_TABLE,

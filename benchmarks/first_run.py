@@ -50,7 +50,7 @@ def _copy(path: Path) -> None:
 
 
 def seconds(path: Path, *command: str) -> float:
-    """How long a command takes in the folder `path`, with this environment's programs. Raises UserError where it fails."""
+    """Returns how long a command takes in the folder `path`. Raises UserError where it fails."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_SITE_CACHE_DIR": str(path / ".dvc/site"),

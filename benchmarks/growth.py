@@ -44,7 +44,7 @@ def draw(path: Path, count: int) -> None:
 
 
 def measure(measurement: Measurement, count: int) -> dict[str, Any]:
-    """Seconds, and MB of anonymous memory at most, of each stage on `count` images; seconds of DVC with nothing to do."""
+    """Seconds and MB of anonymous memory at most of each stage on `count` images; seconds of `COMMANDS` after it."""
     numbers = {}
     with workspace.temporary(measurement.parameters()) as place:
         draw(place.path / "images.zip", count)

@@ -115,6 +115,11 @@ def _trust(numbers: Numbers) -> list[str]:
     ]
 
 
+def _recall(numbers: Numbers) -> list[str]:
+    of = numbers[0]["trust"]["decision"]
+    return [f"{of[name]:.3f} ({of[f'{name}_low']:.3f} – {of[f'{name}_high']:.3f})" for name in ("recall", "precision")]
+
+
 def _flipped(numbers: Numbers) -> list[str]:
     first, found = (", ".join(str(run[name]) for run in numbers) for name in ("first", "found"))
     precision = np.mean([run["found"] / run["suspects"] for run in numbers])
@@ -294,6 +299,13 @@ TRUST = Table(
         Row("trashnet", (RUBBISH,), _trust, runs.RUBBISH),
     ),
     COMMAND.format("trust"),
+)
+RECALL = Table(
+    "recall",
+    RESULTS,
+    (f"{SOLAR} with `decision.goal: recall`, 0.95 of `defective`", "recall", "precision"),
+    tuple(Row(f"seed_{run.seed}", (f"seed {run.seed}",), _recall, (run,)) for run in runs.RECALL),
+    COMMAND.format("recall"),
 )
 SUSPECTS = Table(
     "suspects",

@@ -261,6 +261,7 @@ def made_up(measurement: Measurement) -> dict:
         "trust": {
             "calibration": {"before": {"ece": 0.05}, "after": {"ece": 0.02}},
             "possible": {"coverage": 0.95, "one_class": 0.9},
+            "decision": {f"{name}{end}": 0.9 for name in ("recall", "precision") for end in ("", "_low", "_high")},
             "unlike": {"share": 0.01},
         },
         "right": right,
