@@ -46,7 +46,10 @@ def main() -> None:
     temperature = selection.temperature(given, answers.labels, weights, targets)
     sure = decision.tempered(given, temperature)
     goal = settings.decision
-    rule = deciding.find(goal, settings.dataset.positive, classes, sure, answers.labels, weights)
+    decision.positive_class(classes, settings.dataset.positive)  # refuses here what evaluate would refuse later
+    # The table has six decimals: what is 0 or 1 there lies up to half of the last one from it; a threshold takes that.
+    bounded = decision.tempered(given.clip(5e-7, 1 - 5e-7), temperature)
+    rule = deciding.find(goal, settings.dataset.positive, classes, bounded, answers.labels, weights)
     at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
@@ -54,8 +57,8 @@ def main() -> None:
     file.save(classifier, file.CLASSIFIER, details._replace(rule=written))
     set_on = None
     if rule.images is not None:
-        needed = coverage.needed(goal.at_least)
-        set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, needed)
+        least = coverage.needed(goal.at_least)
+        set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, least)
     calibration.write(
         {
             "images": len(rows),
@@ -69,10 +72,12 @@ def main() -> None:
     )
     say(f"calibrate: temperature {temperature:.2f}, by {len(rows):,} images that were not trained on")
     if rule.threshold is not None:
-        say(f"calibrate: {rule.of} from a probability of {rule.threshold:.3f} on (decision.goal: {goal.goal})")
-    if goal.coverage and len(rows) < (needed := coverage.needed(goal.coverage)):
-        said = f"takes {needed:,} such images, and every class remains possible"
-        say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} {said}")
+        shown = decision.shown(rule.threshold)
+        say(f"calibrate: {rule.of} from a probability of {shown} on (decision.goal: {goal.goal})")
+    needed, groups = coverage.needed(goal.coverage or 0), len(np.unique(table.groups[rows]))
+    if groups < needed:
+        said = "images, and every class remains possible" if len(rows) < needed else f"groups of images, not {groups:,}"
+        say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} takes {needed:,} such {said}")
     if set_on is not None and (warning := set_on.warning()):
         say(f"calibrate: WARNING: {warning}")
     if rule.reached is not None and rule.reached < goal.at_least:

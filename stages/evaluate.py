@@ -53,7 +53,7 @@ def main() -> None:
     deterministic(settings.seed)
     table = manifest.read(fold=settings.fold)
     classes, rows = table.classes, table.rows("test")
-    positive = curves.positive_class(classes, settings.dataset.positive)
+    positive = decision.positive_class(classes, settings.dataset.positive)
     labels, paths = table.labels[rows], [table.paths[row] for row in rows]
     bottleneck, (classifier, details) = features.read_bottleneck(table=table), file.load_own(classes)
     head = models.load_head(classes=len(classes), shape=bottleneck.shape[1:])

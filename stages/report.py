@@ -18,9 +18,9 @@ from headstart.base.progress import track
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
-from headstart.classifier import familiar, file
+from headstart.classifier import decision, familiar, file
 from headstart.classifier.details import Rule
-from headstart.evaluation import curves, trust
+from headstart.evaluation import trust
 from headstart.images import archive, batches, decoding
 from headstart.page import contents, looking, model_card, rendering, shown
 
@@ -52,7 +52,7 @@ def main() -> None:
     table, measured = manifest.read(fold=settings.fold), results.read()
     classifier, details = file.load_own(table.classes)
     answers, found, summary = decided(answers_of(table), details.rule), inspection.read(), dataset.read()
-    positive = curves.positive_class(table.classes, settings.dataset.positive)
+    positive = decision.positive_class(table.classes, settings.dataset.positive)
     galleries = shown.galleries(answers, found, summary, table)
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))
     with archive.open_source(settings.dataset.path, details.value_range) as source:

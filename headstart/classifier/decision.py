@@ -1,6 +1,12 @@
 """From what a network gives to probabilities, and from these to a class."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
+
+from headstart.base import wording
+from headstart.base.errors import UserError
 
 SMALLEST = 1e-7  # probabilities are clipped to it before the logarithm, as Keras does while training
 
@@ -47,3 +53,27 @@ def possible(probabilities: np.ndarray, predicted: np.ndarray, at_least: float) 
     """
     classes = np.arange(probabilities.shape[1])
     return (probabilities >= at_least) | (classes == predicted[:, None])
+
+
+def shown(threshold: float) -> str:
+    """A threshold in three digits, or as many more as tell it from 0 and from 1: `0.500`, `0.00031`, `0.99987`."""
+    apart = min(threshold, 1 - threshold)
+    return f"{threshold:.{max(3, 1 - math.floor(math.log10(apart))) if apart > 0 else 3}f}"
+
+
+def positive_class(classes: Sequence[str], name: str | None) -> int:
+    """The index of the class that curves, recall and precision are of: that of the name; where it is None, the last.
+
+    Raises UserError for a name that is not one of two classes.
+    """
+    if name is None:
+        return len(classes) - 1
+    if len(classes) > 2:
+        raise UserError(
+            f"dataset.positive: got {name}, but there are {len(classes)} classes, of which none is the positive one; "
+            "takes null here"
+        )
+    if name not in classes:
+        hint = wording.did_you_mean(name, classes)
+        raise UserError(f"dataset.positive: got {name}; {hint}takes {' or '.join(classes)}, or null ({classes[-1]})")
+    return list(classes).index(name)

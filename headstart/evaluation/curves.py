@@ -1,14 +1,10 @@
 """ROC and precision-recall curves, and the areas below them: each number is of the curve beside it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
-
-from headstart.base import wording
-from headstart.base.errors import UserError
 
 POINTS = 500  # of a curve, at most
 Points = list[tuple[float, float]]
@@ -31,24 +27,6 @@ class Curves:
     roc_auc: float | None
     average_precision: float | None
     by_class: list[float | None]
-
-
-def positive_class(classes: Sequence[str], name: str | None) -> int:
-    """The index of the class whose curves are drawn: that of the name; where it is None, the last one's.
-
-    Raises UserError for a name that is not one of two classes.
-    """
-    if name is None:
-        return len(classes) - 1
-    if len(classes) > 2:
-        raise UserError(
-            f"dataset.positive: got {name}, but there are {len(classes)} classes, of which none is the positive one; "
-            "takes null here"
-        )
-    if name not in classes:
-        hint = wording.did_you_mean(name, classes)
-        raise UserError(f"dataset.positive: got {name}; {hint}takes {' or '.join(classes)}, or null ({classes[-1]})")
-    return list(classes).index(name)
 
 
 def of(labels: np.ndarray, probabilities: np.ndarray, positive: int = 1) -> Curves:

@@ -15,6 +15,7 @@ from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
 from headstart.base import files, params, wording
+from headstart.classifier import decision
 from headstart.page import charts, notes, words
 
 TITLES = {
@@ -162,7 +163,7 @@ def threshold(answers: Predictions, measured: Results, positive: int) -> dict[st
         "of": answers.classes[index],
         "other": answers.classes[1 - index],
         "threshold": own,
-        "shown": words.threshold(own),
+        "shown": decision.shown(own),
         "values": [round(float(value), 6) for value in values[:, index]],  # as many as predictions.csv has
         "called": [int(guess == index) for guess in guesses],
         "truth": [int(label == index) for label in answers.labels],

@@ -16,6 +16,7 @@ from headstart.artifacts.manifest import SPLITS, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import CLASSIFIER, PAGE, WRONG, Results
 from headstart.base import files, params, wording
+from headstart.classifier import decision
 from headstart.classifier.details import Details
 from headstart.page import CARD, contents, licences, markdown, notes, words
 
@@ -215,7 +216,7 @@ def _decision(run: Run) -> dict[str, Any]:
     """The rule, how sure it is, and how fragile."""
     trust, rule, known = run.measured.trust, run.details.rule, run.details.known
     if rule.threshold is not None:
-        least = words.threshold(rule.threshold)
+        least = decision.shown(rule.threshold)
         said = f"An image is called {markdown.code(rule.of)} from a probability of {least} on"
     elif rule.costs is not None:
         said = "It takes the class by which it expects to lose least"
@@ -227,7 +228,7 @@ def _decision(run: Run) -> dict[str, Any]:
         "decided": [line for line in notes.relied(run.measured) if line.startswith("As it decides")],
         "trust": {name: trust.get(name) for name in ("calibration", "possible", "unlike")},
         "temperature": rule.temperature or 1.0,
-        "at_least": rule.at_least,
+        "at_least": None if rule.at_least is None else decision.shown(rule.at_least),
         "kept": 0 if known is None else len(known.features),
         "limit": None if known is None else known.limit,
         "undisturbed": trust["fragility"]["none"][0]["accuracy"] if worse else None,

@@ -5,6 +5,7 @@ from typing import Any
 from headstart.artifacts import calibration, results
 from headstart.artifacts.results import AVERAGED, MODELS, Results
 from headstart.base import params, wording
+from headstart.classifier import decision
 
 # How McNemar's test is reported: the later model, and what the earlier one is called in the same sentence.
 SENTENCES = {"fine_tuning": ("The fine-tuned model", "the head"), "averaging": ("The average over flips", "one look")}
@@ -77,7 +78,7 @@ def relied(measured: Results) -> list[str]:
                 reached.append(f"{name.replace('_', ' ')} {_with_interval(decided, name)}")
         of = ""
         if decided.get("threshold") is not None:
-            of = f", {_named([decided['of']])} from {decided['threshold']:.3g} on"
+            of = f", {_named([decided['of']])} from {decision.shown(decided['threshold'])} on"
         sentences.append(f"As it decides ({decided['goal'].replace('_', ' ')}{of}): {', '.join(reached)}.")
     if "calibration" in trust:
         before, after = (trust["calibration"][when]["ece"] for when in ("before", "after"))

@@ -1,6 +1,5 @@
 """The page's sentences: the headline, the warnings, and what to do next."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -95,12 +94,6 @@ def what_next(measured: Results, found: dict[str, Any]) -> list[str]:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def threshold(value: float) -> str:
-    """A threshold in three digits, or as many more as tell it from 0 and from 1: `0.500`, `0.00031`, `0.99987`."""
-    apart = min(value, 1 - value)
-    return f"{value:.{max(3, 1 - math.floor(math.log10(apart))) if apart > 0 else 3}f}"
 
 
 def between(low: float, high: float) -> str:

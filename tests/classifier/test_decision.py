@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from headstart.classifier import decision
 
@@ -18,3 +19,11 @@ def test_of_two_classes_one_half_is_class_one():
 def test_of_more_it_is_the_first_of_the_highest():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.4, 0.4, 0.2], [0.2, 0.2, 0.6]])
     assert decision.predicted(probabilities).tolist() == [0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.5, "0.500"), (0.05, "0.050"), (0.00031, "0.00031"), (0.99987, "0.99987"), (0.0, "0.000"), (1.0, "1.000")],
+)
+def test_a_threshold_is_said_in_as_many_digits_as_tell_it_from_0_and_1(value, said):
+    assert decision.shown(value) == said

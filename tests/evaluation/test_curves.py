@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from headstart.base.errors import UserError
+from headstart.classifier import decision
 from headstart.evaluation import curves
 
 
@@ -59,9 +60,9 @@ def test_the_positive_class_is_the_one_that_is_named():
     assert first.average_precision == first.by_class[0] > last.average_precision == last.by_class[1]
     assert first.roc_auc == last.roc_auc, "of two classes it is the same number"
     assert first.precision_recall[-1][1] == pytest.approx(20 / 22, abs=1e-6)
-    assert curves.positive_class(["bad", "good"], None) == 1
-    assert curves.positive_class(["bad", "good"], "bad") == 0
-    assert curves.positive_class(["a", "b", "c"], None) == 2
+    assert decision.positive_class(["bad", "good"], None) == 1
+    assert decision.positive_class(["bad", "good"], "bad") == 0
+    assert decision.positive_class(["a", "b", "c"], None) == 2
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_the_positive_class_is_the_one_that_is_named():
 )
 def test_a_positive_class_that_is_none_of_two_is_an_error_in_one_line(classes, message):
     with pytest.raises(UserError, match=message):
-        curves.positive_class(classes, "bat")
+        decision.positive_class(classes, "bat")
 
 
 def test_where_all_images_are_of_one_class_there_is_no_curve():

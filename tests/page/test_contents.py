@@ -157,14 +157,6 @@ def test_before_the_slider_is_moved_the_page_counts_what_the_classifier_calls():
     assert two["values"] == [0.0002, 0.0004, 0.00031, 0.9]
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [(0.5, "0.500"), (0.05, "0.050"), (0.00031, "0.00031"), (0.99987, "0.99987"), (0.0, "0.000"), (1.0, "1.000")],
-)
-def test_a_threshold_is_said_in_as_many_digits_as_tell_it_from_0_and_1(value, said):
-    assert words.threshold(value) == said
-
-
 def test_what_was_asked_for_and_is_missed_is_said():
     answers = many(count=1200, classes=2)[1]
     decided = {"goal": "recall", "of": "class 1", "recall": 0.75, "recall_low": 0.52, "recall_high": 0.92}

@@ -1,5 +1,6 @@
 """The stage calibrate, on what a run of the drawn project has left."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_another_decision_trains_nothing_and_reaches_the_classifier(run):
     _, details = file.load(CLASSIFIER)
     assert (details.rule.goal, details.rule.of, details.rule.at_least) == ("recall", "red", None)
     assert (
-        f"calibrate: red from a probability of {details.rule.threshold:.3f} on (decision.goal: recall)" in done.stdout
+        f"calibrate: red from a probability of {decision.shown(details.rule.threshold)} on (decision.goal: recall)"
+        in done.stdout
     )
     assert "calibrate: WARNING: a recall of 0.9 takes 9 images of red to set it on: there are 4; add" in done.stdout
     assert "A recall of 0.9 takes 9 images of red to set it on" in Path("metrics/report.html").read_text()
@@ -90,3 +92,37 @@ def test_a_damaged_table_is_one_line(run, content, message):
         predictions.VALIDATION.write_text(content)
     with pytest.raises(UserError, match=message):
         calibrate.main()
+
+
+def test_a_recall_holds_where_the_table_rounds_probabilities_to_one(run):
+    """Of a classifier that is very sure the table has 1.000000 where it says 0.9999996: a threshold must take that."""
+    header, first, *lines = predictions.VALIDATION.read_text().splitlines()
+    image, label, _, *_ = first.split(",")
+    assert label == "blue", "one that is certain and wrong: it makes the temperature high"
+    rows = [header, f"{image},blue,red,0.000000,1.000000"]
+    for line in lines:
+        image, label, _, *_ = line.split(",")
+        rows.append(f"{image},{label},{label},{label != 'red':d}.000000,{label == 'red':d}.000000")
+    predictions.VALIDATION.write_text("\n".join(rows) + "\n")
+    run.set({"decision.goal": "recall", "decision.of": "red"})
+    calibrate.main()
+    _, details = file.load(CLASSIFIER)
+    assert details.rule.temperature > 1.5
+    sure = details.rule.tempered(np.array([[4e-7, 1 - 4e-7]]))
+    assert sure[0, 1] >= details.rule.threshold > 0.5 and details.rule.predicted(sure)[0] == 1
+
+
+@pytest.mark.parametrize("goal", ["accuracy", "balanced_accuracy", "recall"])
+def test_a_positive_class_that_is_none_is_refused_before_it_is_tested(run, goal):
+    run.set({"dataset.positive": "rd", "decision.goal": goal})
+    with pytest.raises(UserError, match=r"^dataset\.positive: got rd; did you mean red\? takes blue or red"):
+        calibrate.main()
+
+
+def test_many_images_of_few_groups_are_few(run, capsys):
+    table = manifest.read()
+    groups = np.array([f"patient {row % 3}" for row in range(len(table.paths))])
+    manifest.write(dataclasses.replace(table, groups=groups))
+    run.set({"decision.coverage": 0.8})
+    calibrate.main()
+    assert "WARNING: a decision.coverage of 0.8 takes 4 such groups of images, not 3\n" in capsys.readouterr().out
