@@ -9,7 +9,9 @@ For each image, the difference is the share of seeds with which B is right less 
 A and B were equally good, each difference could as well have had the other sign; so the mean difference is held
 against those of randomly flipped signs (the sign-flip permutation test: Fisher, The Design of Experiments, 1935,
 section 21; `scipy.stats.permutation_test`, two-sided, 9,999 flips of a fixed seed). With one seed that is McNemar's
-test. Of several comparisons the p-values are Holm's (Scandinavian Journal of Statistics 6, 1979).
+test. Where images belong together (`dataset.group`, copies), they are no independent evidence: the differences of a
+group are added, and have one sign. Of several comparisons the p-values are Holm's (Scandinavian Journal of Statistics
+6, 1979).
 
 The test asks whether other images would show the same. Whether other seeds would is what the standard deviation and
 the count of seeds say; of one seed nothing is known.
@@ -76,14 +78,28 @@ def right(run: Run, model: str) -> dict[str, bool]:
     return dict(zip(images, correct.tolist(), strict=True))
 
 
-def difference(a: np.ndarray, b: np.ndarray) -> float:
+def together(run: Run) -> dict[str, str]:
+    """The group of each image, named as `right` does, as the run's manifest has it. Raises UserError."""
+    table = run.manifest()
+    names = (f"{path}, {table.classes[label]}" for path, label in zip(table.paths, table.labels, strict=True))
+    return dict(zip(names, table.groups.tolist(), strict=True))
+
+
+def difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None) -> float:
     """The two-sided p-value of the sign-flip test on the mean of b - a.
 
-    a, b: float (n,), for each image the share of seeds with which A, B was right.
+    a, b: float (n,), for each image the share of seeds with which A, B was right. groups: (n,), equal for images that
+    belong together, which have one sign; default: none do.
     """
+    apart = b - a
+    if groups is not None:
+        apart = np.bincount(np.unique(groups, return_inverse=True)[1], apart)
+    apart = apart[np.abs(apart) > 1e-9]  # where A and B are as good, no sign can be flipped
+    if len(apart) < 2:  # a difference alone is as far from 0 with either sign
+        return 1.0
     test = permutation_test(
-        (b, a),
-        lambda x, y, axis: (x - y).mean(axis),
+        (apart,),
+        np.sum,
         permutation_type="samples",
         vectorized=True,
         n_resamples=FLIPS,
@@ -129,6 +145,7 @@ def verdicts(groups: dict[str, Group], model: str, against: str = "A") -> list[s
     model, errors: as in `right`. Raises UserError also where the test images differ, or two groups share no seed.
     """
     first, pairs = groups[against], []
+    group_of = together(next(iter(first.values())))
     for letter, group in groups.items():
         if letter == against:
             continue
@@ -146,8 +163,8 @@ def verdicts(groups: dict[str, Group], model: str, against: str = "A") -> list[s
                 "dataset and split"
             )
         sides = (np.array([[answers[image] for image in images] for answers in side]) for side in (a, b))
-        pairs.append((letter, len(seeds), *sides))
-    ps = holm(difference(a.mean(0), b.mean(0)) for _, _, a, b in pairs)
+        pairs.append((letter, len(seeds), np.array([group_of.get(image, image) for image in images]), *sides))
+    ps = holm(difference(a.mean(0), b.mean(0), of) for _, _, of, a, b in pairs)
     comparison = f"against {against}, {MODELS.get(model, model)}"
     return [_verdict(letter, comparison, *pair, p) for (letter, *pair), p in zip(pairs, ps, strict=True)]
 
@@ -160,12 +177,16 @@ def _accuracy(group: Group, model: str) -> str:
     return f"{np.mean(accuracies):.4f}{spread}"
 
 
-def _verdict(letter: str, comparison: str, seeds: int, a: np.ndarray, b: np.ndarray, p: float) -> str:
+def _verdict(
+    letter: str, comparison: str, seeds: int, groups: np.ndarray, a: np.ndarray, b: np.ndarray, p: float
+) -> str:
     points = 100 * (b.mean() - a.mean())
     higher = int((b.mean(1) > a.mean(1)).sum() if points > 0 else (b.mean(1) < a.mean(1)).sum())
     word = "better" if points > 0 else "worse"
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    measured = f"{letter} {comparison}, {a.shape[1]:,} test images: {points:+.2f} points, {chance}"
+    count = len(np.unique(groups))
+    images = f"{a.shape[1]:,} test images" + (f" in {count:,} groups" if count < len(groups) else "")
+    measured = f"{letter} {comparison}, {images}: {points:+.2f} points, {chance}"
     if not points:
         return f"{measured}: no difference."
     counted = f"{measured}, {word} with {higher} of {wording.count(seeds, 'seed')}"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from headstart import compare
-from headstart.artifacts import predictions
+from headstart.artifacts import manifest, predictions
 from headstart.artifacts.results import Results
 from headstart.base.errors import UserError
 from headstart.evaluation import scores
@@ -16,12 +16,13 @@ from headstart.experiments import Run
 def made(monkeypatch, tmp_path):
     """A function that makes a run: its parameters, and which of its test images its models get right.
 
-    right: of all models, or of each by its name. text: of the predictions, instead.
+    right: of all models, or of each by its name. text: of the predictions, instead. groups: of the images, which are
+    not among the parameters.
     """
     files = {}
     monkeypatch.setattr(dvc.api, "read", lambda path, rev, encoding: files[rev, path])
 
-    def run(right, seed=1, first_image=0, classes=("cat", "dog"), text=None, **params):
+    def run(right, seed=1, first_image=0, classes=("cat", "dog"), text=None, groups=None, **params):
         rev = f"rev{len(files)}"
         by_model = right if isinstance(right, dict) else {"head": right, "fine_tuned": right}
         numbers = np.arange(len(next(iter(by_model.values())))) + first_image
@@ -32,6 +33,10 @@ def made(monkeypatch, tmp_path):
         paths = [f"{number}.png" for number in numbers]
         predictions.write(predictions.Predictions(list(classes), paths, labels, predicted, probabilities), tmp_path)
         files[rev, "metrics/predictions.csv"] = text or (tmp_path / predictions.PREDICTIONS).read_text()
+        splits, hashes = np.array(["test"] * len(paths)), [f"{number:x}" for number in numbers]
+        manifest.write(manifest.Manifest(list(classes), paths, labels, splits, hashes, groups), tmp_path)
+        for path in (manifest.MANIFEST, manifest.CLASSES):
+            files[rev, str(path)] = (tmp_path / path).read_text()
         accuracies = {name: {"accuracy": float(np.mean(good))} for name, good in by_model.items()}
         return Run(rev, rev, {"seed": seed, **params}, Results(len(labels), accuracies, {}), {})
 
@@ -103,6 +108,21 @@ def test_the_same_run_under_several_seeds_is_no_more_evidence(made):
         return verdicts(runs)[0].partition("p = ")[2].partition(",")[0]
 
     assert chance([1]) == chance([1, 2, 3, 4])
+
+
+def test_images_that_belong_together_are_less_evidence(made):
+    good = answers(0.7, 200)
+    better = good.copy()
+    better[np.flatnonzero(~good)[:10]] = True
+    patients = np.array([f"patient {number}" for number in range(200)])
+    patients[np.flatnonzero(better != good)] = "one patient"
+
+    def line(groups):
+        return verdicts([made(good, groups=groups, rate=1), made(better, groups=groups, rate=2)])[0]
+
+    before = "B against A, classifier, 200 test images"
+    assert line(None).startswith(f"{before}: +5.00 points, p = 0.002, better")
+    assert line(patients) == f"{before} in 191 groups: +5.00 points, p = 1, better with 1 of 1 seed: this can be luck."
 
 
 def test_several_comparisons_are_held_to_more():

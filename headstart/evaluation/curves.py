@@ -38,30 +38,27 @@ def of(labels: np.ndarray, probabilities: np.ndarray, positive: int = 1) -> Curv
         positive: of two classes the positive one's index; of more it has no meaning.
     """
     k = probabilities.shape[1]
-    shares = [(labels == index).mean() for index in range(k)]
-    ranked = [index for index in range(k) if 0 < shares[index] < 1]
-    roc = {index: roc_curve(labels == index, probabilities[:, index])[:2] for index in ranked}
-    precision_recall = {index: _by_recall(labels == index, probabilities[:, index]) for index in ranked}
-    averages = {index: _average_precision(*curve) for index, curve in precision_recall.items()}
-    by_class = [number(averages[index]) if index in ranked else None for index in range(k)]
-    if not ranked:
+    by_class, areas, grid = [None] * k, [], np.linspace(0, 1, POINTS - 1)
+    rocs, precisions = [], []
+    for index in range(k):  # one by one: the curves of a thousand classes, in full, would be gigabytes
+        if not 0 < (labels == index).mean() < 1:
+            continue
+        roc = roc_curve(labels == index, probabilities[:, index])[:2]
+        precision_recall = _by_recall(labels == index, probabilities[:, index])
+        average = _average_precision(*precision_recall)
+        by_class[index] = number(average)
+        if k == 2 and index == positive:
+            whole = _thinned(*roc), _thinned(*precision_recall), number(auc(*roc)), by_class[index]
+        areas.append((auc(*roc), average))
+        rocs.append(np.interp(grid, *roc))
+        precisions.append(_at(grid, *precision_recall))
+    if not areas:
         return Curves([], [], None, None, by_class)
     if k == 2:
-        return Curves(
-            _thinned(*roc[positive]),
-            _thinned(*precision_recall[positive]),
-            number(auc(*roc[positive])),
-            number(averages[positive]),
-            by_class,
-        )
-    grid = np.linspace(0, 1, POINTS - 1)
-    return Curves(
-        [(0.0, 0.0), *_points(grid, np.mean([np.interp(grid, *curve) for curve in roc.values()], axis=0))],
-        _points(grid, np.mean([_at(grid, *curve) for curve in precision_recall.values()], axis=0)),
-        number(np.mean([auc(*curve) for curve in roc.values()])),
-        number(np.mean(list(averages.values()))),
-        by_class,
-    )
+        return Curves(*whole, by_class)
+    roc_auc, average_precision = (number(np.mean(of)) for of in zip(*areas, strict=True))
+    points = [(0.0, 0.0), *_points(grid, np.mean(rocs, axis=0))]
+    return Curves(points, _points(grid, np.mean(precisions, axis=0)), roc_auc, average_precision, by_class)
 
 
 def number(value: float) -> float | None:

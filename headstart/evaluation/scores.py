@@ -1,15 +1,25 @@
 """How good are predictions: the numbers that `evaluate` reports. Every number is rounded to 6 decimals."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binom
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from headstart.classifier import decision
 from headstart.classifier.decision import SMALLEST
 from headstart.evaluation import curves
 from headstart.evaluation.curves import Curves, number
+
+WIDE = 1.959963984540054  # standard deviations on either side, of 95 %
+
+
+class Interval(NamedTuple):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
 
 
 def score(
@@ -41,8 +51,8 @@ def score(
         classes for certain; with `weights` or `targets` there are also weighted_accuracy and weighted_loss.
     """
     guesses, ranking = decision.predicted(probabilities), ranking or curves.of(labels, probabilities)
-    right = binomtest(int((guesses == labels).sum()), len(labels))
-    interval = right.proportion_ci(confidence_level=0.95, method="wilson")
+    right = float((guesses == labels).mean())
+    interval = wilson(right, len(labels))
     indices = np.arange(len(classes))
     clipped = _clipped(probabilities)
     by_class = per_class(labels, guesses, ranking.by_class)
@@ -51,7 +61,7 @@ def score(
         "balanced_accuracy": number(np.mean([entry["recall"] for entry in tested])),
         "lowest_recall": min(entry["recall"] for entry in tested),
         "macro_f1": number(np.mean([entry["f1"] for entry in tested])),
-        "accuracy": number(right.statistic),
+        "accuracy": number(right),
         "accuracy_low": number(interval.low),
         "accuracy_high": number(interval.high),
         "loss": number(log_loss(labels, clipped, labels=indices)),
@@ -86,6 +96,13 @@ def _weighted(
     }
 
 
+def wilson(value: float, images: float) -> Interval:
+    """Wilson's interval of a share of images that are independent of each other; their number need not be whole."""
+    squared = WIDE**2 / images
+    middle, half = value + squared / 2, (squared * value * (1 - value) + squared**2 / 4) ** 0.5
+    return Interval(max((middle - half) / (1 + squared), 0.0), min((middle + half) / (1 + squared), 1.0))
+
+
 def per_class(labels: np.ndarray, guesses: np.ndarray, averages: Sequence[float | None]) -> list[dict]:
     """The numbers of each class, as `score` has them by name.
 
@@ -108,24 +125,46 @@ def per_class(labels: np.ndarray, guesses: np.ndarray, averages: Sequence[float 
     ]
 
 
-def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray]) -> dict:
+def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray], groups: np.ndarray | None = None) -> dict:
     """Do two models err differently? McNemar's test (Psychometrika 12, 1947) in its exact, two-sided form.
+
+    Where images belong together they are no independent evidence: then each group's difference, of how many of its
+    images either model gets right, could as well have had the other sign (Fisher, The Design of Experiments, 1935,
+    section 21). Of groups of one image that is McNemar's test.
 
     Args:
         labels: (n,) int, the true classes.
         predicted: (n,) int, what each of the two models predicts for the same images, by the model's name.
+        groups: (n,), equal for images that belong together; default: none do.
 
     Returns:
         only_NAME for each model: images that it alone got right; both, neither: images that both or none got right;
-        p: the probability of a difference at least as large, were both equally good (1.0 where they never differ).
+        p: the probability of a difference at least as large, were both equally good (1.0 where they never differ);
+        and where images belong together groups, the number of these.
     """
     (name_a, a), (name_b, b) = ((name, values == labels) for name, values in predicted.items())
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    differ = only_a + only_b
+    apart, found = a.astype(np.int64) - b, {}
+    if groups is not None and len(names := np.unique(groups)) < len(groups):
+        apart = np.bincount(np.searchsorted(names, groups), apart).astype(np.int64)
+        found["groups"] = len(names)
     return {
-        f"only_{name_a}": only_a,
-        f"only_{name_b}": only_b,
+        f"only_{name_a}": int((a & ~b).sum()),
+        f"only_{name_b}": int((b & ~a).sum()),
         "both": int((a & b).sum()),
         "neither": int((~a & ~b).sum()),
-        "p": number(binomtest(only_a, differ).pvalue) if differ else 1.0,
+        "p": number(_by_signs(apart)),
+        **found,
     }
+
+
+def _by_signs(differences: np.ndarray) -> float:
+    """How likely a sum at least as far from 0 is, were each of these whole numbers as likely of the other sign."""
+    chances = np.ones(1)  # of how much of `total` has a plus
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    total = int(sizes @ counts)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        of_size = np.zeros(size * count + 1)
+        of_size[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, of_size)
+    sums = 2 * np.arange(total + 1) - total
+    return min(1.0, float(chances[np.abs(sums) >= abs(int(differences.sum()))].sum()))

@@ -28,7 +28,6 @@ BINS = 10  # of the reliability diagram, each with as many images
 # 60: its draws spread less than the groups do, and so few say little about that (Cameron, Gelbach and Miller, Review
 # of Economics and Statistics 90, 2008).
 FEW = 10
-WIDE = 1.959963984540054  # standard deviations on either side, of 95 %
 
 
 def measure(
@@ -37,7 +36,7 @@ def measure(
     """The scores of each model (`scores.score`), and McNemar's test with the one before it (`scores.mcnemar`).
 
     answers, ranking: of the test images, `rows` of the manifest. Where images belong together, the interval of the
-    accuracy is by the bootstrap over groups, not Wilson's.
+    accuracy is by the bootstrap over groups, not Wilson's, and the test is one of groups.
     """
     labels, predicted, values, classes = answers.labels, answers.predicted, answers.probabilities, answers.classes
     weighting, groups = (table.of(rows, "weights"), table.of(rows, "probabilities")), table.groups[rows]
@@ -47,7 +46,8 @@ def measure(
             found[name] |= share("accuracy", guesses == labels, groups, seed)
     pairs = {name: pair for name, pair in results.COMPARISONS.items() if predicted.keys() >= set(pair)}
     compared = {
-        name: scores.mcnemar(labels, {model: predicted[model] for model in pair}) for name, pair in pairs.items()
+        name: scores.mcnemar(labels, {model: predicted[model] for model in pair}, groups)
+        for name, pair in pairs.items()
     }
     return found, compared
 
@@ -179,7 +179,7 @@ def share(name: str, counts: np.ndarray, groups: np.ndarray, seed: int) -> dict[
     if not len(groups):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
     if len(np.unique(groups)) == len(groups) or counts.all() or not counts.any():
-        return _numbers(name, counts.mean(), wilson(counts.mean(), independent(groups)))
+        return _numbers(name, counts.mean(), scores.wilson(counts.mean(), independent(groups)))
     return interval(name, lambda rows: counts[rows].mean(), groups, seed)
 
 
@@ -203,7 +203,7 @@ def interval(
         low, high = _bootstrap(of, value, groups, seed, biased)
         if low <= value <= high and low < high:
             return _numbers(name, value, (low, high))
-    low, high = wilson(value / most, worth)
+    low, high = scores.wilson(value / most, worth)
     return _numbers(name, value, (low * most, high * most))
 
 
@@ -216,20 +216,17 @@ def independent(groups: np.ndarray) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def wilson(value: float, images: float) -> tuple[float, float]:
-    """Wilson's interval of a share of images that are independent of each other; their number need not be whole."""
-    squared = WIDE**2 / images
-    middle, half = value + squared / 2, (squared * value * (1 - value) + squared**2 / 4) ** 0.5
-    return max((middle - half) / (1 + squared), 0.0), min((middle + half) / (1 + squared), 1.0)
-
-
 def _bootstrap(
     of: Callable[[np.ndarray], float], value: float, groups: np.ndarray, seed: int, biased: bool
 ) -> tuple[float, float]:
     _, names = np.unique(groups, return_inverse=True)
-    members = np.split(np.argsort(names, kind="stable"), np.cumsum(np.bincount(names))[:-1])
-    draws = rng(seed, "bootstrap", 0).integers(len(members), size=(DRAWS, len(members)))
-    values = [of(np.concatenate([members[group] for group in draw])) for draw in draws]
+    order, sizes = np.argsort(names, kind="stable"), np.bincount(names)
+    starts, draws, values = np.cumsum(sizes) - sizes, rng(seed, "bootstrap", 0), []
+    for _ in range(DRAWS):  # one by one: of many groups all draws together would be gigabytes
+        drawn = draws.integers(len(sizes), size=len(sizes))
+        counts = sizes[drawn]
+        shifts = starts[drawn] - np.cumsum(counts) + counts
+        values.append(of(order[np.repeat(shifts, counts) + np.arange(counts.sum())]))
     values = [drawn for drawn in values if not np.isnan(drawn)]
     low, high = np.quantile(values, (0.025, 0.975)) if values else (np.nan, np.nan)
     if biased:

@@ -120,9 +120,10 @@ def sentence(comparison: str, pair: dict[str, Any]) -> str:
     if not better + worse:
         return f"{later} is right and wrong on the same images as {earlier}."
     p = "p < 0.0001" if pair["p"] < 0.0001 else f"p = {pair['p']:.2g}"
+    test = "McNemar, over groups" if "groups" in pair else "McNemar"
     return (
         f"{later} is right on {wording.count(better, 'image')} that {earlier} gets wrong, "
-        f"and wrong on {worse:,} that it gets right: {p} (McNemar)."
+        f"and wrong on {worse:,} that it gets right: {p} ({test})."
     )
 
 

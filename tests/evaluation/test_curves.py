@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -81,3 +83,13 @@ def test_where_all_images_are_of_one_class_there_is_no_curve():
     for k in (2, 3):
         ranking = curves.of(np.zeros(3, int), np.eye(k)[[0, 1, 0]])
         assert ranking == curves.Curves([], [], None, None, [None] * k)
+
+
+def test_the_curves_of_many_classes_take_little_memory():
+    labels, probabilities = drawn(2000, 400)
+    tracemalloc.start()
+    ranking = curves.of(labels, probabilities)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6, "all curves in full would be 20 MB"
+    assert len(ranking.roc) == curves.POINTS and sum(value is not None for value in ranking.by_class) > 390

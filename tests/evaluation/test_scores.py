@@ -1,8 +1,9 @@
+import itertools
 import json
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from headstart.evaluation import scores
 
@@ -122,3 +123,25 @@ def test_weighted_scores_stand_beside_the_others():
     soft = scores.score(labels, answers, ["cats", "dogs"], targets=two(0.1, 0.6, 0.4, 0.8))
     entropy = -sum(p * np.log(p) + (1 - p) * np.log(1 - p) for p in (0.1, 0.6, 0.4, 0.8)) / 4
     assert (soft["weighted_accuracy"], soft["weighted_loss"]) == (0.5, pytest.approx(entropy, abs=1e-5))
+
+
+def test_of_images_that_belong_together_mcnemars_test_is_one_of_groups():
+    rng = np.random.default_rng(1)
+    labels, groups = np.zeros(40, int), np.sort(rng.integers(0, 9, 40)).astype(str)
+    a, b = (rng.random(40) < share for share in (0.5, 0.2))
+    result = scores.mcnemar(labels, {"head": a.astype(int), "fine_tuned": b.astype(int)}, groups)
+    apart = np.array([(~a[groups == name]).sum() - (~b[groups == name]).sum() for name in np.unique(groups)])
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(apart))))
+    assert result["p"] == pytest.approx((np.abs(signs @ apart) >= abs(apart.sum())).mean(), abs=1e-6)
+    assert result["groups"] == len(apart)
+    alone = scores.mcnemar(labels, {"head": a.astype(int), "fine_tuned": b.astype(int)}, np.arange(40).astype(str))
+    assert alone == scores.mcnemar(labels, {"head": a.astype(int), "fine_tuned": b.astype(int)})
+    assert alone["p"] == pytest.approx(binomtest(alone["only_head"], int((a != b).sum())).pvalue, abs=1e-6)
+
+
+def test_twenty_photos_of_one_patient_do_not_make_a_model_better():
+    labels, wrong = np.zeros(100, int), np.arange(100) < 20
+    models = {"head": wrong.astype(int), "fine_tuned": np.zeros(100, int)}
+    groups = np.where(wrong, "one patient", np.arange(100).astype(str))
+    assert scores.mcnemar(labels, models)["p"] < 1e-5
+    assert scores.mcnemar(labels, models, groups) | {"p": 1.0, "groups": 81} == scores.mcnemar(labels, models, groups)

@@ -1,8 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from headstart.artifacts.manifest import Manifest
+from headstart.artifacts.predictions import Predictions
+from headstart.base import streams
 from headstart.classifier.details import Rule
-from headstart.evaluation import trust
+from headstart.evaluation import curves, trust
 
 
 def drawn(count, seed=1, power=1.0):
@@ -124,3 +129,31 @@ def test_a_balanced_accuracy_is_as_unsure_as_its_rarest_class():
     assert found["balanced_accuracy"] == 0.95 and found["balanced_accuracy_low"] < 0.75
     many = trust.balanced_accuracy(np.repeat([0, 1], 400), np.tile(guesses[:400], 2), groups_of(800), 1)
     assert many["balanced_accuracy_high"] - many["balanced_accuracy_low"] < 0.05
+
+
+def test_models_are_compared_over_the_groups_that_the_intervals_are_of():
+    paths, groups = [f"{number}.png" for number in range(20)], np.repeat(["one", "two"], 10)
+    table = Manifest(["a", "b"], paths, np.zeros(20, int), np.array(["test"] * 20), paths, groups)
+    right, wrong = (np.tile([[1.0 - value, value]], (20, 1)).astype("float32") for value in (0.1, 0.9))
+    values = {"head": np.where((groups == "one")[:, None], wrong, right), "fine_tuned": right}
+    guesses = {name: of.argmax(1) for name, of in values.items()}
+    answers = Predictions(["a", "b"], paths, table.labels, guesses, values)
+    ranking = {name: curves.of(table.labels, of) for name, of in values.items()}
+    _, compared = trust.measure(answers, ranking, table, np.arange(20), 1)
+    assert compared["fine_tuning"] | {"only_fine_tuned": 10, "p": 1.0, "groups": 2} == compared["fine_tuning"]
+
+
+def test_a_bootstrap_takes_each_group_as_a_whole_and_little_memory():
+    rng = np.random.default_rng(3)
+    groups, counts = rng.integers(0, 9000, 12_000).astype(str), rng.random(12_000) < 0.8
+    tracemalloc.start()
+    found = trust.share("accuracy", counts, groups, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6, "all draws together would be 26 MB"
+    names, members = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(members == number) for number in range(len(names))]
+    draws = streams.rng(1, "bootstrap", 0).integers(len(names), size=(trust.DRAWS, len(names)))
+    means = [counts[np.concatenate([members[group] for group in draw])].mean() for draw in draws[:50]]
+    ends = found["accuracy_low"], found["accuracy_high"]
+    assert ends[0] <= np.quantile(means, 0.1) and np.quantile(means, 0.9) <= ends[1]
