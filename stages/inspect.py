@@ -45,7 +45,7 @@ def main() -> None:
     areas = shift.areas(vectors, table, settings.seed) if published else {}
     found = summary.of(table, suspects, outliers, neighbours.alike(near), unusual, areas)
     inspection.write(found)
-    for line in summary.lines(found):
+    for line in [*summary.lines(found), *filter(None, [mislabelled.note(table)])]:
         say(line)
     checkpoint.finish("inspect")
 

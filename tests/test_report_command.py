@@ -75,6 +75,7 @@ def test_a_score_that_is_not_defined(shown):
         ({"only_fine_tuned": 1}, "right on 1 image that"),
         ({"only_fine_tuned": 0, "only_head": 0, "p": 1.0}, "right and wrong on the same images as the head"),
         ({"p": 0.0}, "p < 0.0001"),
+        ({"groups": 300}, "p = 0.14 (McNemar, over groups)."),
     ],
 )
 def test_mcnemar_in_words(changes, words):

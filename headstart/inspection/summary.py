@@ -8,6 +8,8 @@ from headstart.base import wording
 from headstart.inspection import shift
 from headstart.inspection.mislabelled import Suspect
 
+NAMED = 3  # classes that come from elsewhere, each in a warning of its own
+
 
 def of(
     table: Manifest,
@@ -51,13 +53,15 @@ def of(
 
 
 def _warnings(found: dict[str, Any], counts: dict[str, int]) -> list[str]:
-    warnings = []
-    for name, area in sorted(found["elsewhere"].items(), key=lambda entry: -entry[1]):
-        if area >= shift.WARN:
-            warnings.append(
-                f"the test images of class {name} come from elsewhere than its training images: a classifier tells "
-                f"them apart (area {area:.2f}), so validation says little about them"
-            )
+    far = sorted(((area, name) for name, area in found["elsewhere"].items() if area >= shift.WARN), reverse=True)
+    warnings = [
+        f"the test images of class {name} come from elsewhere than its training images: a classifier tells them apart "
+        f"(area {area:.2f}), so validation says little about them"
+        for area, name in far[:NAMED]
+    ]
+    if len(far) > NAMED:
+        others = wording.count(len(far) - NAMED, "other class")
+        warnings.append(f"the test images of {others} come from elsewhere, too: elsewhere in {INSPECTION} has them all")
     if counts["alike"]:
         pair = " and ".join(found["alike"][0]["paths"])
         pairs = wording.count(counts["alike"], "pair")

@@ -54,3 +54,25 @@ def test_an_image_is_not_judged_by_its_own_group():
     groups[2] = "0"
     found = mislabelled.find(vectors, table(labels, groups=groups, classes=2), seed=1)
     assert {suspect.row for suspect in found} == {0, 2}
+
+
+def test_a_class_with_one_image_or_group_is_left_out_and_said_and_the_others_are_looked_at():
+    truth = np.array([0, 1] * 40 + [2, 3, 3, 3])
+    labels = truth.copy()
+    labels[:3] = (truth[:3] + 1) % 2
+    groups = np.array([str(number) for number in range(84)])
+    groups[81:] = "one patient"
+    seen = table(labels, groups=groups, classes=5)
+    assert {suspect.row for suspect in mislabelled.find(features(truth), seen, seed=1)} == {0, 1, 2}
+    assert mislabelled.note(seen) == (
+        "labels are not looked at of 2 classes with one image, or one group, outside of the test split: c2, c3"
+    )
+    assert mislabelled.note(table(np.arange(40) % 3)) is None
+
+
+def test_all_suspects_are_found_however_many_they_are():
+    truth = np.arange(4000) % 2
+    labels = truth.copy()
+    labels[::5] = 1 - truth[::5]
+    found = mislabelled.find(features(truth), table(labels, classes=2), seed=1)
+    assert 700 < len(found) <= 800, "those that somebody looked at go out of them later"

@@ -11,6 +11,7 @@ from PIL import Image
 from headstart.artifacts import dataset, features, inspection, manifest, value_range
 from headstart.artifacts.manifest import Manifest
 from headstart.base.errors import UserError
+from headstart.inspection import summary
 from stages import inspect
 
 EACH = 60  # images of a class
@@ -132,6 +133,14 @@ def test_test_images_from_elsewhere_are_a_warning_where_the_source_fixed_the_spl
     assert "WARNING: the test images of class b come from elsewhere" in capsys.readouterr().out
 
 
+def test_many_classes_from_elsewhere_are_no_wall_of_warnings(prepared):
+    table, areas = manifest.read(), {f"class {number}": 0.8 + number / 1000 for number in range(50)}
+    nothing = {kind: [] for kind in inspection.LOOKS}
+    warnings = summary.of(table, [], [], [], nothing, areas | {"near": 0.6})["warnings"]
+    assert len(warnings) == 4 and "class class 49 come from elsewhere" in warnings[0] and "(area 0.85)" in warnings[0]
+    assert warnings[3].startswith("the test images of 47 other classes come from elsewhere, too:")
+
+
 def test_dark_bright_blank_blurred_and_odd_images_are_named(prepared):
     rng = np.random.default_rng(2)
     noise = rng.integers(0, 40, (40, 50, 3), dtype=np.uint8)
@@ -153,6 +162,14 @@ def test_twice_the_same_bytes(prepared):
     found()
     assert inspection.INSPECTION.read_bytes() == before
     assert json.loads(before)["counts"]
+
+
+def test_a_class_whose_labels_are_not_looked_at_is_said(prepared, capsys):
+    names, labels, splits, vectors = state()
+    kept = (labels == 0) | (splits == "test") | (np.arange(len(labels)) == np.flatnonzero(labels == 1)[0])
+    write([name for name, keep in zip(names, kept, strict=True) if keep], labels[kept], splits[kept], vectors[kept])
+    found()
+    assert "labels are not looked at of 1 class with one image, or one group, outside of the" in capsys.readouterr().out
 
 
 def test_a_handful_of_images_passes(prepared):
