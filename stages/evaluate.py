@@ -16,22 +16,23 @@ from headstart.base import checkpoint, errors, params, pictures
 from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.classifier import decision, file, inference, joining
+from headstart.classifier.details import Rule
 from headstart.evaluation import charts, curves, fragility, galleries, trust
 from headstart.evaluation.lettering import Lettering
 from headstart.images import archive, batches, decoding
 
 
-def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], positive: int, read: galleries.Pixels):
-    """Draw the pictures of a result that is written, and write the data of `dvc plots`."""
+def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], rule: Rule, positive: int, read):
+    """Draw the pictures of a result that is written, and write the data of `dvc plots`: the delivered, by its rule."""
     classes, labels, delivered = answers.classes, answers.labels, list(ranking)[-1]
-    for name, model in (("head", "head"), ("classifier", delivered)):
-        charts.data(results.PLOTS, labels, answers.predicted[model], ranking[model], classes, name)
+    called, values = rule.decided(answers).predicted[delivered], answers.probabilities[delivered]
+    for name, model, guesses in (("head", "head", answers.predicted["head"]), ("classifier", delivered, called)):
+        charts.data(results.PLOTS, labels, guesses, ranking[model], classes, name)
     shown = {results.MODELS[name]: curve for name, curve in ranking.items()}
-    result = partial(charts.result, labels=labels, predicted=answers.predicted[delivered], curves=shown)
-    pictures.attempt(results.PICTURE, partial(result, classes=classes, positive=positive))
+    of = {"labels": labels, "classes": classes, "predicted": called}
+    pictures.attempt(results.PICTURE, partial(charts.result, **of, curves=shown, positive=positive, goal=rule.goal))
     for path, gallery in ((results.WRONG, galleries.wrong), (results.RIGHT, galleries.right)):
-        images = {"labels": labels, "probabilities": answers.probabilities[delivered], "read": read}
-        pictures.attempt(path, partial(gallery, classes=classes, **images))
+        pictures.attempt(path, partial(gallery, **of, probabilities=values, read=read))
     if note := Lettering(classes).note():
         say(note)
 
@@ -81,7 +82,7 @@ def main() -> None:
         predictions.write(answers)
         results.write(results.Results(len(labels), *measured, relied))
         # What counts is written: from here on it is shown.
-        show(answers, ranking, positive, lambda i: read(source.read(paths[i])))
+        show(answers, ranking, details.rule, positive, lambda i: read(source.read(paths[i])))
     checkpoint.finish("evaluate")
 
 

@@ -7,8 +7,6 @@ from headstart.base import watch
 
 watch.start(__name__, lower="image.size")  # before what takes seconds to import
 
-from dataclasses import replace
-
 import numpy as np
 
 from headstart.artifacts import dataset, inspection, manifest, predictions, results
@@ -19,7 +17,6 @@ from headstart.base.runtime import deterministic
 from headstart.base.terminal import say
 from headstart.base.threads import in_order
 from headstart.classifier import decision, familiar, file
-from headstart.classifier.details import Rule
 from headstart.evaluation import trust
 from headstart.images import archive, batches, decoding
 from headstart.page import contents, looking, model_card, rendering, shown
@@ -40,18 +37,12 @@ def answers_of(table: manifest.Manifest) -> predictions.Predictions:
         raise UserError(f"{error}: run `dvc repro --force --single-item evaluate`") from None
 
 
-def decided(answers: predictions.Predictions, rule: Rule) -> predictions.Predictions:
-    """The same, but what the delivered model, the last one, calls an image is what `decision` makes of it."""
-    model, probabilities = list(answers.probabilities.items())[-1]
-    return replace(answers, predicted=answers.predicted | {model: rule.predicted(probabilities)})
-
-
 def main() -> None:
     settings = params.load_stage("report")
     deterministic(settings.seed)
     table, measured = manifest.read(fold=settings.fold), results.read()
     classifier, details = file.load_own(table.classes)
-    answers, found, summary = decided(answers_of(table), details.rule), inspection.read(), dataset.read()
+    answers, found, summary = details.rule.decided(answers_of(table)), inspection.read(), dataset.read()
     positive = decision.positive_class(table.classes, settings.dataset.positive)
     galleries = shown.galleries(answers, found, summary, table)
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))

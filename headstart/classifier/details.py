@@ -1,10 +1,12 @@
 """What a classifier says of itself, and how it decides: as JSON beside its network, which is not needed to read it."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from headstart.artifacts import results
+from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.value_range import checked
 from headstart.classifier import decision, unlike
 from headstart.classifier.unlike import Known
@@ -38,6 +40,16 @@ class Rule(NamedTuple):
     def predicted(self, probabilities: np.ndarray) -> np.ndarray:
         """The class of each image: as `decision.predicted`."""
         return decision.predicted(probabilities, None if self.costs is None else np.array(self.costs))
+
+    def decided(self, answers: Predictions) -> Predictions:
+        """The same answers, but what the delivered model, the last one, calls an image is what this rule makes of it.
+
+        The likeliest class is what they have already: a table's six decimals may not tell it any more.
+        """
+        if self.costs is None:
+            return answers
+        model, probabilities = list(answers.probabilities.items())[-1]
+        return replace(answers, predicted=answers.predicted | {model: self.predicted(probabilities)})
 
     def possible(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes remain possible: as `decision.possible`; the predicted one alone where none is kept open."""

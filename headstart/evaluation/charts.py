@@ -23,6 +23,7 @@ def result(
     curves: dict[str, Curves],
     classes: Sequence[str],
     positive: int = 1,
+    goal: str = "accuracy",
 ) -> None:
     """Draw the confusion matrix of the last model, and the ROC and precision-recall curves of all, as one PNG.
 
@@ -35,6 +36,7 @@ def result(
         curves: of each model, by the name to show.
         classes: the k names.
         positive: of two classes, the one that the curves are of.
+        goal: by what the last model decides; where it is not the likeliest class, the picture says so.
     """
     k, lettering = len(classes), Lettering(classes)
     with lettering.used():
@@ -47,12 +49,11 @@ def result(
         else:
             _draw_pairs(confusion, matrix, wording.labels(lettering.shown, 22))
             title += f", most confused of {k} classes"
+        title += "" if goal == "accuracy" else f"\nby decision.goal: {goal}"
         confusion.set(title=title)
         for name, model in curves.items():
-            for axes, points, area in (
-                (roc, model.roc, model.roc_auc),
-                (precision_recall, model.precision_recall, model.average_precision),
-            ):
+            both = (roc, model.roc, model.roc_auc), (precision_recall, model.precision_recall, model.average_precision)
+            for axes, points, area in both:
                 if points:
                     axes.plot(*zip(*points, strict=True), label=f"{name}, {area:.4f}")
         roc.set(title="ROC curve (AUC)", xlabel="false positive rate", ylabel="true positive rate")

@@ -15,7 +15,14 @@ LONGEST = 12  # columns of a class name
 Pixels = Callable[[int], np.ndarray]
 
 
-def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], read: Pixels) -> None:
+def wrong(
+    path: Path,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    read: Pixels,
+    predicted: np.ndarray | None = None,
+) -> None:
     """Draw at most 100 images that a model got wrong: the highest probability of a wrong class comes first.
 
     Above each image stand its true class in blue and, in red, the predicted class with its probability.
@@ -27,26 +34,35 @@ def wrong(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Se
         classes: the k names; long ones are shortened in the picture.
         read: returns image i, i from 0 to n - 1, as uint8 (height, width, 3); called only for the images drawn. Where
             it raises an exception, since the image has gone in the meantime, a grey square is drawn.
+        predicted: (n,) int, what the model calls each image; default: the likeliest class.
     """
-    guesses = decision.predicted(probabilities)
+    guesses = decision.predicted(probabilities) if predicted is None else predicted
     missed = np.flatnonzero(guesses != labels)
     worst = missed[np.argsort(-probabilities[missed, guesses[missed]], kind="stable")]
     heading = f"Wrong: {len(missed):,} of {wording.count(len(labels), 'image')}"
     if len(missed) > 100:
         heading += ", the worst 100"
-    _draw(path, heading, worst[:100], 10, labels, probabilities, classes, read)
+    _draw(path, heading, worst[:100], 10, labels, probabilities, classes, read, guesses)
 
 
-def right(path: Path, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], read: Pixels) -> None:
+def right(
+    path: Path,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    read: Pixels,
+    predicted: np.ndarray | None = None,
+) -> None:
     """Draw the first 20 images that a model got right, in their order. Arguments as in `wrong`."""
-    correct = np.flatnonzero(decision.predicted(probabilities) == labels)
+    guesses = decision.predicted(probabilities) if predicted is None else predicted
+    correct = np.flatnonzero(guesses == labels)
     heading = f"Right: {len(correct):,} of {wording.count(len(labels), 'image')}"
     if len(correct) > 20:
         heading += ", the first 20"
-    _draw(path, heading, correct[:20], 5, labels, probabilities, classes, read)
+    _draw(path, heading, correct[:20], 5, labels, probabilities, classes, read, guesses)
 
 
-def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) -> None:
+def _draw(path, heading, chosen, columns, labels, probabilities, classes, read, guesses) -> None:
     lettering = Lettering(classes)
     names = wording.labels(lettering.shown, LONGEST)
     rows = max(1, -(-len(chosen) // columns))
@@ -67,7 +83,6 @@ def _draw(path, heading, chosen, columns, labels, probabilities, classes, read) 
         axes.text(width - GAP, HEADING / 2, legend, **style)
         if not len(chosen):
             axes.text(width / 2, HEADING + (height - HEADING) / 2, "none", fontsize=16, color="gray", ha="center")
-        guesses = decision.predicted(probabilities)
         for cell, i in enumerate(chosen):
             left = GAP + cell % columns * (SIDE + GAP)
             top = HEADING + cell // columns * (WORDS + SIDE + GAP)

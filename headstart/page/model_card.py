@@ -73,8 +73,8 @@ def header(run: Run) -> str:
     """Return the metadata as YAML, without the lines around them."""
     trust, score = run.measured.trust, run.measured.scores[run.measured.delivered]
     values = {kind: score[name] for kind, name in METRICS.items()}
-    decided = trust.get("decision", {})
-    values |= {name: decided[name] for name in ("accuracy", "balanced_accuracy") if decided.get(name) is not None}
+    if words.by_rule(run.measured):
+        values |= _by_rule(run)
     if "calibration" in trust:
         values["ece"] = trust["calibration"]["after"]["ece"]
     metrics = [{"type": kind, "value": value} for kind, value in values.items() if value is not None]
@@ -93,6 +93,15 @@ def header(run: Run) -> str:
         "model-index": [{"name": "classifier", "results": [results]}],
     }
     return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=10**6).rstrip("\n")
+
+
+def _by_rule(run: Run) -> dict[str, float]:
+    """Of `METRICS` those that go by the classes that the rule names, of the classes that have test images."""
+    tested = [of for of in run.by_class.values() if of["images"]]
+    f1 = [2 * of["recall"] * of["images"] / (of["images"] + of["predicted"]) for of in tested]
+    values = {"balanced_accuracy": np.mean([of["recall"] for of in tested]), "f1": np.mean(f1)}
+    accuracy = run.measured.trust["decision"]["accuracy"]
+    return {"accuracy": accuracy} | {name: round(float(value), 6) for name, value in values.items()}
 
 
 def _what(run: Run) -> dict[str, Any]:
@@ -115,12 +124,13 @@ def _what(run: Run) -> dict[str, Any]:
 
 
 def _expected(run: Run) -> list[str]:
-    """What the result means for 100 images; of two classes, for those of the positive one first."""
+    """What the result means for 100 images; of two classes, for those of the one that the page speaks of first."""
     classes, said = run.table.classes, []
     decided, score = run.measured.trust.get("decision", {}), run.measured.scores[run.measured.delivered]
     if len(classes) == 2:
-        of = run.by_class[classes[run.positive]]
-        name, part = markdown.code(classes[run.positive]), round(100 * of["images"] / run.measured.images)
+        spoken_of = words.subject(run.measured, classes[run.positive])
+        of = run.by_class[spoken_of]
+        name, part = markdown.code(spoken_of), round(100 * of["images"] / run.measured.images)
         if of["recall"] is not None:
             said.append(f"Of 100 images of {name}, it finds {words.between(of['recall_low'], of['recall_high'])}.")
         if of["precision"] is not None and of["images"]:

@@ -13,8 +13,13 @@ SMALL = 0.9  # the recall below which more images of a class are advised
 STRANGE = 0.1  # the share of test images unlike the training images that is worth a warning; some 0.04 are usual
 
 
+def subject(measured: Results, positive: str) -> str:
+    """The class of two that is spoken of first: the one that the rule is about, else the `positive` one."""
+    return measured.trust.get("decision", {}).get("of") or positive
+
+
 def headline(measured: Results, by_class: dict[str, dict[str, Any]], positive: str) -> list[str]:
-    """What the result means for 100 new images like these; of two classes, for those of the positive one first.
+    """What the result means for 100 new images like these; of two classes, for those of its `subject` first.
 
     As the classifier decides: by its threshold, where its goal sets one. by_class: as `evaluation.trust.by_class`
     returns it, whose intervals know of groups; the model card has the same.
@@ -28,7 +33,7 @@ def headline(measured: Results, by_class: dict[str, dict[str, Any]], positive: s
     if name is not None and shares["precision_low"] is not None:
         right = between(shares["precision_low"], shares["precision_high"])
         said.append(f"Of 100 images that it calls {name}, {right} are.")
-    right = decided if decided.get("goal", "accuracy") != "accuracy" else score
+    right = decided if by_rule(measured) else score
     low, high = (right[f"accuracy_{end}"] for end in ("low", "high"))
     said.append(f"Of 100 new images like the test images, it gets {between(low, high)} right.")
     return said
@@ -46,6 +51,11 @@ def warnings(measured: Results, found: dict[str, Any], summary: dict[str, Any]) 
     if left_out > 0.1 * summary["found"]:
         said.append(f"{wording.count(left_out, 'file')} of {summary['found']:,} left out: see below.")
     return said
+
+
+def by_rule(measured: Results) -> bool:
+    """Whether the classifier goes by a rule of its own, not by the likeliest class."""
+    return measured.trust.get("decision", {}).get("goal", "accuracy") != "accuracy"
 
 
 def of_decision(measured: Results, answers: Predictions, wanted: params.Decision) -> list[str]:

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 from PIL import Image
 
@@ -112,3 +114,12 @@ def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, recwarn):
     names = ["划痕\n\0", "خدش" * 100]
     shown, *_ = drawn(galleries.wrong, tmp_path, [0, 1], two(0.9, 0.2), classes=names)
     assert shown == [0, 1] and not recwarn.list
+
+
+def test_what_is_wrong_is_what_the_model_calls_wrong_by_whatever_rule(tmp_path):
+    labels, probabilities = np.array([0, 0, 1, 1]), two(0.1, 0.3, 0.3, 0.9)
+    called = np.array([0, 1, 1, 1])  # from 0.2 on
+    for gallery, of_rule, of_likeliest in ((galleries.wrong, [1], [2]), (galleries.right, [0, 2, 3], [0, 1, 3])):
+        shown, _, with_rule = drawn(partial(gallery, predicted=called), tmp_path / "a", labels, probabilities)
+        likeliest, _, without = drawn(gallery, tmp_path / "b", labels, probabilities)
+        assert (shown, likeliest) == (of_rule, of_likeliest) and with_rule != without

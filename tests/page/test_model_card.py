@@ -10,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from test_markdown import ODD
 
 from headstart.artifacts import dataset
@@ -20,7 +21,7 @@ from headstart.base import files, wording
 from headstart.classifier.details import Details, Rule
 from headstart.classifier.unlike import Known
 from headstart.evaluation import curves, trust
-from headstart.page import markdown, model_card
+from headstart.page import markdown, model_card, words
 
 # As huggingface_hub finds the header of a README.
 HEADER = re.compile(r"^(\s*---[\r\n]+)([\S\s]*?)([\r\n]+---(\r\n|\n|$))")
@@ -190,3 +191,23 @@ def test_the_same_run_is_the_same_bytes_and_names_the_classifier():
     model_card.write(run)
     assert model_card.CARD.read_bytes() == text
     assert files.sha256(Path("models/classifier.keras")) in text.decode()
+
+
+def test_page_and_card_speak_of_the_class_that_the_rule_is_about():
+    rule = Rule(1.0, "recall", "red", 0.2, [[0, 4], [1, 0]], 0.95, 0.0004)
+    run = a_run(["red", "blue"], rule, each=200)
+    text, said = model_card.text(run), words.headline(run.measured, run.by_class, "blue")
+    assert said[0].startswith("Of 100 images of red, it finds ")
+    assert said[0].replace("red", "`red`") in text and "images of `blue`" not in text
+    assert "those from a probability of 0.00040 on" in text
+
+
+def test_the_header_has_no_scores_of_two_decisions():
+    rule = Rule(1.0, "recall", "blue", 0.2, [[0, 1], [4, 0]], 0.95, 0.1)
+    run = a_run(["red", "blue"], rule, each=200)
+    (model,) = header_and_body(model_card.text(run))[0]["model-index"]
+    values = {metric["type"]: metric["value"] for metric in model["results"][0]["metrics"]}
+    labels, guesses = run.answers.labels, run.answers.predicted["head"]
+    assert values["f1"] == pytest.approx(f1_score(labels, guesses, average="macro"), abs=1e-5)
+    assert values["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, guesses), abs=1e-5)
+    assert values["f1"] != run.measured.scores["head"]["macro_f1"]

@@ -213,6 +213,23 @@ def test_a_picture_that_fails_costs_no_run_and_no_other_picture(monkeypatch, cap
     assert sizes.count((800, 60)) == 1
 
 
+def test_pictures_and_the_matrix_of_the_classifier_are_of_what_it_decides(monkeypatch):
+    two()
+    network, called = file.load(results.CLASSIFIER)[0].get_layer(joining.NETWORK), []
+    whole = keras.Model(network.input, network.output, name="classifier")
+    save(whole, (), goal="costs", of="red", threshold=1e-9, costs=[[0.0, 1e-9], [1.0, 0.0]])
+    for module, name in ((evaluate.charts, "result"), (evaluate.galleries, "wrong"), (evaluate.galleries, "right")):
+        monkeypatch.setattr(
+            module, name, lambda path, predicted, **facts: called.append((predicted, facts.get("goal")))
+        )
+    evaluate.main()
+    rows = table(results.PLOTS / "confusion" / "classifier.csv")
+    assert {row["predicted"] for row in rows} == {"red"} and all(len(set(of)) == 1 for of, _ in called)
+    assert [goal for _, goal in called] == ["costs", None, None]
+    assert {row["predicted"] for row in table(results.PLOTS / "confusion" / "head.csv")} == {"blue", "red"}
+    assert len(set(predicted().predicted["fine_tuned"])) == 2, "the table has the likeliest class"
+
+
 def test_an_image_that_goes_between_predicting_and_drawing(monkeypatch):
     two()
     write = results.write

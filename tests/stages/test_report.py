@@ -10,6 +10,7 @@ from conftest import data_of
 from headstart.artifacts import manifest, predictions, results
 from headstart.base import files
 from headstart.base.errors import UserError
+from headstart.classifier.details import Rule
 from headstart.page import CARD
 from stages import report
 
@@ -83,3 +84,14 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(run, path, content, messa
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         report.main()
+
+
+def test_what_the_likeliest_class_is_says_evaluate_and_not_a_rounded_table(run):
+    text = predictions.PREDICTIONS.read_text().splitlines()
+    image, label, head, _, _, *others = text[1].split(",")
+    text[1] = ",".join([image, label, head, "0.500000", "0.500000", *others])
+    before = predictions.parse("\n".join([*text, ""]))
+    assert Rule().decided(before) is before, "class 1 would be taken from 0.5 on, and it may have been 0.4999996"
+    costly = Rule(costs=[[0, 1], [9, 0]]).decided(before)
+    model = list(before.predicted)[-1]
+    assert costly.predicted[model].tolist() == (before.probabilities[model][:, 1] >= 0.1).astype(int).tolist()
