@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 
-from headstart.artifacts import dataset, results
+from headstart.artifacts import dataset, manifest, results
 from headstart.artifacts.predictions import PREDICTIONS
 from headstart.artifacts.results import CLASSIFIER, MODELS, PAGE, Results
 from headstart.base import params, seconds, wording, yaml12
@@ -78,6 +78,8 @@ def main() -> None:
     console = Console(highlight=False)
     try:
         summary, settings = dataset.read(), params.load()
+        if settings.fold is not None:
+            summary = notes.of_fold(summary, manifest.read(fold=settings.fold), settings.fold)
     except UserError:  # the scores are shown all the same
         summary, settings = None, None
     show(measured, summary, console)

@@ -7,6 +7,8 @@ from headstart.base import watch
 
 watch.start(__name__, lower="image.size")  # before what takes seconds to import
 
+from typing import Any
+
 import numpy as np
 
 from headstart.artifacts import dataset, inspection, manifest, predictions, results
@@ -19,7 +21,7 @@ from headstart.base.threads import in_order
 from headstart.classifier import decision, familiar, file
 from headstart.evaluation import trust
 from headstart.images import archive, batches, decoding
-from headstart.page import contents, looking, model_card, rendering, shown
+from headstart.page import contents, looking, model_card, notes, rendering, shown
 
 NEAREST = 4
 
@@ -42,7 +44,8 @@ def main() -> None:
     deterministic(settings.seed)
     table, measured = manifest.read(fold=settings.fold), results.read()
     classifier, details = file.load_own(table.classes)
-    answers, found, summary = details.rule.decided(answers_of(table)), inspection.read(), dataset.read()
+    answers, found = details.rule.decided(answers_of(table)), inspection.read()
+    summary = notes.of_fold(dataset.read(), table, settings.fold)
     positive = decision.positive_class(table.classes, settings.dataset.positive)
     galleries = shown.galleries(answers, found, summary, table)
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))
@@ -54,16 +57,20 @@ def main() -> None:
         def picture(row: int) -> str:
             return rendering.picture(looking.small(source, table.paths[row]))
 
-        seen = np.stack(list(track(in_order(image, rows), "looking at what is shown", len(rows))))
+        seen = track(in_order(image, rows), "looking at what is shown", len(rows))
         heat, nearest = looking.looks(classifier, details, seen)
+        maps = {row: rendering.address(looking.overlay(of), "image/png") for row, of in zip(rows, heat, strict=True)}
         kept, _ = familiar.rows(table, settings.seed)
         near = kept[nearest]
         near = {row: [int(other) for other in of if other != row][:NEAREST] for row, of in zip(rows, near, strict=True)}
         wanted = dict.fromkeys([*rows, *(other for row in rows[: shown.MOST["wrong"]] for other in near[row])])
-        pictures = rendering.within(list(wanted), picture)
-    maps = {row: rendering.address(looking.overlay(of), "image/png") for row, of in zip(rows, heat, strict=True)}
-    images = contents.of_images(table, answers, pictures, maps, near)
-    data = contents.of_script(measured, answers, found, summary, images, galleries, positive)
+
+        def data_with(pictures: dict[int, str]) -> dict[str, Any]:
+            images = contents.of_images(table, answers, pictures, maps, near)
+            return contents.of_script(measured, answers, found, summary, images, galleries, positive)
+
+        room = rendering.room(data_with(dict.fromkeys(wanted, "")))
+        data = data_with(rendering.within(list(wanted), picture, room))
     guesses, groups = list(answers.predicted.values())[-1], table.groups[table.rows("test")]
     by_class = trust.by_class(answers.labels, guesses, table.classes, groups, settings.seed)
     of_run = (measured, answers, found, summary, data, by_class)

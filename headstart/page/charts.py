@@ -1,5 +1,6 @@
 """A page's charts, as Plotly draws them in the browser: each a dictionary of its data and layout."""
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
     counts = np.array(matrix)
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
     shown = np.sort(np.argsort(-errors, kind="stable")[:WHOLE])
-    names = wording.labels([classes[index] for index in shown], 24)
+    names = [plain(name) for name in wording.labels([classes[index] for index in shown], 24)]
     counts = counts[np.ix_(shown, shown)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     heat = go.Heatmap(
@@ -96,13 +97,18 @@ def counts(by_split: dict[str, dict[str, int]], classes: Sequence[str]) -> Chart
     """The images of each class and split; of many classes the largest and the smallest."""
     order = sorted(classes, key=lambda name: -sum(by_split[split][name] for split in by_split))
     shown = order if len(order) <= WHOLE else order[: WHOLE // 2] + order[-WHOLE // 2 :]
-    names = wording.labels(shown, 24)
+    names = [plain(name) for name in wording.labels(shown, 24)]
     bars = [
         go.Bar(y=names, x=[by_split[split][name] for name in shown], name=split, orientation="h", marker_color=colour)
         for split, colour in zip(SPLITS, (BLUE, GREY, ORANGE), strict=True)
     ]
     sides = {"yaxis": {"autorange": "reversed", "type": "category"}}
     return chart(bars, "images", "", **sides, barmode="stack") | {"height": 120 + 26 * len(shown)}
+
+
+def plain(name: str) -> str:
+    """A name as Plotly shows it letter by letter: it takes texts for HTML, and drops a tag that it does not know."""
+    return html.escape(name, quote=False)
 
 
 def chart(traces: list, x: str, y: str, xaxis: dict | None = None, yaxis: dict | None = None, **others) -> Chart:

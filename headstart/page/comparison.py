@@ -76,18 +76,19 @@ def _by(name: str, dots: Sequence[Dot]) -> charts.Chart:
     numbers = not any(isinstance(value, str) for value in values)
     order = sorted(set(values)) if numbers else list(dict.fromkeys(map(str, values)))
     values = values if numbers else list(map(str, values))
+    shown = {value: value if numbers else charts.plain(value) for value in order}
     accuracies = np.array([dot.accuracy for dot in dots])
     runs = go.Scatter(
-        x=values,
+        x=[shown[value] for value in values],
         y=accuracies.tolist(),
-        text=[dot.name for dot in dots],
+        text=[charts.plain(dot.name) for dot in dots],
         name="run",
         mode="markers",
         marker={"size": 9, "color": charts.BLUE},
         hovertemplate="%{text}: %{x}, accuracy %{y:.4f}<extra></extra>",
     )
     mean = go.Scatter(
-        x=order,
+        x=list(shown.values()),
         y=[float(accuracies[[value == of for value in values]].mean()) for of in order],
         name="mean",
         mode="lines+markers",
@@ -116,8 +117,8 @@ def _seconds(dots: Sequence[Dot]) -> charts.Chart:
                     "arrayminus": [dot.accuracy - dot.low for dot in of],
                     "thickness": 1,
                 },
-                name=wording.label(group, 40),
-                text=[dot.name for dot in of],
+                name=charts.plain(wording.label(group, 40)),
+                text=[charts.plain(dot.name) for dot in of],
                 mode="markers",
                 marker={"size": 10, "color": COLOURS[number % len(COLOURS)], "symbol": number % 8},
                 hovertemplate="%{text}: accuracy %{y:.4f} in %{x:,.0f} s<extra></extra>",

@@ -28,6 +28,7 @@ TITLES = {
     "right": ("Right", "Test images that it gets right, each class in turn."),
     "examples": ("Examples", "Training images of each class."),
 }  # fmt: skip
+LISTED = 500  # files that are left out
 LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy")
 
 
@@ -72,14 +73,15 @@ def of_script(
 ) -> dict[str, Any]:
     """What the page's script reads. galleries: as `shown.galleries`; images that are not in `images` are left out."""
     rows = {image["path"]: row for row, image in images.items()}
-    classes, wrong = answers.classes, list(answers.predicted.values())[-1] != answers.labels
+    classes, right = answers.classes, list(answers.predicted.values())[-1] == answers.labels
     suspects = {rows[of["path"]]: classes.index(of["looks_like"]) for of in found["suspects"] if of["path"] in rows}
     return {
         "classes": classes,
         "charts": of_charts(measured, answers, summary),
         "images": images,
         "galleries": {name: [row for row in of if row in images] for name, of in galleries.items()},
-        "totals": {"wrong": int(wrong.sum())} | {name: found["counts"][name] for name in ("suspects", "outliers")},
+        "totals": {"wrong": int((~right).sum()), "right": int(right.sum())}
+        | {name: found["counts"][name] for name in ("suspects", "outliers")},
         "suspects": suspects,
         "cells": cells(answers),
         "two": threshold(answers, measured, positive),
@@ -115,7 +117,7 @@ def of_template(
         "title": names,
         "headline": words.headline(measured, by_class, positive),
         "heading": notes.heading(measured.images, summary),
-        "warnings": words.of_decision(measured, answers, wanted) + words.warnings(measured, found, summary),
+        "warnings": words.of_decision(measured, answers, wanted) + words.warnings(measured, found, summary, by_class),
         "models": models(measured),
         "steps": notes.steps(measured),
         "two": data["two"],
@@ -126,8 +128,9 @@ def of_template(
         "classes": classes,
         "galleries": shown,
         "facts": facts(summary, found),
-        "left_out": summary["left_out"][:500],
-        "what_next": words.what_next(measured, found),
+        "left_out": summary["left_out"][:LISTED],
+        "all_left_out": len(summary["left_out"]),
+        "what_next": words.what_next(measured, found, by_class),
         "origin": origin(),
         "parameters": yaml.safe_dump(params.declaration("report").values, sort_keys=False, allow_unicode=True),
     }
@@ -218,9 +221,14 @@ def fragile(measured: Results) -> str:
 
 
 def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The data in sentences."""
+    """The data in sentences. summary: as `notes.of_fold` returns it."""
     total = sum(sum(by_class.values()) for by_class in summary["counts"].values())
     said = [f"{wording.count(total, 'image')} of {summary['found']:,} found are used."]
+    if "fold" in summary:
+        said.append(
+            f"This is the run of fold {summary['fold']}. Labels that may be wrong, and images that are nearly the "
+            "same in two splits, were looked for in the splits of `fold: null`."
+        )
     if summary.get("groups") is not None:
         said.append(f"They are of {wording.count(summary['groups'], 'group')}, none of which lies in two splits.")
     for name, what in found["looks"].items():
@@ -229,7 +237,7 @@ def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
     corrected = summary.get("corrections", {})
     changed = sum(sum(counts.values()) for counts in corrected.values())
     if changed:
-        tests = sum(counts["test"] for counts in corrected.values())
+        tests = 0 if "fold" in summary else sum(counts["test"] for counts in corrected.values())
         of_test = f", {tests:,} of them of the test split (dataset.correct_test)" if tests else ""
         said.append(f"{wording.count(changed, 'image')} changed by {corrections.CORRECTIONS}{of_test}.")
     return said

@@ -1,6 +1,8 @@
 """Where a classifier looks: heat maps, and the training images that are nearest to an image."""
 
 import io
+from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,16 +17,17 @@ from headstart.page.rendering import SIDE
 BATCH = 32
 
 
-def looks(classifier: keras.Model, details: Details, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def looks(classifier: keras.Model, details: Details, images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return heat maps, float32 (n, h, w) from 0 to 1, and the nearest training images, int32 (n, m).
 
-    images: uint8 (n, size, size, 3). Both are as `answering.network` has them; where that has no heat, it is 0.
+    images: n of them, uint8 (size, size, 3); `BATCH` are in memory. Both are as `answering.network` has them; where
+    that has no heat, it is 0.
     """
     network = answering.network(classifier, details._replace(axes=()))  # both are of the images as they are
     names, run = sorted(network.output), traced(network)
-    found = []
-    for start in range(0, len(images), BATCH):
-        given = dict(zip(names, run(images[start : start + BATCH]), strict=True))
+    images, found = iter(images), []
+    while batch := list(islice(images, BATCH)):
+        given = dict(zip(names, run(np.stack(batch)), strict=True))
         none = np.zeros((len(given["nearest"]), 1, 1), "float32")
         found.append((np.asarray(given.get("heat", none)), np.asarray(given["nearest"])))
     heat, nearest = zip(*found, strict=True)

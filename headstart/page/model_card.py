@@ -205,7 +205,7 @@ def _results(run: Run) -> dict[str, Any]:
     names = list(labels.values())
     return {
         "warnings": words.of_decision(measured, answers, run.settings.decision)
-        + words.warnings(measured, run.found, run.summary),
+        + words.warnings(measured, run.found, run.summary, by_class),
         # Where pairs that are nearly the same lie in two splits, a warning says so.
         "heading": notes.heading(measured.images, None if run.found["counts"]["alike"] else run.summary),
         "models": contents.models(measured),

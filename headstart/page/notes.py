@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from headstart.artifacts import calibration, results
+from headstart.artifacts import calibration, dataset, results
+from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.results import AVERAGED, MODELS, Results
 from headstart.base import params, wording
 from headstart.classifier import decision
@@ -22,8 +23,27 @@ def rare(measured: Results) -> bool:
     return bool(images) and max(images) >= RARE * min(images)
 
 
-def warnings(measured: Results) -> list[str]:
-    """What a reader should know of these numbers, one sentence each."""
+def of_fold(summary: dict[str, Any], table: Manifest, fold: int | None) -> dict[str, Any]:
+    """Return what `dataset.read` does as it is in the run of a fold, whose number is then `fold` in it; None: as it is.
+
+    table: the manifest with the splits of that fold.
+    """
+    if fold is None:
+        return summary
+    split, copies = dict(zip(table.paths, table.splits.tolist(), strict=True)), 0
+    for paths in summary.get("near_duplicates", ()):
+        splits = [split.get(path) for path in paths]
+        copies += splits.count("test") if "train" in splits else 0
+    counted = {"counts": dataset.counts(summary, fold), "published": [], "test_copies": copies}
+    return summary | counted | {"fold": fold}
+
+
+def warnings(measured: Results, decided: dict[str, dict[str, Any]] | None = None) -> list[str]:
+    """What a reader should know of these numbers, one sentence each.
+
+    decided: how often each class is `predicted`, as `evaluation.trust.by_class` has it, where that is not by the
+    likeliest class; that all images are called the same, `words.of_decision` says then.
+    """
     score, by_class = measured.scores[measured.delivered], tested(measured)
     sentences = []
     if measured.images < FEW:
@@ -38,11 +58,12 @@ def warnings(measured: Results) -> list[str]:
         sentences.append(
             f"No test image is of {_named(missing)}: no score tells of such images; the test split needs some."
         )
-    predicted = [name for name, numbers in score.get("per_class", {}).items() if numbers["predicted"]]
+    predicted = [name for name, of in (decided or score.get("per_class", {})).items() if of["predicted"]]
     never = [name for name in by_class if name not in predicted]
     if len(predicted) == 1 and never:
         what = f"{_named(never)} is never" if len(never) == 1 else "no other class is ever"
-        sentences.append(f"Every test image is called {_named(predicted)}: {what} predicted.")
+        if not decided:
+            sentences.append(f"Every test image is called {_named(predicted)}: {what} predicted.")
         if score["roc_auc"] == 0.5:
             sentences.append(
                 "No image is ranked above another: to the network they look alike. Are they black, or blank (see the "
@@ -101,11 +122,13 @@ def _with_interval(numbers: dict[str, Any], name: str) -> str:
 def heading(images: int, summary: dict[str, Any] | None) -> str:
     """How many test images there are, and whether they were used before as far as is known.
 
-    summary: what `dataset.read` returns; None where it is missing.
+    summary: what `dataset.read` returns, or `of_fold`; None where it is missing.
     """
     words = [wording.count(images, "test image")]
     if summary is None:
         return words[0]
+    if "fold" in summary:
+        words.append(f"those of fold {summary['fold']}")
     if "test" in summary.get("published", ()):
         words.append("the source's own test split")
     copies = summary.get("test_copies", 0)

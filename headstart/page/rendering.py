@@ -17,7 +17,9 @@ from headstart.base.threads import in_order
 
 HERE = Path(__file__).parent
 SIDE = 260  # pixels: the longer side of a picture
-MOST = 2_900_000  # bytes of all pictures, as text: the page has 8 MB, of which Plotly takes 5
+MOST = 8_000_000  # bytes of the page, of which Plotly takes 5 MB
+REST = 300_000  # of these, for its template, style and scripts, with the names and sentences in them
+LEAST = 1_000_000  # of pictures, even where there is no room: of two classes the data have 13 bytes of each test image
 
 
 def picture(pixels: np.ndarray) -> str:
@@ -32,8 +34,14 @@ def address(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def within(rows: list[int], draw: Callable[[int], str], most: int = MOST) -> dict[int, str]:
-    """Return the pictures of as many of the first rows as there is room for, by the row."""
+def room(data: Any) -> int:
+    """Return how many bytes the pictures may have, as text. data: of the page, with nothing in their place."""
+    plotly_and_data = len(plotly.offline.get_plotlyjs().encode()) + len(script(data).encode())
+    return max(LEAST, MOST - REST - plotly_and_data)
+
+
+def within(rows: list[int], draw: Callable[[int], str], most: int) -> dict[int, str]:
+    """Return the pictures of as many of the first rows as there is room for, by the row. most: bytes of all."""
     pictures, left = {}, most
     for row, text in zip(rows, in_order(draw, rows), strict=False):
         left -= len(text)

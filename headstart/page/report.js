@@ -6,7 +6,10 @@ const served = location.protocol.startsWith("http");  // by `make review`
 // A cell of the confusion matrix opens its images.
 document.querySelector("[data-chart=confusion]").on("plotly_click", (event) => {
   find("cell").value = event.points[0].customdata.join(",");
-  if (find("cell").value) { fill(); find("g-wrong").scrollIntoView(); }
+  fill();  // also where no image is in the cell, and nothing is chosen any more
+  if (!find("cell").value) return;
+  const [own, called] = find("cell").value.split(",");
+  (find(own === called ? "g-right" : "g-wrong") ?? find("images")).scrollIntoView();
 });
 for (const [pair, words] of data.cells) find("cell").append(new Option(words, pair));
 
@@ -191,7 +194,8 @@ find("save")?.addEventListener("click", async () => {
   };
   const columns = ["path", "sha256", "action", "label", "by", "why"];
   const same = new Set([...decided.map((entry) => entry.path), ...undone]);
-  const rows = [...data.corrections.filter((entry) => !same.has(entry.path)), ...decided];
+  const pictures = new Set(decided.map((entry) => entry.sha256));  // of one that was renamed, the last decision is kept
+  const rows = [...data.corrections.filter((entry) => !same.has(entry.path) && !pictures.has(entry.sha256)), ...decided];
   const text = [columns, ...rows.map((entry) => columns.map((name) => entry[name]))].map((row) => row.map(cell).join(",") + "\n").join("");
   const link = make("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));

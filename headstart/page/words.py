@@ -39,9 +39,17 @@ def headline(measured: Results, by_class: dict[str, dict[str, Any]], positive: s
     return said
 
 
-def warnings(measured: Results, found: dict[str, Any], summary: dict[str, Any]) -> list[str]:
-    """What a reader should know before believing the numbers: the gravest first."""
-    said = [_sentence(warning) for warning in found["warnings"]] + notes.warnings(measured)
+def warnings(
+    measured: Results, found: dict[str, Any], summary: dict[str, Any], by_class: dict[str, dict[str, Any]]
+) -> list[str]:
+    """What a reader should know before believing the numbers: the gravest first.
+
+    summary: as `notes.of_fold` returns it. by_class: as `evaluation.trust.by_class` does.
+    """
+    said = [_sentence(warning) for warning in found["warnings"]]
+    if "fold" in summary:  # inspect knows of no fold
+        said = [f"Of the splits of `fold: null`: {warning}" for warning in said]
+    said += notes.warnings(measured, by_class if by_rule(measured) else None)
     if copies := summary.get("test_copies"):
         said.append(f"{wording.count(copies, 'test image')} with a near copy in training: the scores are too high.")
     if measured.trust.get("unlike", {}).get("share_low", 0) > STRANGE:
@@ -77,9 +85,14 @@ def of_decision(measured: Results, answers: Predictions, wanted: params.Decision
     return said
 
 
-def what_next(measured: Results, found: dict[str, Any]) -> list[str]:
-    """What is likeliest to help, in the order in which to try it."""
+def what_next(measured: Results, found: dict[str, Any], by_class: dict[str, dict[str, Any]] | None = None) -> list[str]:
+    """What is likeliest to help, in the order in which to try it.
+
+    by_class: as `evaluation.trust.by_class` returns it; default: what the likeliest class gives.
+    """
     said, tested = [], notes.tested(measured)
+    if by_class is not None:
+        tested = {name: by_class[name] for name in tested}
     counts = found["counts"]
     if suspects := counts["suspects"]:
         said.append(

@@ -8,12 +8,13 @@ import markupsafe
 import numpy as np
 import pytest
 
+from headstart.artifacts import dataset
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
 from headstart.base.threads import THREADS
 from headstart.evaluation import trust
-from headstart.page import charts, contents, rendering, shown, words
+from headstart.page import charts, contents, notes, rendering, shown, words
 
 
 def many(count=25_000, classes=3, seed=1):
@@ -61,19 +62,25 @@ def test_pictures_stop_where_the_room_ends():
     assert list(pictures) == list(range(10)) and len(drawn) <= 12 + THREADS  # some are drawn ahead
 
 
-def test_a_page_of_25_000_images_is_no_larger_than_8_mb():
-    table, answers, found, summary = many(classes=2)
+@pytest.mark.parametrize("count", [25_000, 400_000])
+def test_a_page_of_many_images_with_large_heat_maps_is_no_larger_than_8_mb(count):
+    table, answers, found, summary = many(count, classes=2)
     galleries = shown.galleries(answers, found, summary, table)
     rng = np.random.default_rng(1)
     noise = rng.integers(0, 256, (rendering.SIDE, rendering.SIDE, 3), dtype=np.uint8)  # nothing is larger
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))
-    text = rendering.picture(noise)
-    pictures = rendering.within(rows, lambda _: text)
-    images = contents.of_images(table, answers, pictures, {}, dict.fromkeys(rows, rows[:4]))
+    text, heat = rendering.picture(noise), dict.fromkeys(rows, "x" * 3000)
     measured = Results(len(answers.labels), {}, {}, {"decision": {"goal": "accuracy"}})
-    data = {"images": images, "two": contents.threshold(answers, measured, 1)}
-    assert len(data["two"]["values"]) == len(answers.labels)
-    assert len(rendering.script(data)) + 5_000_000 < 8_000_000
+
+    def data(pictures):
+        images = contents.of_images(table, answers, pictures, heat, dict.fromkeys(rows, rows[:4]))
+        return {"images": images, "two": contents.threshold(answers, measured, 1)}
+
+    pictures = rendering.within(rows, lambda _: text, rendering.room(data(dict.fromkeys(rows, ""))))
+    whole = data(pictures)
+    assert len(pictures) > 3 and len(whole["two"]["values"]) == len(answers.labels)
+    plotly = len(rendering.plotly.offline.get_plotlyjs().encode())
+    assert plotly + len(rendering.script(whole).encode()) + rendering.REST <= 8_000_000
 
 
 def test_no_text_ends_the_script():
@@ -194,3 +201,54 @@ def test_what_next_names_the_class_that_is_missed_most():
     first, second, third = words.what_next(measured, found)
     assert first.startswith("Look at the labels that may be wrong (3;")
     assert second.startswith("Add images of bad:") and "decision.goal" in third
+
+
+def test_of_a_fold_the_page_counts_its_images_and_says_what_is_of_other_splits():
+    names, paths = ["a", "b"], [f"{number}.png" for number in range(12)]
+    splits = np.array(["train"] * 8 + ["test"] * 4)
+    folds = np.arange(12) % 3 + 1
+    table = Manifest(names, paths, np.arange(12) % 2, splits, paths, folds=folds)
+    near = [[paths[0], paths[1]], [paths[3], paths[6]]]  # of folds 1 and 2, and twice of 1
+    facts = {"near_duplicates": near, "groups": None, "test_copies": 0}
+    facts["corrections"] = {"labels": {"train": 1, "validation": 0, "test": 2}}
+    summary = dataset.summarize(table, 12, 0, [], [], ("test",), **facts)
+    assert notes.of_fold(summary, table, None) is summary
+    of_fold = notes.of_fold(summary, table.for_fold(1), 1)
+    assert of_fold["counts"] == dataset.counts(summary, 1) and sum(of_fold["counts"]["test"].values()) == 4
+    assert notes.heading(4, of_fold) == "4 test images, those of fold 1, none of them used before"
+    third = notes.of_fold(summary, table.for_fold(2), 2)  # tested on fold 2, trained on fold 1
+    assert notes.heading(4, third) == "4 test images, those of fold 2, 1 of them with a near copy in training"
+    found = {"warnings": ["2 pairs lie in two splits"], "looks": {}, "counts": {}}
+    said = contents.facts(of_fold, found)
+    assert any(line.startswith("This is the run of fold 1. Labels that may be wrong") for line in said)
+    assert "3 images changed by data/corrections.csv." in said
+    measured = Results(100, {"head": score()}, {})
+    assert (
+        words.warnings(measured, found, of_fold, {})[0] == "Of the splits of `fold: null`: 2 pairs lie in two splits."
+    )
+    assert words.warnings(measured, found, summary, {})[0] == "2 pairs lie in two splits."
+
+
+def test_what_is_never_predicted_and_missed_is_what_the_rule_never_predicts_and_misses():
+    by_class = score(recall=0.0, predicted=0, precision=None)
+    measured = Results(300, {"head": by_class}, {}, {"decision": {"goal": "balanced_accuracy"}})
+    found = {"warnings": [], "counts": dict.fromkeys(("suspects", "alike", "outliers"), 0)}
+    summary = {"left_out": [], "found": 300}
+    rule = {
+        "good": {"images": 200, "predicted": 150, "recall": 0.7},
+        "bad": {"images": 100, "predicted": 150, "recall": 1},
+    }
+    assert words.warnings(measured, found, summary, rule) == []
+    (line,) = words.what_next(measured, found, rule)
+    assert line.startswith("Add images of good: there it misses most.")
+    never = rule | {"third": {"images": 1, "predicted": 0, "recall": 0}}
+    by_class["per_class"]["third"] = {"images": 1, "predicted": 0, "recall": 0.0, "precision": None}
+    assert words.warnings(measured, found, summary, never) == ["Never predicted: third."]
+
+
+def test_a_name_is_shown_letter_by_letter_in_a_chart():
+    names = ["<5 mm>", "<6 mm>", "a & b"]
+    heat = charts.confusion([[3, 1, 0], [0, 2, 0], [0, 0, 5]], names)["data"][0]
+    assert list(heat["x"]) == list(heat["y"]) == ["&lt;5 mm&gt;", "&lt;6 mm&gt;", "a &amp; b"]
+    counted = charts.counts({split: dict.fromkeys(names, 1) for split in ("train", "validation", "test")}, names)
+    assert list(counted["data"][0]["y"]) == list(heat["y"])

@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from headstart import review
 from headstart.artifacts import corrections
+from headstart.base import wording
 from headstart.page import comparison, rendering
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,6 +99,8 @@ def test_no_name_is_obeyed(opened):
     page = opened()
     assert page.evaluate("window.hit") is None
     assert page.title() == f"Report: {HOSTILE}, blue"
+    ticks = page.locator("[data-chart=counts] .ytick").all_text_contents()
+    assert sorted(ticks) == sorted([wording.label(HOSTILE, 24), "blue"])
     words = sight(page, "examples").locator(".words").all_inner_texts()
     assert HOSTILE in words and "blue" in words
 
@@ -267,3 +270,47 @@ def test_the_page_of_many_runs_is_accessible_and_obeys_no_name(opened, tmp_path,
     assert "Not drawn, since they did not run on this machine, or were interrupted: rate-1." in page.inner_text("main")
     labels = page.locator("[data-chart=parameter-0] .xtick").all_text_contents()
     assert {"0.001", "0.01", "0.1", "1"} <= set(labels)
+    labels = page.locator("[data-chart=parameter-1] .xtick").all_text_contents()
+    assert set(labels) == {HOSTILE, "MobileNet"}
+
+
+def test_a_cell_of_the_matrix_shows_its_images_and_an_empty_one_shows_all_again(opened):
+    page = opened()
+    everything = sight(page, "right").locator(".card").count()
+
+    def click(own, called):
+        page.evaluate(
+            "(pair) => document.querySelector('[data-chart=confusion]').emit('plotly_click', "
+            "{ points: [{ customdata: pair }] })",
+            [own, called],
+        )
+
+    click(1, 1)
+    assert 0 < sight(page, "right").locator(".card").count() < everything
+    click(0, 5)
+    assert sight(page, "right").locator(".card").count() == everything
+
+
+def test_of_a_picture_that_was_renamed_the_file_has_the_last_decision_alone(opened, project, tmp_path):
+    text, data = (project.path / review.PAGE).read_text("utf-8"), data_of(project.path / review.PAGE)
+    row = str(data["galleries"]["suspects"][0])
+    before = {
+        "path": "old.png",
+        "sha256": data["images"][row]["sha256"],
+        "action": "keep",
+        "label": "",
+        "by": "",
+        "why": "",
+    }
+    start, _, rest = text.partition('id="data-of-page">')
+    changed = rendering.script(data | {"corrections": [before]})
+    (tmp_path / "report.html").write_text(
+        f'{start}id="data-of-page">{changed}</script>{rest.partition("</script>")[2]}'
+    )
+    page = opened((tmp_path / "report.html").as_uri())
+    sight(page, "suspects").locator(".card select").nth(0).select_option("leave out")
+    with page.expect_download() as download:
+        page.locator("#save").press("Enter")
+    (tmp_path / "data").mkdir()
+    download.value.save_as(tmp_path / corrections.CORRECTIONS)
+    assert [of.action for of in corrections.read(tmp_path)] == ["leave out"]

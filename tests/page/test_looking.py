@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from classifiers import details, pictures, small
 from PIL import Image
 
@@ -24,3 +25,27 @@ def test_an_overlay_is_the_more_opaque_the_warmer():
     assert picture.mode == "RGBA" and picture.size == (2, 2)
     opacity = np.array(picture)[..., 3].ravel()
     assert opacity[0] == 0 and list(opacity) == sorted(opacity)
+
+
+def test_few_images_are_in_memory_at_a_time():
+    known = Known(unlike.unit(np.random.default_rng(0).random((9, 4))).astype("float16"), 0.1)
+    given, images = [], pictures(8, count=100)
+
+    def drawn():
+        for image in images:
+            given.append(1)
+            yield image
+
+    def run(*arguments, traced=looking.traced):
+        network = traced(*arguments)
+
+        def counted(batch):
+            assert len(given) == 100 or len(given) % looking.BATCH == 0
+            return network(batch)
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "traced", run)
+        heat, _ = looking.looks(joining.calibrated(small(), 1.0), details(known=known), drawn())
+    assert len(heat) == 100

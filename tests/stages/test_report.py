@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import data_of
 
-from headstart.artifacts import manifest, predictions, results
+from headstart.artifacts import dataset, manifest, predictions, results
 from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.classifier.details import Rule
@@ -84,6 +84,19 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(run, path, content, messa
         path.write_text(content)
     with pytest.raises(UserError, match=message):
         report.main()
+
+
+def test_files_that_are_left_out_and_not_listed_are_counted(run):
+    summary = dataset.read()
+    left_out = [{"path": f"{number:04}.png", "reason": "zero bytes"} for number in range(1200)]
+    dataset.write(summary | {"left_out": left_out, "found": 9000})
+    report.main()
+    text = results.PAGE.read_text(encoding="utf-8")
+    assert "Left out, and why (the first 500 of 1,200; <code>metrics/dataset.json</code> has all)" in text
+    assert "0499.png" in text and "0500.png" not in text
+    dataset.write(summary | {"left_out": left_out[:3], "found": 9000})
+    report.main()
+    assert "<summary>Left out, and why</summary>" in results.PAGE.read_text(encoding="utf-8")
 
 
 def test_what_the_likeliest_class_is_says_evaluate_and_not_a_rounded_table(run):
