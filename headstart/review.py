@@ -10,11 +10,13 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 # isort: split
 import json
 import secrets
+import sys
 import webbrowser
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from headstart.artifacts import corrections
 from headstart.artifacts.corrections import COLUMNS, CORRECTIONS, Correction
@@ -76,6 +78,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.secret = secrets.token_urlsafe(16)
 
+    def handle_error(self, request: Any, address: Any) -> None:
+        """Say nothing of a browser that does not wait for its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, address)
+
     def save(self, body: bytes) -> str:
         text = save(*decided(body))
         say(f"review: {text}")
@@ -88,11 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(lambda: json.dumps([correction._asdict() for correction in corrections.read()]))
         elif self.path != f"/{self.server.secret}/":
             self._refuse()
-        elif PAGE.exists():
-            self._answer(HTTPStatus.OK, "text/html", PAGE.read_bytes())
         else:
-            text = f"no {PAGE} any more: while `dvc repro` runs there is none; load this again after it"
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", text.encode())
+            self._show()
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -101,15 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._tell(partial(self.server.save, self.rfile.read(int(length))))
 
+    def _show(self) -> None:
+        try:
+            status, kind, content = HTTPStatus.OK, "text/html", PAGE.read_bytes()
+        except FileNotFoundError:
+            text = f"no {PAGE} any more: while `dvc repro` runs there is none; load this again after it"
+            status, kind, content = HTTPStatus.NOT_FOUND, "text/plain", text.encode()
+        self._answer(status, kind, content)
+
     def _tell(self, of: Callable[[], str]) -> None:
         try:
-            self._answer(HTTPStatus.OK, "text/plain", of().encode())
+            status, text = HTTPStatus.OK, of()
         except UserError as error:
-            self._answer(HTTPStatus.BAD_REQUEST, "text/plain", str(error).encode())
+            status, text = HTTPStatus.BAD_REQUEST, str(error)
         except OSError as error:  # a full disk, a folder that may not be written
-            text = f"not saved: {errors.in_one_line(error) or error}"
+            status, text = HTTPStatus.INSUFFICIENT_STORAGE, f"not saved: {errors.in_one_line(error) or error}"
             say(f"review: {text}")
-            self._answer(HTTPStatus.INSUFFICIENT_STORAGE, "text/plain", text.encode())
+        self._answer(status, "text/plain", text.encode())  # out of the block above: whoever left has still saved
 
     def _refuse(self) -> None:
         self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not here")

@@ -108,8 +108,9 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        if error.errno < 0 or error.errno == errno.EADDRNOTAVAIL:  # below 0: a name that is not known
+    except (OSError, UnicodeError) as error:  # UnicodeError: of what can be no name
+        unknown = isinstance(error, UnicodeError) or error.errno < 0  # below 0: a name that is not known
+        if unknown or error.errno == errno.EADDRNOTAVAIL:
             raise UserError(
                 f"--host: got {host}, which is no address of this machine; 127.0.0.1 is this machine alone, 0.0.0.0 "
                 "all of its addresses"

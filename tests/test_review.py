@@ -81,6 +81,18 @@ def test_a_full_disk_is_said_and_nothing_is_lost(address, monkeypatch, capsys):
     assert [of.path for of in corrections.read()] == ["b.png"]
 
 
+def test_who_does_not_wait_for_the_answer_has_saved_and_leaves_no_traceback(address, monkeypatch, capsys):
+    def gone(*_):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(review._Handler, "_answer", gone)
+    for content in (sent(KEEP), None):
+        with pytest.raises(ConnectionError):
+            ask(f"{address}corrections" if content else address, content)
+    said = capsys.readouterr()
+    assert "not saved" not in said.out and said.err == "" and [of.path for of in corrections.read()] == ["a.png"]
+
+
 def test_several_who_save_at_once_lose_nothing(here):
     several = [review.server() for _ in range(2)]
     for made, _ in several:

@@ -154,6 +154,7 @@ REFUSED = [
     (["--model", "."], ". holds no classifier.json: takes models/classifier.keras, or the folder of an export"),
     (["--port", "65536"], "--port: got 65536; takes 0 to 65535"),
     (["--host", "no such host"], "--host: got no such host, which is no address of this machine"),
+    (["--host", "a..b"], "--host: got a..b, which is no address of this machine"),
     (["--files", "0"], "--files: got 0; takes 1 or more"),
     (["--files", "1001"], "--files: got 1001; takes up to 1000: send more in several requests"),
     (["--wait", "-1"], "--wait: got -1; takes 0 or more"),

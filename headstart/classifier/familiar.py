@@ -23,8 +23,8 @@ def rows(table: Manifest, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def known(kept: np.ndarray, compared: np.ndarray) -> Known:
     """Returns what the classifier keeps. kept, compared: features of the images in `rows`, (m, c) and (n, c) float32.
 
-    The limit is the distance within which 96 of 100 validation images are; of fewer than a hundred, all of them, and
-    as much again as they lie apart.
+    The limit is the distance within which 96 of 100 validation images are; of fewer than a hundred, as much again as
+    that lies above their median, since few say little about it.
     """
     features = unlike.unit(kept).astype("float16")
     away = np.sort(unlike.distances(compared, features))

@@ -16,6 +16,8 @@ from headstart.serving.limits import Limits
 from headstart.serving.project import Project
 
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "loss", "roc_auc")
+# Of these, those that go by what the classifier calls an image.
+BY_CLASS = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy")
 
 
 def load(path: Path) -> headstart.Classifier:
@@ -52,14 +54,16 @@ def describe(path: Path, classifier: headstart.Classifier, project: Project | No
 
 
 def _metrics(classifier: headstart.Classifier, root: Path) -> dict[str, Any] | None:
-    """What `evaluate` measured, where the project's classifier is this one."""
+    """What `evaluate` measured, where the project's classifier is this one: as it decides, where a goal says how."""
     if not (root / CLASSIFIER).exists() or is_older(classifier, root):
         return None
     try:
         measured = results.read(root)
     except UserError:
         return None
-    scores = measured.scores[measured.delivered]
+    scores, decided = measured.scores[measured.delivered], measured.trust.get("decision", {})
+    if decided.get("goal", "accuracy") != "accuracy":
+        scores = {name: of for name, of in scores.items() if name not in BY_CLASS} | decided
     return {"images": measured.images} | {name: scores[name] for name in SCORES if name in scores}
 
 

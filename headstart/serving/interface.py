@@ -48,7 +48,7 @@ class Entry(BaseModel):
     probabilities: dict[str, float] | None = None
     preview: str | None = Field(None, description="with explain: the image upright and small")
     heat: list[list[float]] | None = Field(
-        None, description="with explain: what speaks for the class, from 0 to 1, by rows over the whole image"
+        None, description="with explain: what speaks for the likeliest class, from 0 to 1, by rows over the whole image"
     )
     nearest: list[Near] | None = Field(None, description="with explain, in the project: the nearest training images")
 

@@ -192,3 +192,13 @@ def test_scores_are_told_of_the_classifier_that_they_are_of_alone(reproduced, mo
     CLASSIFIER.write_bytes(b"another one")
     assert about.is_older(classifier)
     assert about.describe(CLASSIFIER, classifier, found, Limits()).metrics is None
+
+
+def test_the_scores_are_of_what_the_classifier_decides(reproduced, monkeypatch):
+    monkeypatch.chdir(reproduced.path)
+    classifier, measured = headstart.Classifier.load(CLASSIFIER), results.read()
+    decided = {"goal": "recall", "of": "red", "accuracy": 0.25, "accuracy_low": 0.1, "accuracy_high": 0.5}
+    results.write(dataclasses.replace(measured, trust=measured.trust | {"decision": decided}))
+    metrics = about.describe(CLASSIFIER, classifier, project.find(classifier.classes), Limits()).metrics
+    assert (metrics["accuracy"], metrics["accuracy_low"], metrics["accuracy_high"]) == (0.25, 0.1, 0.5)
+    assert "balanced_accuracy" not in metrics and metrics["loss"] == measured.scores[measured.delivered]["loss"]
