@@ -80,8 +80,11 @@ def bins(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]
     """The reliability diagram: of images that are equally sure, how sure (confidence) and how often right (accuracy).
 
     labels: (n,) int. probabilities: (n, k) float. Returns at most `BINS`, from the least sure on, each with its images.
+    Of images that are exactly as sure each counts as their mean: their order, by their names, says nothing.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    _, same = np.unique(confidence, return_inverse=True)
+    right = (np.bincount(same, right) / np.bincount(same))[same]
     parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(labels)))
     return [
         {

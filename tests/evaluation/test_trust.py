@@ -157,3 +157,10 @@ def test_a_bootstrap_takes_each_group_as_a_whole_and_little_memory():
     means = [counts[np.concatenate([members[group] for group in draw])].mean() for draw in draws[:50]]
     ends = found["accuracy_low"], found["accuracy_high"]
     assert ends[0] <= np.quantile(means, 0.1) and np.quantile(means, 0.9) <= ends[1]
+
+
+def test_of_images_that_are_exactly_as_sure_the_order_of_their_names_does_not_count():
+    labels = np.repeat([0, 1], 50)  # as folders of classes are sorted
+    alike = np.full((100, 2), 0.5)
+    assert [part["accuracy"] for part in trust.bins(labels, alike)] == [0.5] * 10
+    assert trust.calibration(labels, alike, groups_of(100), 1)["ece"] == 0.0
