@@ -183,7 +183,8 @@ def share(name: str, counts: np.ndarray, groups: np.ndarray, seed: int) -> dict[
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
     if len(np.unique(groups)) == len(groups) or counts.all() or not counts.any():
         return _numbers(name, counts.mean(), scores.wilson(counts.mean(), independent(groups)))
-    return interval(name, lambda rows: counts[rows].mean(), groups, seed)
+    # As `interval` does it, for all draws at once: of a thousand classes each has two shares.
+    return _interval(name, counts.mean(), lambda: _drawn_shares(counts, groups, seed), independent(groups))
 
 
 def interval(
@@ -201,13 +202,8 @@ def interval(
     most: `of` is from 0 to it. Where the images are worth fewer than `FEW` groups, or the draws do not spread around
     the value, the interval is Wilson's, as if the value was a share of `most`: no mean of such numbers spreads more.
     """
-    value, worth = of(np.arange(len(groups))), independent(groups)
-    if worth >= FEW:
-        low, high = _bootstrap(of, value, groups, seed, biased)
-        if low <= value <= high and low < high:
-            return _numbers(name, value, (low, high))
-    low, high = scores.wilson(value / most, worth)
-    return _numbers(name, value, (low * most, high * most))
+    value = of(np.arange(len(groups)))
+    return _interval(name, value, lambda: _drawn(of, groups, seed), independent(groups), biased, most)
 
 
 def independent(groups: np.ndarray) -> float:
@@ -219,9 +215,22 @@ def independent(groups: np.ndarray) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def _bootstrap(
-    of: Callable[[np.ndarray], float], value: float, groups: np.ndarray, seed: int, biased: bool
-) -> tuple[float, float]:
+def _interval(
+    name: str, value: float, draw: Callable[[], np.ndarray], worth: float, biased: bool = False, most: float = 1.0
+) -> dict[str, float]:
+    if worth >= FEW:
+        values = draw()
+        low, high = np.quantile(values, (0.025, 0.975))
+        if biased:
+            low, high = (max(0.0, end + value - np.mean(values)) for end in (low, high))
+        if low <= value <= high and low < high:
+            return _numbers(name, value, (low, high))
+    low, high = scores.wilson(value / most, worth)
+    return _numbers(name, value, (low * most, high * most))
+
+
+def _drawn(of: Callable[[np.ndarray], float], groups: np.ndarray, seed: int) -> np.ndarray:
+    """What `of` gives for each draw of as many groups as there are: float64 (DRAWS,)."""
     _, names = np.unique(groups, return_inverse=True)
     order, sizes = np.argsort(names, kind="stable"), np.bincount(names)
     starts, draws, values = np.cumsum(sizes) - sizes, rng(seed, "bootstrap", 0), []
@@ -230,11 +239,18 @@ def _bootstrap(
         counts = sizes[drawn]
         shifts = starts[drawn] - np.cumsum(counts) + counts
         values.append(of(order[np.repeat(shifts, counts) + np.arange(counts.sum())]))
-    values = [drawn for drawn in values if not np.isnan(drawn)]
-    low, high = np.quantile(values, (0.025, 0.975)) if values else (np.nan, np.nan)
-    if biased:
-        low, high = (max(0.0, end + value - np.mean(values)) for end in (low, high))
-    return low, high
+    return np.array(values)
+
+
+def _drawn_shares(counts: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """The same for the share of the images that count."""
+    _, names = np.unique(groups, return_inverse=True)
+    sizes, hits, draws = np.bincount(names), np.bincount(names, counts), rng(seed, "bootstrap", 0)
+    rows, values = max(1, 100_000 // len(sizes)), []
+    for start in range(0, DRAWS, rows):
+        drawn = draws.integers(len(sizes), size=(min(rows, DRAWS - start), len(sizes)))
+        values.append(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(values)
 
 
 def _numbers(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:

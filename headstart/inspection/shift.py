@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from headstart.artifacts.manifest import Manifest
+from headstart.base.progress import track
 from headstart.base.streams import rng
 
 FOLDS, FEWEST, MOST = 5, 20, 1000  # images of a class in each split: those that it takes, and those that are looked at
@@ -22,7 +23,7 @@ def areas(features: np.ndarray, table: Manifest, seed: int) -> dict[str, float]:
     cannot be told apart, 1 where each can. Of more than `MOST` images so many are drawn by `seed`.
     """
     found = {}
-    for label, name in enumerate(table.classes):
+    for label, name in enumerate(track(table.classes, "comparing the splits", unit="class")):
         parts = [_drawn(table, label, split, seed) for split in ("train", "test")]
         if min(map(len, parts)) < FEWEST:
             continue

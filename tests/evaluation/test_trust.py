@@ -164,3 +164,14 @@ def test_of_images_that_are_exactly_as_sure_the_order_of_their_names_does_not_co
     alike = np.full((100, 2), 0.5)
     assert [part["accuracy"] for part in trust.bins(labels, alike)] == [0.5] * 10
     assert trust.calibration(labels, alike, groups_of(100), 1)["ece"] == 0.0
+
+
+def test_of_hundreds_of_classes_with_groups_all_draws_of_a_share_are_made_at_once(monkeypatch):
+    labels = np.repeat(np.arange(200), 40)
+    groups, guesses = (np.arange(8000) // 2).astype(str), np.where(np.arange(8000) % 7, labels, (labels + 1) % 200)
+    shares = trust.by_class(labels, guesses, [f"{label}" for label in range(200)], groups, 1)
+    counts = (guesses == labels)[labels == 5]
+    one = trust.interval("recall", lambda rows: counts[rows].mean(), groups[labels == 5], 1)
+    assert one == {name: shares["5"][name] for name in one}, "it is the bootstrap of any other score"
+    monkeypatch.setattr(trust, "_drawn", None)  # which asks for one draw at a time: 200,000 of them
+    assert trust.by_class(labels, guesses, [f"{label}" for label in range(200)], groups, 1) == shares
