@@ -198,7 +198,9 @@ class _Zip:
         except zipfile.BadZipFile:
             raise Unreadable("damaged in the zip (bad checksum or header)") from None
         except RuntimeError:
-            raise Unreadable("encrypted in the zip, or packed by an unsupported method") from None
+            raise Unreadable(
+                "encrypted in the zip, or packed by an unsupported method: unpack it into a folder"
+            ) from None
         except Exception:  # by the entry's compression: zlib.error, lzma.LZMAError, EOFError, OSError, …
             raise Unreadable("damaged in the zip (cannot be unpacked)") from None
 

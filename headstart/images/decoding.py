@@ -29,6 +29,8 @@ _REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of
 Image.init()
 # Images are decoded side by side as it is: no threads for one of them; and no previews, which nobody looks at.
 pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+# Pillow has Ghostscript run what a PostScript file says, whatever the file is called.
+Image.ID[:] = (name for name in Image.ID if name != "EPS")
 # By default Pillow returns the memory of each image to the system and allocates it anew for the next one, which takes
 # a third of the time of decoding a small photo. Keep up to eight blocks of at most 16 MB.
 Image.core.set_blocks_max(8)
@@ -171,7 +173,7 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         # A progressive JPEG is held whole until it is complete, however small it will be.
         held = whole if image.info.get("progressive") else image.width * image.height
         with _one_large if held > LARGEST // 3 else nullcontext():
-            ImageOps.exif_transpose(image, in_place=True)
+            _turn(image)
             yield tiff.mended(image) if image.format == "TIFF" else image
     except (Broken, MemoryError):
         raise
@@ -185,6 +187,17 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         reason = errors.text_of(error)
         cut_short = any(words in reason.lower() for words in ("truncated", "end of file"))
         raise Broken("truncated" if cut_short else f"cannot be decoded: {reason}") from None
+
+
+def _turn(image: Image.Image) -> None:
+    """Turn an image upright by its EXIF data; one whose EXIF data are damaged stays as it is."""
+    image.load()
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # of many kinds; the pixels are sound
+        return
 
 
 def _shrink(image: Image.Image, size: int | None) -> None:

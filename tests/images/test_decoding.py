@@ -321,3 +321,22 @@ def test_the_hash_is_of_the_pixels_not_of_the_file():
     changed = drawn()
     changed[3, 4, 1] ^= 1
     assert decoding.pixel_hash(changed) != same[0]
+
+
+def test_damaged_exif_data_cost_no_image():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    exif[0x8769] = {0x829A: 0.01}
+    damaged = bytearray(exif.tobytes())
+    damaged[49] = 16  # the type of the exposure time
+    for data in (exif.tobytes(), bytes(damaged)):
+        assert decoding.decode(encoded(Image.fromarray(drawn()), "JPEG", exif=data)).shape == (60, 40, 3)
+    png = encoded(Image.fromarray(drawn()), exif=b"Exif\0\0no TIFF at all")
+    np.testing.assert_array_equal(decoding.decode(png), drawn())
+    with pytest.raises(decoding.Broken, match="^truncated$"):
+        decoding.decode(png[: len(png) // 2])
+
+
+def test_no_file_has_postscript_run():
+    with pytest.raises(decoding.Broken, match="^not an image$"):
+        decoding.decode(encoded(Image.fromarray(drawn()), "EPS"))
