@@ -21,9 +21,12 @@ def group_duplicates(items: list[Item], hashes: dict[str, str]) -> tuple[list[li
         items_by_hash[hashes[item.path]].append(item)
     groups, left_out = [], []
     for group in items_by_hash.values():
-        if len({item.label for item in group}) > 1:
+        firsts: dict[str, Item] = {}
+        for item in group:
+            firsts.setdefault(item.label, item)
+        if len(firsts) > 1:
             for item in group:
-                other = next(other for other in group if other.label != item.label)
+                other = next(other for label, other in firsts.items() if label != item.label)
                 left_out.append(LeftOut(item.path, f"same pixels as {other.path}, of class {other.label}"))
             continue
         latest = max(group, key=lambda item: SPLITS.index(item.split) if item.split else 0)

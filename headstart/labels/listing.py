@@ -22,10 +22,11 @@ def manifest_of(
     splits, folds, hashes (of the pixels), groups: by the images' paths; without folds, `folds` is empty.
     """
     used = [item for item in items if item.path in splits or item.path in folds]
+    indices = {name: index for index, name in enumerate(classes)}
     return Manifest(
         classes=classes,
         paths=[item.path for item in used],
-        labels=np.array([classes.index(item.label) for item in used], np.int64),
+        labels=np.array([indices[item.label] for item in used], np.int64),
         splits=np.array([splits.get(item.path, NOT_DEALT) for item in used]),
         sha256=[hashes[item.path] for item in used],
         groups=np.array([groups[item.path] for item in used]),

@@ -32,3 +32,12 @@ def test_equal_pixels_in_two_published_splits_stay_in_the_later_one():
         ("train/1", "same pixels as test/1, which is in test"),
         ("train/2", "same pixels as validation/1, which is in validation"),
     ]
+
+
+def test_many_equal_images_take_no_square_of_their_number():
+    items = [Item(f"{label}{number}", label, None) for label in "ab" for number in range(20_000)]
+    _, left_out = group_duplicates(items, dict.fromkeys((item.path for item in items), "x"))
+    assert (left_out[0].reason, left_out[-1].reason) == (
+        "same pixels as b0, of class b",
+        "same pixels as a0, of class a",
+    )
