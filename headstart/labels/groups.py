@@ -1,7 +1,7 @@
 """What belongs together: images of one subject, burst or module, by a table's column, a pattern or a folder."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +18,8 @@ from headstart.base.terminal import say
 from headstart.images.archive import Source
 from headstart.labels import classes, tables
 from headstart.labels.layouts import Item, folder_at
+
+LARGE = 0.1  # share of the images in groups that one group has by accident, at most
 
 
 def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[str, str]]:
@@ -47,7 +49,9 @@ def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[s
         )
     if alone:
         say(f"{wording.count(len(alone), 'image')} in no group, such as {alone[0]}: each is its own ({lacking})")
-    return _unified(pairs)
+    pairs = _unified(pairs)
+    _say_large(pairs)
+    return pairs
 
 
 def _unified(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -63,6 +67,16 @@ def _unified(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         ways = " and ".join(f"{name!a}" for name in several[0])
         say(f"{wording.count(len(several), 'group')} written in several ways, such as {ways}: taken for one each")
     return [(path, next(iter(written[classes.same(name)]))) for path, name in pairs]
+
+
+def _say_large(pairs: list[tuple[str, str]]) -> None:
+    """Print a line on a group that has most of the images, as `unknown` may in a column of patients."""
+    (name, largest), *others = Counter(name for _, name in pairs).most_common()
+    if len(others) >= 3 and largest > LARGE * len(pairs) and largest > 5 * others[0][1]:
+        say(
+            f"group {name} has {largest:,} of {len(pairs):,} images, which all stay together: if that stands for no "
+            "name, leave it out there, and each is its own"
+        )
 
 
 def join(

@@ -74,6 +74,21 @@ def test_ways_to_write_a_group_are_one_group(capsys):
     )
 
 
+def test_a_group_that_has_most_of_the_images_is_said(capsys):
+    rows = [f"{number}.png,a,{'unknown' if number < 20 else f'P{number // 2}'}" for number in range(40)]
+    find({"column": "patient"}, *(f"{number}.png" for number in range(40)), rows=rows)
+    assert capsys.readouterr().out == (
+        "group unknown has 20 of 40 images, which all stay together: if that stands for no name, leave it out there, "
+        "and each is its own\n"
+    )
+    find(
+        {"column": "patient"},
+        *(f"{number}.png" for number in range(40)),
+        rows=[row.replace("unknown", "") for row in rows],
+    )
+    assert "has 20 of" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("level", "names"), [(0, ["a", "a", "b"]), (1, ["P1", None, "P1"]), (-1, ["P1", "a", "P1"])])
 def test_a_level_of_the_folders_names_the_groups(level, names):
     images = ["a/P1/1.png", "a/2.png", "b/P1/3.png"]
