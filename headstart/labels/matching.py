@@ -154,7 +154,7 @@ def by_number(images: Sequence[str], names: Sequence[str]) -> dict[str, Match]:
         files[_numbers(_stem(path))[-1:]].append(path)
     found = {}
     for image in images:
-        stem = _stem(_read(image).path)
+        stem = re.sub(r"^(\d+)\.0$", r"\1", _stem(_read(image).path))  # as a column of numbers with gaps is written
         paths = files.get(_numbers(stem)[-1:], []) if _numbers(stem) else []
         letters = _letters(stem)
         if len(paths) != 1 or (letters and letters != _letters(_stem(paths[0]))):
