@@ -15,6 +15,9 @@ NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before
 # The same where names end in .jp2, whose 2 numbers no shot.
 OF_JP2 = r"(?P<group>[^/]*\d)(?!(?i:\.jp2)$)[^/\d]+\d+[^/\d]*(?i:\.jp2)?$"
 SIZED = r"\d+ ?[xX×] ?\d+[^/\d]*$"  # names, without ending, that end in a size in pixels, which numbers no shot
+# All that a path has before what marks a copy made for augmentation: x of x_aug3.png and x.rf.0a1….jpg; no month.
+COPIED = r"(?s)^(?P<group>.+?)(?P<copy>[-_ .]+(aug|AUG|[Aa]ugmented)[-_ ]?\d{0,3}|\.rf\.[0-9a-f]{16,})?"
+COPIED += r"(\.[A-Za-z]\w{2,4})?\Z"
 # What subjects are called. Of two columns, the one that comes first here is taken: a patient has studies and visits.
 NAMES = "patient pid mrn subject person writer author speaker animal donor participant individual case study series"
 NAMES += " session visit lesion specimen slide module panel part plant tree plot site hospital lot batch burst video"
@@ -75,6 +78,11 @@ def _in_folders(layout: Layout, labels: dict[str, str]) -> Iterator[Subject]:
 
 
 def _in_names(labels: dict[str, str]) -> Iterator[Subject]:
+    found = {path: re.search(COPIED, path) for path in labels}
+    if any(match["copy"] for match in found.values()):
+        how = "the file names, but for what marks copies of an image,"
+        names = {path: match["group"] for path, match in found.items()}
+        yield from _candidates({"pattern": COPIED}, how, names, labels, len(NAMES))
     pattern = OF_JP2 if any(path.lower().endswith(".jp2") for path in labels) else NUMBERED
     matches = {path: re.search(pattern, path) for path in labels if not re.search(SIZED, without_ending(path))}
     groups = {path: match["group"] for path, match in matches.items() if match}

@@ -111,3 +111,27 @@ def test_the_number_in_an_ending_is_none_of_the_shot(ending):
     assert not re.search(found.group["pattern"], f"cats/P012{ending}")
     sized = [f"{name}/a{number:02}_1920x1080{ending}" for number in range(10) for name in "ab"]
     assert subjects.find_subjects(layout(sized, labels="folders")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        (["cats/1{}.png", "cats/1{}_aug3.png", "cats/1{}-aug-12.png"], 20),
+        (
+            [
+                "cats/1{}_png.rf.0123456789abcdef0123456789abcdef.jpg",
+                "cats/1{}_png.rf.f123456789abcdef0123456789abcdef.jpg",
+            ],
+            20,
+        ),
+        (["cats/{}/a.png", "cats/{}/a_augmented.png"], 20),
+        (["cats/{}\n.png", "cats/{}\n_aug1.png"], 20),
+        (["cats/Laugh{}.png", "cats/{}_Aug_2020.png", "cats/05aug{}.png"], 0),
+        (["cats/1.2.840.{}.1", "cats/1.2.840.{}.2"], 0),
+    ],
+)
+def test_copies_made_for_augmentation_are_a_subject_with_their_image(names, count):
+    found = subjects.find_subjects(layout([name.format(n) for n in range(20) for name in names], labels="folders"))
+    assert [subject.count for subject in found if subject.group == {"pattern": subjects.COPIED}] == [count] * bool(
+        count
+    )
