@@ -1,6 +1,8 @@
 """Which files of a source are images: by the endings of their names; where those say nothing, by their first bytes."""
 
-from collections.abc import Callable
+import posixpath
+import re
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from headstart.images import decoding
@@ -11,6 +13,11 @@ ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".t
 ENDINGS += (".heic", ".heif", ".hif", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".tga", ".dcm", ".dicom", ".ima")
 # Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001.
 _VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp")
+# Of masks beside images: the ends of their names, as in scan_mask_1, and their folders; and folders of images.
+_MASK = re.compile(r"[-_ .]\(?(mask|seg|segmentation|ground[-_ ]?truth|gt|trimap)s?\)?([-_ ]?\d+)?$", re.I)
+_MASKS = re.compile(r"(.+[-_ ])?(masks|trimaps?|segmentation\w*|annotations?|ground[-_ ]?truths?|gts?|labels)", re.I)
+_PICTURES = re.compile(r"(.+[-_ ])?((jpeg)?images?|imgs?|photos?|pictures?|originals?)", re.I)
+_TOLD = re.compile("mask|seg|truth|gt|trimap|annotation|label", re.I)  # what all names and folders of masks have
 
 
 def is_image_name(name: str) -> bool:
@@ -46,3 +53,34 @@ def images(source: Source) -> set[str]:
 def _says_nothing(path: str) -> bool:
     ending = PurePosixPath(path).suffix.lower()
     return ending in _VAGUE or ending[1:].isdigit()
+
+
+def masks(paths: Iterable[str]) -> dict[str, str]:
+    """Return the images that are masks of others by their names, each with the one that it is of; both are paths.
+
+    They lie beside that one and are named as it is with `_mask` or the like behind it, or in a folder such as `masks`,
+    where a folder such as `images` has an image of that name.
+    """
+    paths = list(paths)
+    if not any(map(_TOLD.search, paths)):  # of a million names, the rest takes a while
+        return {}
+    by_stem = {_stem(path): path for path in paths}
+    folders = {posixpath.dirname(stem) for stem in by_stem}
+    drawn = {folder for folder in folders if any(map(_MASKS.fullmatch, folder.split("/")))}
+    pictures = {folder for folder in folders - drawn if any(map(_PICTURES.fullmatch, folder.split("/")))}
+    seen = {posixpath.basename(stem): stem for stem in by_stem if posixpath.dirname(stem) in pictures}
+    found = {}
+    for stem, path in by_stem.items():
+        folder, name = posixpath.split(stem)
+        named = _MASK.search(name)
+        image = name[: named.start()].rstrip("-_ .") if named else name
+        of = posixpath.join(folder, image)
+        if folder in drawn and (of == stem or of not in by_stem):
+            of = seen.get(image, seen.get(name))
+        if of != stem and of in by_stem:
+            found[path] = by_stem[of]
+    return found
+
+
+def _stem(path: str) -> str:
+    return posixpath.splitext(path)[0] if is_image_name(path) else path

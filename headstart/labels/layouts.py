@@ -12,6 +12,7 @@ import numpy as np
 from headstart.artifacts.dataset import LeftOut, by_reason
 from headstart.base import wording
 from headstart.base.errors import UserError
+from headstart.base.terminal import say
 from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import classes, tables
@@ -53,8 +54,8 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     Folders named train, validation and test or the like (`published`), above the image, are its publisher's split;
     where the source has only one of the three, there is no such split.
 
-    Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched or without an image is said
-    in a printed line each.
+    Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched, without an image or looks
+    like a mask is said in a printed line each.
 
     Raises UserError where no image has a label, for a table that is not as described, for an image whose class could be
     either of two nested folders, and for a publisher's split without train.
@@ -75,6 +76,13 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
             f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
             f"check dataset.path and dataset.{dataset.labels if dataset.labels in ('pattern', 'table') else 'labels'}"
         )
+    if dataset.labels != "table" and (masks := finding.masks(splits)):
+        mask, image = min(masks.items())
+        number = wording.count(len(masks), "image")
+        say(
+            f"{number} may be masks of others by their names, such as {mask} of {image}: if so, "
+            "take them out of the source; they are used as all others are"
+        )
     return [
         Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
         for path in sorted(splits)
@@ -83,11 +91,12 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
 
 def numbers(items: list[Item], classes: list[str]) -> dict[str, np.ndarray | None]:
     """Return the fields `weights` and `probabilities` of a manifest of these images; None where they have none."""
-    weights = [item.weight for item in items]
-    shares = [[(item.probabilities or {}).get(name, 0.0) for name in classes] for item in items]
+    weights, probabilities = [item.weight for item in items], None
+    if items and items[0].probabilities:
+        probabilities = np.array([[item.probabilities.get(name, 0.0) for name in classes] for item in items], "float32")
     return {
         "weights": np.array(weights, "float32") if None not in weights else None,
-        "probabilities": np.array(shares, "float32") if items and items[0].probabilities else None,
+        "probabilities": probabilities,
     }
 
 
@@ -194,5 +203,6 @@ def _refuse_nested(paths: Iterable[str], level: int | None) -> None:
             raise UserError(
                 f"{path} is {len(nested)} folders deep, so that its class could be {' or '.join(nested)} "
                 "(dataset.labels: folders): put the images of each class directly into one folder of its name, "
-                "or set dataset.group to the level of the other one, such as {folder: -1}"
+                "set dataset.labels to pattern, such as (.*/)?(?P<label>[^/]+)/[^/]+ for the inner one, or set "
+                "dataset.group to the level of the other one, such as {folder: -1}"
             )

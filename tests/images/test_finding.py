@@ -58,3 +58,26 @@ def test_the_images_of_a_source(tmp_path):
     with open_source(tmp_path) as source:
         (tmp_path / "a/no access").unlink()
         assert finding.images(source) == {"a/1.png", "a/n1"}
+
+
+@pytest.mark.parametrize(
+    ("mask", "image"),
+    [
+        ("a/x_mask.png", "a/x.jpg"),
+        ("a/x (1)_mask_1.png", "a/x (1).png"),
+        ("a/x-seg.png", "a/x.png"),
+        ("x Ground_Truth.bmp", "x.bmp"),
+        ("a/masks/x.png", "a/images/x.jpg"),
+        ("annotations/trimaps/x.png", "images/x.jpg"),
+        ("SegmentationClass/x.png", "JPEGImages/x.jpg"),
+        ("train_masks/x_mask.gif", "train_images/x.jpg"),
+    ],
+)
+def test_masks_are_known_by_the_image_that_they_are_of(mask, image):
+    assert finding.masks([mask, image, "other.png"]) == {mask: image}
+    assert finding.masks([mask, "other.png"]) == {}
+
+
+def test_classes_of_people_with_masks_are_no_masks():
+    names = ["mask/1.jpg", "no mask/1.jpg", "with_mask/2.jpg", "without_mask/2.jpg", "faces/x.jpg", "faces/y_mask.jpg"]
+    assert finding.masks(names) == {}

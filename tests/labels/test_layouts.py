@@ -1,10 +1,11 @@
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
 
 from headstart.base.errors import UserError
 from headstart.base.params import Group
-from headstart.labels.layouts import Item, find_images
+from headstart.labels.layouts import Item, find_images, numbers
 
 
 def find(paths, labels="folders", group=None, pattern=None, empty=(), classes=None):
@@ -259,3 +260,19 @@ def test_nested_folders_are_refused_with_a_hint_at_groups():
         UserError, match=r"or set dataset\.group to the level of the other one, such as \{folder: -1\}$"
     ):
         find(["cats/P1/1.png", "dogs/P2/1.png"])
+
+
+def test_what_may_be_a_mask_is_said(capsys):
+    items, _ = find(["cats/1.png", "cats/1_mask.png", "dogs/1.png"])
+    assert len(items) == 3 and capsys.readouterr().out == (
+        "1 image may be masks of others by their names, such as cats/1_mask.png of cats/1.png: if so, take them out of "
+        "the source; they are used as all others are\n"
+    )
+
+
+def test_certain_labels_of_many_classes_take_no_memory_for_probabilities():
+    items = [Item(f"{number}.png", str(number), None) for number in range(20_000)]
+    tracemalloc.start()
+    fields = numbers(items, [item.label for item in items])
+    assert fields == {"weights": None, "probabilities": None} and tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
