@@ -18,7 +18,7 @@ from headstart.base import editing, files, params, wording
 from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
-from headstart.discovery import cost, labelling, recipe, sniffing, subjects
+from headstart.discovery import cost, labelling, levels, recipe, sniffing, subjects
 from headstart.discovery.labelling import Layout, Reason
 from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
@@ -29,6 +29,8 @@ ANSWERS = ("labels", "pattern", "table", "image", "label", "probabilities")  # o
 SHOWN = 3  # reasons why a layout is not taken
 RARE = 10  # times as many images as it has the most frequent class
 FEWEST = 3  # images of a class: one for each split
+# Patterns for paths, by which the inner ones of two levels of folders are the classes, or the outer ones.
+INNER, OUTER = r"(.*/)?(?P<label>[^/]+)/[^/]+", r"(.*/)?(?P<label>[^/]+)/[^/]+/[^/]+"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None, "classes": names}
     layout = _choose(*labelling.find_layouts(dataset, only), path, options)
+    _refuse_masks(layout, options)
     _refuse_classes(layout, names)
     _show_classes(layout, path)
     subject = _choose_subject(layout, options)
@@ -73,6 +76,8 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         only["table"], path = path.name, path.parent
     elif path.is_file() and path.suffix.lower() in sniffing.SPREADSHEETS:
         raise UserError(f"{path} is {sniffing.AS_CSV}, and give that")
+    elif path.is_file() and path.suffix.lower() in sniffing.OTHERS:
+        raise UserError(f"{path} is {sniffing.AS_ROWS}, and give that")
     elif path.is_file() and sniffing.is_image(path):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
     # Relative inside of the project, where it moves with it; else whole, since queued experiments run in other folders.
@@ -94,17 +99,37 @@ def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argp
             raise UserError(f"got {answer}; takes a number from 1 to {len(found)}")
         return found[int(answer) - 1]
     if not best.sure and not (_asks(options) and _agreed(f"Classes by {best.how}: {_in_short(best.counts)}?")):
-        doubt, flags = "these may be subjects or days as well", "--label, --labels, --table or --pattern"
+        doubt, flags = "these may be subjects, days or cameras as well", "--label, --labels, --table or --pattern"
         if "table" in best.settings:
             doubt = "another column may be meant"
         elif "group" in best.settings:
-            doubt, flags = "the others may be the classes", "--group -1, where the inner folders are subjects, or 0"
+            doubt, flags = "the others may be the classes", _flags_of_levels(best)
         raise UserError(
             f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with {flags}"
         )
     for other in found[1:]:
         say(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
+        _say_subjects(other, best)
     return best
+
+
+def _say_subjects(other: Layout, best: Layout) -> None:
+    """Print a line on a column of subjects in a table that is not taken, where the layout that is has none."""
+    if any(subject.sure for subject in subjects.find_subjects(best)):
+        return
+    for subject in (subject for subject in subjects.find_subjects(other) if subject.sure and "column" in subject.group):
+        file = other.settings["table"]["file"]
+        say(f"In {subject.how} of {file} are {subject.count:,} subjects: it belongs into the table of the labels.")
+        return
+
+
+def _flags_of_levels(layout: Layout) -> str:
+    """The options that say which of two levels of folders is what."""
+    inner, outer = levels.of_subjects(item.path for item in layout.items)  # their keys
+    return (
+        f"--group {inner}, where the inner folders are subjects, or {outer}, where the outer ones are; where none are, "
+        f"with --pattern '{INNER}' for the inner ones as classes, or '{OUTER}' for the outer ones"
+    )
 
 
 def _refuse(reasons: list[Reason], path: str, options: argparse.Namespace) -> NoReturn:
@@ -116,8 +141,18 @@ def _refuse(reasons: list[Reason], path: str, options: argparse.Namespace) -> No
     raise UserError(
         f"cannot tell how the images in {path} are labelled "
         f"({why or 'no folder for each class, no table, no class in the file names'}): say it with --labels, --table "
-        "or --pattern"
+        f"or --pattern{_beside(path)}"
     )
+
+
+def _beside(path: str) -> str:
+    """A hint at a table that lies beside the source, where none is looked for."""
+    folder = Path(path).resolve().parent
+    tables = [file.name for file in sorted(folder.glob("*")) if file.suffix.lower() in (".csv", ".tsv")]
+    if not tables or folder == Path("data").resolve():  # where the pipeline has tables of its own
+        return ""
+    give = "give that in its place" if Path(path).is_dir() else "unpack it there, and give the table in its place"
+    return f"; beside it lies {tables[0]}: {give}"
 
 
 def _refuse_to_pass_over(tables: list[Reason], best: Layout, options: argparse.Namespace) -> None:
@@ -128,10 +163,30 @@ def _refuse_to_pass_over(tables: list[Reason], best: Layout, options: argparse.N
     question = f"A table that may have the labels is not taken ({why}). Go on without it, by {best.how}?"
     if _asks(options) and _ask(question, "n").lower() in ("y", "yes"):
         return
-    flags = f"--labels {best.settings['labels']}"
-    if "pattern" in best.settings:
-        flags = f"--pattern '{best.settings['pattern']}'"
-    raise UserError(f"the labels may be in a table that is not taken ({why}): mend it, or go on without it by {flags}")
+    raise UserError(
+        f"the labels may be in a table that is not taken ({why}): mend it, or go on without it by {_as_flags(best)}"
+    )
+
+
+def _as_flags(layout: Layout) -> str:
+    """The option by which a layout that is no table is taken."""
+    if "pattern" in layout.settings:
+        return f"--pattern '{layout.settings['pattern']}'"
+    return f"--labels {layout.settings['labels']}"
+
+
+def _refuse_masks(layout: Layout, options: argparse.Namespace) -> None:
+    """Raise UserError where images are masks of others by name, unless it is said how to read them, or agreed."""
+    masks = layout.masks
+    if not masks or any(getattr(options, name) for name in ANSWERS):
+        return
+    mask, image = min(masks.items())
+    what = f"{wording.count(len(masks), 'image')} may be masks of others, such as {mask} of {image}"
+    if _asks(options) and _ask(f"{what}. Use them as images?", "n").lower() in ("y", "yes"):
+        return
+    pattern = layout.without_masks()
+    without = f" leave them out with --pattern {shlex.quote(pattern)}," if pattern else ""
+    raise UserError(f"{what}: take them out,{without} or use them as images with {_as_flags(layout)}")
 
 
 def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
@@ -218,6 +273,9 @@ def _show_classes(layout: Layout, path: str) -> None:
     say(*layout.notes.splitlines())
     for name in (name for name in layout.columns if re.fullmatch(r"(sample_?)?weights?|confidence", str(name).lower())):
         say(f"If the column {name} says what each image counts for, set dataset.table.weight to it.")
+    for name in layout.other_labels():
+        values = _in_short(Counter(layout.columns[name].values()))
+        say(f"The column {name} ({values}) may be the label as well: --label {shlex.quote(str(name))} takes it.")
     for name in sniffing.split_columns(layout.columns):
         values = _in_short(Counter(layout.columns[name].values()))
         say(f"The column {name} ({values}) is not read: images of a fixed split lie in folders, train/ and test/.")

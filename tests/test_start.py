@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -446,6 +447,51 @@ def equal_levels(path: Path) -> None:
     shapes(path, twice("cats/day", "cats/night", "dogs/day", "dogs/night"))
 
 
+def families(path: Path) -> None:
+    shapes(path, twice("birds/robin", "birds/wren", "fish/carp", "fish/trout", "fish/eel", count=6))
+
+
+def numbered_species(path: Path) -> None:
+    names = ("birds/001.Robin", "birds/002.Wren_black", "fish/003.Carp", "fish/004.Trout", "fish/005.Blackfin")
+    shapes(path, twice(*names, count=6))
+
+
+def kinds_of_files(path: Path) -> None:
+    """As the COVID-19 radiography database has them: in each class images and their masks."""
+    names = ("covid", "normal", "opacity")
+    shapes(path, twice(*(f"{name}/{kind}" for name in names for kind in ("images", "masks")), count=5))
+
+
+def masks(path: Path) -> None:
+    """As the breast ultrasound images (BUSI) have them, some with two."""
+    names = [f"{name}/{name} ({n})" for name in ("benign", "malignant") for n in range(6)]
+    shapes(path, [f"{name}{end}.png" for name in names for end in ("", "_mask", "_mask_1")])
+
+
+def a_folder_of_masks(path: Path) -> None:
+    shapes(path, twice("images", "masks", count=6))
+
+
+def cameras(path: Path) -> None:
+    shapes(path, [*twice("IMG", between="_"), *twice("DSC", between="_")])
+
+
+def splits_in_names(path: Path) -> None:
+    shapes(path, [*twice("train", between="_"), *twice("test", between="_", count=10)])
+
+
+def days(path: Path) -> None:
+    shapes(path, [f"{day}.05.2021 {n}.png" for day in (12, 13, 14) for n in range(8)])
+
+
+def an_array(path: Path) -> None:
+    np.savez(path, images=np.zeros(3))
+
+
+def coco(path: Path) -> None:
+    shapes(path, twice("train2017", "val2017", count=6))
+
+
 def below(path: Path) -> None:
     shapes(path, twice(*(f"cats/P{n}" for n in range(4)), *(f"dogs/P{n}" for n in range(4, 8)), count=5))
 
@@ -513,6 +559,18 @@ FAULTS = {
         [],
         "(labels.xlsx: a spreadsheet, which is n",
     ),
+    "a file that is no table": (
+        an_array,
+        "mine.npz",
+        [],
+        "mine.npz is not read: write the labels in it as a CSV, a row f",
+    ),
+    "folders of splits with their year": (
+        coco,
+        "mine",
+        [],
+        "directly in train2017, the name of a split and not of a c",
+    ),
     "a spreadsheet": (a_spreadsheet, "mine.xlsx", [], "mine.xlsx is a spreadsheet, which is not read: save it as CSV"),
     "classes that differ in case": (case_twins, "mine", [], "the classes Ok (20 images) and ok (20 images) differ in"),
     "labels that differ in case": (
@@ -525,6 +583,39 @@ FAULTS = {
     "no training folder": (no_training_folder, "mine", [], "has the folders test and validation, but none is named tr"),
     "splits or classes": (splits_or_classes, "mine", [], "the folders test and train hold images directly, and are r"),
     "levels that look alike": (equal_levels, "mine", [], "but the others may be the classes: say what they are with -"),
+    "a hierarchy of classes": (
+        families,
+        "mine",
+        [],
+        "but the others may be the classes: say what they are with --group -1",
+    ),
+    "a hierarchy of numbered classes": (numbered_species, "mine", [], "but the others may be the classes: say what th"),
+    "folders of images and masks in each class": (kinds_of_files, "mine", [], "but the others may be the classes: say"),
+    "masks beside images": (
+        masks,
+        "mine",
+        [],
+        "24 images may be masks of others, such as benign/benign (0)_mask.png of benign/benign (0).png: take them out,",
+    ),
+    "a folder of masks": (
+        a_folder_of_masks,
+        "mine",
+        [],
+        "6 images may be masks of others, such as masks/000.png of im",
+    ),
+    "names of cameras": (
+        cameras,
+        "mine",
+        [],
+        "DSC 20, IMG 20, but these may be subjects, days or cameras as well: say",
+    ),
+    "names of splits": (splits_in_names, "mine", [], "test 10, train 20, but these may be subjects, days or cameras"),
+    "days": (
+        days,
+        "mine",
+        [],
+        "12 8, 13 8, 14 8, but these may be subjects, days or cameras as well: say what they are",
+    ),
     "nested folders without groups": (below, "mine", ["--group", "none"], "cats/P0/000.png is 2 folders deep, so that"),
     "a column, and no table": (
         cats_and_dogs,
@@ -576,6 +667,26 @@ def test_classes_that_may_be_splits_are_taken_where_they_are_named(tmp_path, cap
     splits_or_classes(tmp_path / "mine")
     run(tmp_path / "mine", "--classes", "bus,test,train")
     assert "60 images in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("pattern", "classes"), [(start.INNER, ["carp", "eel", "robin", "trout", "wren"]), (start.OUTER, ["birds", "fish"])]
+)
+def test_a_pattern_reads_either_level_of_a_hierarchy(tmp_path, capsys, pattern, classes):
+    families(tmp_path / "mine")
+    dataset = run(tmp_path / "mine", "--pattern", pattern)["dataset"]
+    assert (dataset["labels"], dataset["group"]) == ("pattern", None)
+    assert re.findall(r"^  (\w+) +\d+$", capsys.readouterr().out, re.MULTILINE) == classes
+
+
+def test_masks_are_left_out_by_the_pattern_that_is_offered_or_used_where_that_is_said(tmp_path, capsys):
+    masks(tmp_path / "mine")
+    with pytest.raises(UserError, match="take them out, leave them out with --pattern") as refused:
+        start.main([str(tmp_path / "mine")])
+    run(tmp_path / "mine", "--pattern", shlex.split(str(refused.value).partition("--pattern ")[2])[0].rstrip(","))
+    assert "12 images in" in (printed := capsys.readouterr().out) and "  benign     6\n  malignant  6\n" in printed
+    run(tmp_path / "mine", "--labels", "folders")
+    assert "36 images in" in (printed := capsys.readouterr().out) and "24 images may be masks of others" in printed
 
 
 @pytest.mark.parametrize(("group", "classes"), [("-1", ["P0", "P1", "P2"]), ("0", ["a", "b", "c"])])
@@ -749,6 +860,26 @@ def test_a_rare_class_of_a_published_split_has_an_image_in_validation(tmp_path):
     names = [*twice("train/good", count=40), *twice("train/bad", count=4), *twice("test/good", "test/bad", count=5)]
     shapes(tmp_path / "mine", names)
     assert round(4 * run(tmp_path / "mine")["split"]["validation"]) == 1
+
+
+def test_copies_that_augmentation_made_stay_with_their_image(tmp_path, capsys):
+    names = [
+        f"{name}/{who}{end}.jpg" for name in ("cats", "dogs") for who in "abcdefgh" for end in ("", "_aug1", "_aug2")
+    ]
+    shapes(tmp_path / "mine", names)
+    assert run(tmp_path / "mine")["dataset"]["group"] == {"pattern": subjects.COPIED}
+    assert "are 16 subjects, such as cats/a: what is of one stays together" in capsys.readouterr().out
+
+
+def test_subjects_in_another_table_are_said(tmp_path, capsys):
+    shapes(tmp_path / "mine", twice("images", count=40))
+    truth = "".join(f"{n:03},{n % 2}.0,{1 - n % 2}.0\n" for n in range(40))
+    (tmp_path / "mine/truth.csv").write_text("image,MEL,NV\n" + truth)
+    more = "".join(f"{n:03},{n % 7}0,L{n // 2}\n" for n in range(40))
+    (tmp_path / "mine/metadata.csv").write_text("image,age,lesion_id\n" + more)
+    assert run(tmp_path / "mine")["dataset"]["table"]["file"] == "truth.csv"
+    said = "In the column lesion_id of metadata.csv are 20 subjects: it belongs into the table of the labels.\n"
+    assert said in capsys.readouterr().out
 
 
 def test_flags_answer_everything(tmp_path, monkeypatch):

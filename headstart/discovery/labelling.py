@@ -6,6 +6,7 @@ would get.
 
 import contextlib
 import io
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from headstart.images.archive import Source, open_source
 from headstart.labels import classes, layouts, matching
 from headstart.labels.annotations import is_missing
 from headstart.labels.layouts import Item
+from headstart.labels.published import split_of
 
 # Of file names without folder and ending, the commonest first.
 PATTERNS = {
@@ -39,6 +41,9 @@ PATTERNS = {
     r".+-(?P<label>[^-]+)": "…-NAME",
 }
 CONTAINERS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+# What cameras, telephones and programs call images, whatever they show; in lower case.
+IDLE = r"_?(dsc[nf]?|dji|fullsize|gopr|img|imgp|mvimg|pxl|sam|vid|wp)|wa|whatsapp.*|screen ?shots?.*|bildschirmfoto"
+IDLE += r"|(image|img|photo|picture|pic|foto|bild|scan|frame|page|file|sample|untitled|unnamed|download|copy)s?"
 
 
 class Layout(NamedTuple):
@@ -66,6 +71,33 @@ class Layout(NamedTuple):
     @property
     def label_by_path(self) -> dict[str, str]:
         return {item.path: item.label for item in self.items}
+
+    @property
+    def masks(self) -> dict[str, str]:
+        """The images that are masks of others by their names, each with that one; a table lists none."""
+        return finding.masks(item.path for item in self.items) if self.settings["labels"] != "table" else {}
+
+    def other_labels(self) -> list[str | int]:
+        """The columns whose names say that they are labels, and which say something else than the one that is read."""
+        labels, found = self.label_by_path, []
+        for name, cells in self.columns.items():
+            pairs = {(labels[path], cell) for path, cell in cells.items() if path in labels}
+            apart = len(pairs) > len({label for label, _ in pairs}) or len(pairs) > len({cell for _, cell in pairs})
+            if re.fullmatch(sniffing.LABELS, str(name).lower()) and len({cell for _, cell in pairs}) > 1 and apart:
+                found.append(name)
+        return found
+
+    def without_masks(self) -> str | None:
+        """A pattern for paths that gives the same classes and matches no mask; None where there is none."""
+        if self.settings != {"labels": "folders"}:
+            return None
+        (folder, name), (place, other) = (
+            posixpath.split(matching.without_ending(path)) for path in min(self.masks.items())
+        )
+        if folder != place:  # which are the classes
+            return None
+        ending = re.escape(re.sub(r"\d+$", "", name.removeprefix(other)))
+        return rf"(.*/)?(?P<label>[^/]+)/(?!.*{ending})[^/]+"
 
 
 class Reason(NamedTuple):
@@ -96,6 +128,7 @@ def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[La
 def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
     images = sorted(finding.images(source))
     _refuse_empty(source.names(), images, dataset["path"])
+    _say_packed(source.names())
     found, reasons = [], []
     for proposal in _proposals(source, images, dataset["classes"], only, reasons):
         settings, how, sure, table, guessed = proposal
@@ -119,7 +152,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
         said = "".join(f"{note}\n" for note in source.notes) + notes.getvalue()
         found.append(Layout(settings, how, items, left_out, sure, columns, said))
     ranked = _ranked(found, images)
-    return ranked, reasons + _too_few(found, ranked, len(images))
+    return _with_parts(ranked, found), reasons + _too_few(found, ranked, len(images))
 
 
 def _refuse_classes(items: list[Item], section: Dataset) -> None:
@@ -138,6 +171,37 @@ def _too_few(found: list[Layout], ranked: list[Layout], images: int) -> list[Rea
         if layout.settings["labels"] == "table" and layout.sure
         if not any(layout.how == other.how or _agree(layout, other) for other in ranked)
     ]
+
+
+def _say_packed(names: list[str]) -> None:
+    packed = [name for name in names if name.lower().endswith(CONTAINERS)]
+    if packed:
+        archives = f"{wording.count(len(packed), 'archive')}, such as {packed[0]}"
+        say(f"Not looked into: {archives}. What has images is to be unpacked.")
+
+
+def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
+    """The same layouts, the first with a note where it is one of several tables of the same columns."""
+
+    def form(layout: Layout) -> dict[str, Any]:
+        return layout.settings.get("table", {}) | {"file": None}
+
+    if not ranked or ranked[0].settings["labels"] != "table":
+        return ranked
+    best, *others = ranked
+    parts = [
+        layout
+        for layout in found
+        if form(layout) == form(best) and not layout.label_by_path.keys() & best.label_by_path
+    ]
+    if not parts:
+        return ranked
+    files = " and ".join(layout.settings["table"]["file"] for layout in parts[:3])
+    more = wording.count(sum(len(layout.items) for layout in parts), "other image")
+    note = f"{files}: labels of {more}, by the same columns. "
+    note += "One table is read: to use all of them, put their rows into one.\n"
+    known = [layout.how for layout in parts]
+    return [best._replace(notes=best.notes + note), *(layout for layout in others if layout.how not in known)]
 
 
 def _refuse_empty(names: list[str], images: list[str], path: str) -> None:
@@ -188,7 +252,8 @@ def _proposals(
             how = f"the folders' names, where {beside} are subjects"
             yield Proposal({"labels": "folders", "group": {"folder": level}}, how, False, guessed=True)
     if kind in ("prefix", None):
-        yield Proposal({"labels": "prefix"}, "the file names up to the first full stop", True, guessed=kind is None)
+        how = "the file names up to the first full stop"
+        yield Proposal({"labels": "prefix"}, how, kind is not None, guessed=kind is None)
     if kind in ("pattern", None):
         given = "pattern" in only
         for pattern, shape in {only["pattern"]: "as given"}.items() if given else PATTERNS.items():
@@ -202,17 +267,28 @@ def _tables(
     names = source.names()
     tables = [name for name in names if name.lower().endswith(sniffing.TABLES)]
     if "table" in only and only["table"] not in tables:
-        hint = wording.did_you_mean(only["table"], names)
+        hint = (
+            wording.did_you_mean(only["table"], {*names} - {only["table"]})
+            or f"takes a file that ends in {', '.join(sniffing.TABLES)}: "
+        )
         raise UserError(f"--table: {only['table']} is no table in the source; {hint}name a file inside it")
-    sidecars = set() if "table" in only else sniffing.sidecars(tables, images)
-    if sidecars:
-        example = f"such as {min(sidecars)}"
-        say(f"{len(sidecars):,} files with the name of an image each, {example}, are passed over; --table takes one.")
+    unread = [name for name in names if name.lower().endswith((*sniffing.SPREADSHEETS, *sniffing.OTHERS))]
+    unread = [name for name in unread if not posixpath.basename(name).startswith("~$")]  # Excel's mark of an open file
+    sidecars = set() if "table" in only else sniffing.sidecars([*tables, *unread], images)
+    if aside := sidecars.intersection(tables):
+        example = f"such as {min(aside)}"
+        say(f"{len(aside):,} files with the name of an image each, {example}, are passed over; --table takes one.")
     index = sniffing.index(images)
+    lists = []
     for file in [only["table"]] if "table" in only else [file for file in tables if file not in sidecars]:
+        if "table" not in only and "submission" in file.lower():
+            say(f"{file} is passed over, since by its name it is to be filled in; --table takes it.")
+            continue
         given = {name: only[name] for name in ("image", "label") if name in only}
         table = sniffing.sniff(source, file, index, given, "probabilities" in only, classes)
         if isinstance(table, sniffing.Refused):
+            if split_of(re.split(r"[-_. ]", posixpath.basename(file))[0]) and sniffing.is_list(source, file, index):
+                lists.append(file)
             reasons.append(Reason(file, *table))
             continue
         optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
@@ -221,12 +297,16 @@ def _tables(
         columns += ", a probability" * section["probabilities"]
         how = f"the table {file} ({columns})"
         yield Proposal({"labels": "table", "table": section}, how, table.named or bool(only.keys() - {"level"}), table)
+    if lists:
+        files = " and ".join(lists[:3])
+        say(f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/.")
     if "table" not in only:
         column = next((name for name in ("label", "image") if name in only), None)
         if column and not tables:
             raise UserError(f"--{column}: got {only[column]}, but the source has no table")
-        sheets = [name for name in names if name.lower().endswith(sniffing.SPREADSHEETS)]
-        reasons += [Reason(file, sniffing.AS_CSV, meant=True) for file in sheets]
+        for file in sorted({*unread} - sidecars):
+            meant = file.lower().endswith(sniffing.SPREADSHEETS)
+            reasons.append(Reason(file, sniffing.AS_CSV if meant else sniffing.AS_ROWS, meant))
 
 
 def _listed(label: Any) -> str:
@@ -258,11 +338,12 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
     fitting = []
     for layout in sorted(found, key=rank):
         counts = list(layout.counts.values())
-        enough = len(layout.items) >= sniffing.ENOUGH * len(images)
-        if layout.settings["labels"] in ("prefix", "pattern"):
+        in_names = layout.settings["labels"] in ("prefix", "pattern")
+        # What is given, such as a pattern that leaves masks out, counts however few images it labels.
+        enough = len(layout.items) >= sniffing.ENOUGH * len(images) or (in_names and layout.sure)
+        if in_names and not layout.sure:
             enough = len(layout.items) >= 0.9 * len(images) and len(counts) <= max(2, len(layout.items) // 4)
-            shared = sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)
-            enough = enough and (shared or layout.sure)
+            enough = enough and sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)
         # Names have patterns of many kinds: they say something only where nothing else does, and the commonest counts.
         idle = layout.settings["labels"] == "pattern" and any(other.sure for other in fitting)
         if enough and not idle and not any(_agree(layout, other) for other in fitting):
@@ -278,7 +359,12 @@ def _agree(one: Layout, other: Layout) -> bool:
 
 
 def _is_plain(layout: Layout) -> bool:
-    """Whether a table has no other column; whether classes in file names are words, not numbers of subjects or days."""
-    if layout.settings["labels"] == "table":
+    """Whether a table has no other column; whether classes in file names are words of their own.
+
+    Numbers may be subjects or days, and what cameras call all images, or what splits are called, says nothing.
+    """
+    kind, names = layout.settings["labels"], layout.counts
+    if kind == "table":
         return not layout.columns
-    return layout.settings["labels"] == "pattern" and not any(re.search(r"\d", name) for name in layout.counts)
+    idle = [name for name in names if re.search(r"\d", name) or split_of(name) or re.fullmatch(IDLE, name.lower())]
+    return kind in ("prefix", "pattern") and not idle

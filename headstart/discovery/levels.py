@@ -1,6 +1,7 @@
 """Which of two levels of folders names the classes, and which one the subjects."""
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 
 from headstart.labels.layouts import Item, folder_at
@@ -8,6 +9,8 @@ from headstart.labels.layouts import Item, folder_at
 COVERED = 0.9  # share of images that lie in a subject's folder
 REPEATED = 0.8  # share of the outer folders in which the name of a class comes back
 FEWEST = 3  # outer folders in which it has to
+# What folders are called by the kind of file in them, in lower case: these are no classes.
+KINDS = r"(jpeg)?images?|imgs?|photos?|pictures?|originals?|raw|masks?|labels?|annotations?|segmentations?"
 
 
 def of_subjects(images: Iterable[str]) -> dict[int, str]:
@@ -26,19 +29,22 @@ def is_told(items: list[Item], level: int) -> bool:
     """Whether names tell that the folders at that level (`of_subjects`) are subjects, and the others classes.
 
     Subjects have numbers in their names where classes have none; the names of classes come back in nearly every
-    subject's folder, and those of subjects in one class alone. And there are more subjects than classes.
+    subject's folder, and those of subjects, which are numbered, in one class alone. And there are more subjects than
+    classes. Folders that have a word of their own each may be classes too, as species are below a family.
     """
     subjects_by_class = defaultdict(set)
     for item in items:
         if subject := folder_at(item.path, level):
             subjects_by_class[item.label].add(subject)
     subjects = set().union(*subjects_by_class.values())
-    if len(subjects) <= len(subjects_by_class):
+    kinds = [name for name in subjects_by_class if re.fullmatch(KINDS, name.lower())]
+    if len(subjects) <= len(subjects_by_class) or kinds:
         return False
-    if numbered(subjects) and not numbered(subjects_by_class):
+    ids = numbered(subjects) and not _have_words(subjects)
+    if ids and not numbered(subjects_by_class):
         return True
     if level == -1:
-        return len(subjects) >= COVERED * sum(map(len, subjects_by_class.values()))
+        return ids and len(subjects) >= COVERED * sum(map(len, subjects_by_class.values()))
     shares = [len(names) / len(subjects) for names in subjects_by_class.values()]
     return len(subjects) >= FEWEST and min(shares) >= REPEATED and not numbered(subjects_by_class)
 
@@ -46,3 +52,16 @@ def is_told(items: list[Item], level: int) -> bool:
 def numbered(names: Collection[str]) -> bool:
     """Whether most names have a number."""
     return sum(any(map(str.isdigit, name)) for name in names) > len(names) / 2
+
+
+def _have_words(names: Collection[str]) -> bool:
+    """Whether most names have a word of their own, as `001.Laysan_Albatross` has, and not `patient 12`, `a7cafe`."""
+    words = {name: _words(name) for name in names}
+    counts = Counter(word for found in words.values() for word in found)
+    own = [name for name, found in words.items() if any(counts[word] < len(names) / 2 for word in found)]
+    return len(own) > len(names) / 2
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name in lower case, of four letters or more; what a hexadecimal number has of letters is none."""
+    return {word for word in re.findall(r"[^\W\d_]{4,}", name.lower()) if not re.fullmatch("[a-f]+", word)}

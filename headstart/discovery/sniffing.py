@@ -7,7 +7,7 @@ import re
 import unicodedata
 import urllib.parse
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +17,34 @@ from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, is_missing
 from headstart.labels.matching import without_ending
+from headstart.labels.published import split_of
 from headstart.labels.rows import TEXT_ERRORS, separated
 
 TABLES = (".csv", ".tsv", ".tab", ".txt")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
+# Of files that may have labels too, and are not read.
+OTHERS = (
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".xml",
+    ".parquet",
+    ".feather",
+    ".arrow",
+    ".mat",
+    ".npy",
+    ".npz",
+    ".pkl",
+    ".pickle",
+)
+OTHERS += (".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
+AS_ROWS = "not read: write the labels in it as a CSV, a row for each image, and images in it as files of their own"
 LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
 PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
 MANY = 20  # files with images' names in a folder without these images: from here on they are no tables of all
+MOST = 50  # rows for each image, from where on a file is no table of these
 # Share of the images that a layout has to label; to match the rows of many smaller tables with all images is slow.
 ENOUGH = 0.2
 _ROWS = 500  # at most so many, evenly spread, decide what a column is
@@ -127,11 +146,11 @@ def sniff(
         return read
     delimiter, rows = read
     meant = _looks_meant(rows, len(images.keys))
-    header = None if _is_entry(rows[0], images.keys) else rows[0]
+    header = None if _is_entry(rows, images.keys) else rows[0]
     body = rows[1:] if header else rows
     spread = body[:: max(1, len(body) // _ROWS)]
-    names: list[str | int] = list(header) if header and len(set(header)) == len(header) else list(range(len(rows[0])))
-    columns = {str(name): number for number, name in enumerate(names)} | {str(n): n for n in range(len(names))}
+    names = _names(header, len(rows[0]))
+    columns = {str(n): n for n in range(len(names))} | {str(name): number for number, name in enumerate(names)}
     wanted = [name for option in given.values() for name in option.split(",")]
     if unknown := [name for name in wanted if name not in columns]:
         return Refused(f"has no column {unknown[0]}; it has {', '.join(map(str, names))}", meant)
@@ -139,7 +158,7 @@ def sniff(
     if image is None:
         image = _column_of_numbers(body, images, names)
     if image is None:
-        return Refused(f"no column of it names images of the source{_nearest(body, images.paths, names, file)}", meant)
+        return Refused(_lacks_images(body, images, names, file), meant)
     others = [number for number in range(len(names)) if number != image]
     labels, named = _label_columns(body, spread, others, names, probabilities)
     if "label" in given:
@@ -162,7 +181,10 @@ def sniff(
 def _read(source: Source, file: str, images: int) -> tuple[str, list[list[str]]] | Refused:
     """The delimiter and the rows of a table; or why it is none, or cannot be read."""
     try:
-        delimiter, rows = _rows(separated(source.read(file).decode("utf-8-sig"))[0])
+        data = source.read(file)
+        if (lines := data.count(b"\n")) > 1000 + MOST * images:
+            return Refused(f"has {lines:,} lines for {images:,} images, too many for a row each", meant=False)
+        delimiter, rows = _rows(separated(data.decode("utf-8-sig"))[0])
     except TEXT_ERRORS as error:
         why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
         return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), images))
@@ -192,7 +214,7 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
             rows = [line.split() for line in lines]
         else:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        rows = [[cell.strip() for cell in row] for row in rows if row]
+        rows = [cells for row in rows if any(cells := [cell.strip() for cell in row])]
         width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
         # Blanks part the words of a sentence too: only where no sign makes columns.
         if width > 1 and count >= 0.9 * len(rows) and not (delimiter == "whitespace" and best[3]):
@@ -200,8 +222,23 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
     return best[2], best[3]
 
 
-def _is_entry(row: list[str], images: set[str]) -> bool:
-    return any(key(cell) in images and not cell.isdigit() for cell in row) or all(map(_is_number, row))
+def _names(header: list[str] | None, count: int) -> list[str | int]:
+    """The names of the columns, or where names come twice their numbers; of one without a name its number."""
+    if header is None or len(set(filter(None, header))) < max(1, len(header) - header.count("")):
+        return list(range(count))
+    return [name or number for number, name in enumerate(header)]
+
+
+def _is_entry(rows: list[list[str]], images: set[str]) -> bool:
+    """Whether the first row is one of an image, and no header."""
+    first, known = rows[0], [key(cell) in images for cell in rows[0]]
+    if all(map(_is_number, first)) or any(
+        is_known and not cell.isdigit() for cell, is_known in zip(first, known, strict=True)
+    ):
+        return True
+    # A header may have numbers that are names of images too, but no words that come back below.
+    words = [number for number, cell in enumerate(first) if cell and not _is_number(cell)]
+    return any(known) and any(row[number] == first[number] for row in rows[1:] for number in words)
 
 
 def _is_number(cell: str) -> bool:
@@ -218,6 +255,15 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
         if known >= 0.5 and len(set(cells)) >= 0.5 * len(cells):
             scores.append((known, bool(re.fullmatch(IMAGES, str(name).lower())), -number))
     return -max(scores)[2] if scores else None
+
+
+def _lacks_images(rows: list[list[str]], images: Index, names: list[str | int], file: str) -> str:
+    """Why no column names an image in each row: where one names most images in several, that is said."""
+    spread = rows[:: max(1, len(rows) // _ROWS)]
+    for number, name in enumerate(names):
+        if spread and sum(key(row[number]) in images.keys for row in spread) >= 0.5 * len(spread):
+            return f"names an image in several rows of the column {name}, as for boxes in it: give it one row"
+    return f"no column of it names images of the source{_nearest(rows, images.paths, names, file)}"
 
 
 def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str | int], image: str | int) -> str:
@@ -275,6 +321,7 @@ def _label_columns(
     if named:
         return named[:1], True
     binary = [number for number in others if values[number] <= {"0", "1", "0.0", "1.0"}]
+    binary = [number for number in binary if not _is_split(names[number], ())]
     if len(binary) > 1:
         sums = Counter(sum(row[number] in ("1", "1.0") for number in binary) for row in spread)
         if sums[1] >= 0.9 * len(spread):
@@ -284,7 +331,7 @@ def _label_columns(
     for number in others:
         kinds = values[number]
         measured = len(kinds) > 20 and all(map(_is_number, kinds))
-        if 2 <= len(kinds) <= max(20, len(rows) // 5) and not measured and str(names[number]).lower() not in _SPLITS:
+        if 2 <= len(kinds) <= max(20, len(rows) // 5) and not measured and not _is_split(names[number], kinds):
             return [number], False
     return [], False
 
@@ -308,14 +355,33 @@ def _are_probabilities(rows: list[list[str]], labels: Sequence[int]) -> bool:
     if len(labels) > 1:
         if not all(are_shares([row[number] for row in rows]) for number in labels):
             return False
-        return all(abs(sum(float(row[number] or 0) for number in labels) - 1) <= CERTAIN for row in rows)
+        return all(
+            abs(sum(0 if is_missing(row[number]) else float(row[number]) for number in labels) - 1) <= CERTAIN
+            for row in rows
+        )
     kinds = {row[number] for row in rows for number in labels}
     return bool(_shares(rows, labels)) and len(kinds) > max(5, min(20, len(rows) // 4))
 
 
-def split_columns(columns: Iterable[str | int]) -> list[str | int]:
-    """The columns that say which split an image is in, by their names."""
-    return [name for name in columns if str(name).lower() in _SPLITS]
+def split_columns(columns: Mapping[str | int, Mapping[str, str]]) -> list[str | int]:
+    """The columns that say which split an image is in, by name or by cells; columns: {name: {path: cell}}."""
+    return [name for name, cells in columns.items() if _is_split(name, set(cells.values()))]
+
+
+def _is_split(name: str | int, kinds: Collection[str]) -> bool:
+    told = re.fullmatch(r"(?i)is[_ ]?(.+)", str(name))  # not train alone, which may be a class beside bus
+    if str(name).lower() in _SPLITS or (told and split_of(told[1])):
+        return True
+    return len(kinds) > 1 and all(map(split_of, kinds))
+
+
+def is_list(source: Source, file: str, images: Index) -> bool:
+    """Whether most lines of a text file are names of images, and nothing else, as in lists of splits."""
+    try:
+        lines = source.read(file).decode("utf-8-sig").splitlines()[:_ROWS]
+    except TEXT_ERRORS:
+        return False
+    return bool(lines) and sum(key(line.strip()) in images.keys for line in lines) > len(lines) / 2
 
 
 _SPLITS = ("split", "subset", "fold", "set", "usage", "partition")

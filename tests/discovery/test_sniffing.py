@@ -104,3 +104,137 @@ def test_the_line_by_which_excel_is_told_the_delimiter_is_no_header(tmp_path):
     (tmp_path / "labels.csv").write_text("\n".join(["sep=;", "file;kind", *rows]))
     table = found(tmp_path)[0][0].settings["table"]
     assert (table["delimiter"], table["header"], table["image"], table["label"]) == (";", True, "file", "kind")
+
+
+def table(folder: Path, text: str, count: int = 40, **only):
+    """What is made of labels.csv beside so many images: the first layout, or None, and the reasons."""
+    images(folder, [f"{number}.png" for number in range(count)])
+    (folder / "labels.csv").write_text(text)
+    layouts, reasons = found(folder, **only)
+    return (layouts[0] if layouts else None), [str(reason) for reason in reasons]
+
+
+def test_a_column_without_a_name_is_known_by_its_number(tmp_path):
+    """As pandas writes its index."""
+    rows = "".join(f"{number},{number},{'ab'[number % 2]}\n" for number in range(40))
+    layout, _ = table(tmp_path, ",id,label\n" + rows)
+    assert (layout.settings["table"]["image"], layout.settings["table"]["label"]) == ("id", "label")
+    layout, _ = table(tmp_path, ",label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(40)))
+    assert (layout.settings["table"]["image"], len(layout.items)) == (0, 40)
+
+
+def test_rows_of_nothing_at_the_end_are_no_rows(tmp_path, capsys):
+    rows = "".join(f"{number}.png;{'ab'[number % 2]};{number % 2};{1 - number % 2}\n" for number in range(40))
+    layout, _ = table(tmp_path, "file;label;A;B\n" + rows + ";;;\n" * 60)
+    assert (len(layout.items), [entry.path for entry in layout.left_out]) == (40, [])
+
+
+def test_numbers_of_images_in_the_first_row_are_no_header(tmp_path):
+    layout, _ = table(tmp_path, "".join(f"{number},{'ab'[number % 2]}\n" for number in range(40)))
+    assert layout.settings["table"]["header"] is False and len(layout.items) == 40
+    head = "image," + ",".join(map(str, range(3))) + "\n"
+    rows = "".join(f"{number},{','.join('01'[number % 3 == kind] for kind in range(3))}\n" for number in range(40))
+    layout, _ = table(tmp_path, head + rows)
+    assert layout.settings["table"]["label"] == ["0", "1", "2"]
+    layout, _ = table(tmp_path, head + rows, label="0,1,2", image="image")
+    assert layout.counts == {"0": 14, "1": 13, "2": 13}
+
+
+def test_numbers_with_a_zero_behind_the_point_are_those_of_images(tmp_path, capsys):
+    layout, _ = table(tmp_path, "id,label\n" + "".join(f"{number}.0,{'ab'[number % 2]}\n" for number in range(40)))
+    assert len(layout.items) == 40 and "40 rows of labels.csv name images by number" in layout.notes
+
+
+def test_several_rows_for_an_image_are_said_to_be_the_reason(tmp_path):
+    rows = "".join(f"{number}.png,{'ab'[box % 2]},{box}\n" for number in range(40) for box in range(4))
+    assert table(tmp_path, "filename,class,xmin\n" + rows)[1][0] == (
+        "labels.csv: names an image in several rows of the column filename, as for boxes in it: give it one row"
+    )
+
+
+def test_a_file_of_far_more_rows_than_images_is_not_read(tmp_path):
+    assert "has 4,000 lines for 40 images, too many" in table(tmp_path, "1 2 3\n" * 4000)[1][0]
+
+
+def test_a_probability_that_is_missing_is_no_traceback(tmp_path):
+    rows = "".join(f"{number}.png,{'0.25,0.75' if number % 2 else '0.6,0.4'}\n" for number in range(39))
+    layout, _ = table(tmp_path, "file,a,b\n" + rows + "39.png,N/A,N/A\n")
+    assert layout is None or len(layout.items) == 39
+
+
+def test_a_form_to_be_filled_in_is_passed_over(tmp_path, capsys):
+    rows = "".join(f"{number}.png,{'ba'[number % 2]}\n" for number in range(15, 40))
+    (tmp_path / "sample_submission.csv").write_text("file,label\n" + rows)
+    layout, _ = table(tmp_path, "file,label\n" + "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(15)))
+    assert (layout.settings["table"]["file"], len(layout.items)) == ("labels.csv", 15)
+    assert "sample_submission.csv is passed over" in capsys.readouterr().out
+
+
+def test_tables_that_have_an_image_each_of_the_others_lack_are_said(tmp_path):
+    (tmp_path / "val.csv").write_text("file,label\n" + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(34, 40)))
+    layout, _ = table(tmp_path, "file,label\n" + "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(34)))
+    assert layout.notes == (
+        "val.csv: labels of 6 other images, by the same columns. One table is read: to use all of them, put their rows "
+        "into one.\n"
+    )
+
+
+def test_lists_of_splits_are_said(tmp_path, capsys):
+    images(tmp_path, names(20))
+    (tmp_path / "meta").mkdir()
+    for split, part in (("train", names(20)[:30]), ("test", names(20)[30:])):
+        (tmp_path / f"meta/{split}.txt").write_text("".join(f"{name.removesuffix('.png')}\n" for name in part))
+    found(tmp_path)
+    assert "Not read: meta/test.txt and meta/train.txt, lists of a split's images." in capsys.readouterr().out
+
+
+def test_a_column_that_says_splits_is_none_of_labels_whatever_its_name(tmp_path):
+    rows = "".join(f"{('TRAIN', 'TEST')[n % 4 == 0]},gs://b/{n}.png,{'ab'[n % 2]}\n" for n in range(40))
+    layout, _ = table(tmp_path, rows)
+    assert (layout.settings["table"]["label"], sniffing.split_columns(layout.columns)) == (2, [0])
+
+
+def test_another_column_of_labels_is_known_where_it_says_something_else(tmp_path):
+    rows = "".join(f"{n}.png,{'abc'[n % 3]},{n % 3},{int(n % 3 == 0)}\n" for n in range(40))
+    layout, _ = table(tmp_path, "file,diagnosis,class_id,target\n" + rows)
+    assert (layout.settings["table"]["label"], layout.other_labels()) == ("diagnosis", ["target"])
+
+
+def test_spreadsheets_of_one_image_each_are_no_tables_of_all(tmp_path):
+    images(tmp_path, names(20))
+    for name in (*names(20), "~$labels.png"):
+        (tmp_path / name.replace(".png", ".xlsx")).write_bytes(b"PK")
+    assert not [reason for reason in found(tmp_path)[1] if reason.meant]
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    assert [str(reason) for reason in found(tmp_path)[1] if reason.meant] == [
+        "labels.xlsx: a spreadsheet, which is not read: save it as CSV, in UTF-8"
+    ]
+
+
+def test_labels_in_a_file_that_is_not_read_are_named(tmp_path):
+    images(tmp_path, [f"IMG_{number:04}.png" for number in range(20)])
+    (tmp_path / "annotations.json").write_text("{}")
+    layouts, reasons = found(tmp_path)
+    assert layouts == [] and str(reasons[0]) == (
+        "annotations.json: not read: write the labels in it as a CSV, a row for each image, and images in it as files "
+        "of their own"
+    )
+    with pytest.raises(
+        UserError, match=r"--table: annotations.json is no table in the source; takes a file that ends in .csv"
+    ):
+        found(tmp_path, table="annotations.json")
+
+
+def test_archives_beside_images_are_said(tmp_path, capsys):
+    images(tmp_path, names(20))
+    (tmp_path / "birds.zip").write_bytes(b"")
+    found(tmp_path)
+    assert (
+        capsys.readouterr().out == "Not looked into: 1 archive, such as birds.zip. What has images is to be unpacked.\n"
+    )
+
+
+def test_columns_that_say_which_split_an_image_is_in_are_no_classes(tmp_path):
+    rows = "".join(f"{n}.png,{int(n % 4 > 0)},{int(n % 4 == 0)},{'ab'[n // 2 % 2]}\n" for n in range(40))
+    layout, _ = table(tmp_path, "image,is_train,is_test,kind\n" + rows)
+    assert layout.settings["table"]["label"] == "kind" and not layout.sure
