@@ -107,10 +107,20 @@ def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argp
         raise UserError(
             f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with {flags}"
         )
+    _refuse_rivals(found, options)
     for other in found[1:]:
         say(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
         _say_subjects(other, best)
     return best
+
+
+def _refuse_rivals(found: list[Layout], options: argparse.Namespace) -> None:
+    """Raise UserError where the best layout is a table, and another one says something else of most of its images."""
+    best, *others = found
+    tables = [other for other in others if other.sure and "table" in other.settings] if "table" in best.settings else []
+    for other in tables:
+        if len(best.label_by_path.keys() & other.label_by_path) > len(best.items) / 2 and options.table is None:
+            raise UserError(f"the labels may be in {best.how} or in {other.how}: say which with --table")
 
 
 def _say_subjects(other: Layout, best: Layout) -> None:

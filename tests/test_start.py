@@ -488,6 +488,17 @@ def an_array(path: Path) -> None:
     np.savez(path, images=np.zeros(3))
 
 
+def rivals(path: Path) -> None:
+    shapes(path, twice("images", count=40))
+    for name, every in (("new", 2), ("old", 3)):
+        rows = "".join(f"{n:03}.png,{'ab'[n % every == 0]}\n" for n in range(40))
+        (path / f"{name}.csv").write_text("file,label\n" + rows)
+
+
+def hidden(path: Path) -> None:
+    shapes(path, twice(".9mm", "45", count=6))
+
+
 def coco(path: Path) -> None:
     shapes(path, twice("train2017", "val2017", count=6))
 
@@ -564,6 +575,12 @@ FAULTS = {
         "mine.npz",
         [],
         "mine.npz is not read: write the labels in it as a CSV, a row f",
+    ),
+    "tables that contradict each other": (
+        rivals,
+        "mine",
+        [],
+        "(image file, label label) or in the table old.csv (image file, label label): say which with --table",
     ),
     "folders of splits with their year": (
         coco,
@@ -880,6 +897,24 @@ def test_subjects_in_another_table_are_said(tmp_path, capsys):
     assert run(tmp_path / "mine")["dataset"]["table"]["file"] == "truth.csv"
     said = "In the column lesion_id of metadata.csv are 20 subjects: it belongs into the table of the labels.\n"
     assert said in capsys.readouterr().out
+
+
+def test_of_tables_that_contradict_each_other_one_can_be_named(tmp_path):
+    rivals(tmp_path / "mine")
+    assert run(tmp_path / "mine", "--table", "old.csv")["dataset"]["table"]["file"] == "old.csv"
+
+
+def test_a_hidden_folder_is_said_where_nothing_is_found(tmp_path, capsys):
+    hidden(tmp_path / "mine")
+    with pytest.raises(UserError, match="only one class"):
+        start.main([str(tmp_path / "mine")])
+    assert "has 1 hidden folder with images" in capsys.readouterr().out
+
+
+def test_kaggles_folder_of_tests_without_labels_is_no_class(tmp_path, capsys):
+    shapes(tmp_path / "mine", [*twice("train/cat", "train/dog", between=".", count=10), *twice("test1", count=8)])
+    assert run(tmp_path / "mine")["dataset"]["labels"] == "prefix"
+    assert "20 images in" in (printed := capsys.readouterr().out) and "  cat  10\n  dog  10\n" in printed
 
 
 def test_flags_answer_everything(tmp_path, monkeypatch):

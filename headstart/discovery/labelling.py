@@ -152,6 +152,8 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
         said = "".join(f"{note}\n" for note in source.notes) + notes.getvalue()
         found.append(Layout(settings, how, items, left_out, sure, columns, said))
     ranked = _ranked(found, images)
+    if not ranked:
+        say(*source.notes)
     return _with_parts(ranked, found), reasons + _too_few(found, ranked, len(images))
 
 
@@ -342,7 +344,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
         # What is given, such as a pattern that leaves masks out, counts however few images it labels.
         enough = len(layout.items) >= sniffing.ENOUGH * len(images) or (in_names and layout.sure)
         if in_names and not layout.sure:
-            enough = len(layout.items) >= 0.9 * len(images) and len(counts) <= max(2, len(layout.items) // 4)
+            labelled = {posixpath.dirname(item.path) for item in layout.items}  # not Kaggle's test1, without labels
+            there = sum(posixpath.dirname(path) in labelled for path in images)
+            enough = enough and len(layout.items) >= 0.9 * there and len(counts) <= max(2, len(layout.items) // 4)
             enough = enough and sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)
         # Names have patterns of many kinds: they say something only where nothing else does, and the commonest counts.
         idle = layout.settings["labels"] == "pattern" and any(other.sure for other in fitting)

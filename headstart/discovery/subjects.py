@@ -47,7 +47,7 @@ class Subject(NamedTuple):
 def find_subjects(layout: Layout) -> list[Subject]:
     """Return the candidates for `dataset.group`, the best first."""
     labels = layout.label_by_path
-    found = [*_in_columns(layout, labels), *_in_names(labels)]
+    found = [*_in_columns(layout, labels), *_in_names(labels, {item.path: item.split for item in layout.items})]
     if layout.settings["labels"] != "folders":  # where all folders but the subjects' have a meaning of their own
         found += _in_folders(layout, labels)
     return sorted(found, key=lambda subject: (not subject.sure, subject.rank))
@@ -77,7 +77,7 @@ def _in_folders(layout: Layout, labels: dict[str, str]) -> Iterator[Subject]:
             yield from _candidates({"folder": level}, f"the folders at level {level}", names, labels, rank)
 
 
-def _in_names(labels: dict[str, str]) -> Iterator[Subject]:
+def _in_names(labels: dict[str, str], splits: dict[str, str | None]) -> Iterator[Subject]:
     found = {path: re.search(COPIED, path) for path in labels}
     if any(match["copy"] for match in found.values()):
         how = "the file names, but for what marks copies of an image,"
@@ -91,7 +91,8 @@ def _in_names(labels: dict[str, str]) -> Iterator[Subject]:
     names = set(groups.values())
     days = sum(bool(re.search(r"\d{6}", name)) for name in names) > len(names) / 2
     for subject in _candidates({"pattern": pattern}, "the file names", groups, labels, None):
-        yield subject._replace(sure=not days and not _scattered(groups, labels))
+        sure = not days and not _scattered(groups, labels) and not _crossing(groups, splits)
+        yield subject._replace(sure=sure)
 
 
 def _rank(shape: str, name: str) -> int | None:
@@ -143,6 +144,14 @@ def _numbered_anew(names: dict[str, str], level: int) -> bool:
     for path, name in names.items():
         above[name].add(tuple(path.split("/")[:-1][:level]))
     return len(set().union(*above.values())) > len(above) and sum(len(by) > 1 for by in above.values()) > len(above) / 2
+
+
+def _crossing(names: dict[str, str], splits: dict[str, str | None]) -> bool:
+    """Whether most names are in several of the publisher's splits, as angles are, where subjects would leak."""
+    by_name = defaultdict(set)
+    for path, name in names.items():
+        by_name[name].add(splits[path])
+    return sum(len(found) > 1 for found in by_name.values()) > len(by_name) / 2
 
 
 def _scattered(names: dict[str, str], labels: dict[str, str]) -> bool:

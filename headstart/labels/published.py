@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from headstart.artifacts.dataset import LeftOut
 from headstart.base.errors import UserError
 
-# What folders of a split are called, without case, signs, a year and what they hold: Training Set, val2017.
+# What folders of a split are called, without case, signs, numbers and what they hold: Training Set, test1, val2017.
 _NAMES = {
     "train": ("train", "training", "trn"),
     "validation": ("validation", "validate", "valid", "val", "dev", "development", "eval", "evaluation"),
@@ -18,7 +18,7 @@ _HELD = re.compile("(set|data|images?|imgs?|photos?|split|folder)$")
 
 def split_of(folder: str) -> str | None:
     """The split that a folder's name stands for: train, validation, test, or None."""
-    name = re.sub(r"[\s_-]+|(19|20)\d\d$", "", folder.lower())
+    name = re.sub(r"[\s_-]+|([0-9]{1,2}|(19|20)[0-9]{2})$", "", folder.lower())
     return _SPLITS.get(name) or _SPLITS.get(_HELD.sub("", name))
 
 

@@ -135,3 +135,12 @@ def test_copies_made_for_augmentation_are_a_subject_with_their_image(names, coun
     assert [subject.count for subject in found if subject.group == {"pattern": subjects.COPIED}] == [count] * bool(
         count
     )
+
+
+def test_names_that_come_in_several_published_splits_are_no_subjects_unasked():
+    """As the angles in the names of Fruits-360."""
+    paths = [f"{split}/{name}/{n}_100.jpg" for split in ("train", "test") for name in "ab" for n in range(20)]
+    images = layout(paths, labels="folders")
+    images = images._replace(items=[Item(path, *path.split("/")[1::-1]) for path in paths])
+    (found,) = subjects.find_subjects(images)
+    assert (found.count, found.sure) == (20, False)
