@@ -1,3 +1,4 @@
+import time
 import tracemalloc
 from types import SimpleNamespace
 
@@ -6,6 +7,7 @@ import pytest
 from headstart.base.errors import UserError
 from headstart.base.params import Group
 from headstart.labels.layouts import Item, find_images, numbers
+from headstart.labels.listing import manifest_of
 
 
 def find(paths, labels="folders", group=None, pattern=None, empty=(), classes=None):
@@ -276,3 +278,11 @@ def test_certain_labels_of_many_classes_take_no_memory_for_probabilities():
     fields = numbers(items, [item.label for item in items])
     assert fields == {"weights": None, "probabilities": None} and tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
+
+
+def test_many_classes_take_no_time_for_each_image():
+    items = [Item(f"{number}.png", str(number), None) for number in range(20_000)]
+    paths, start = [item.path for item in items], time.process_time()
+    splits, hashes = dict.fromkeys(paths, "train"), dict.fromkeys(paths, "0" * 64)
+    table = manifest_of(items, [item.label for item in items], splits, {}, hashes, dict(zip(paths, paths, strict=True)))
+    assert table.labels.tolist() == list(range(20_000)) and time.process_time() - start < 2
