@@ -456,6 +456,10 @@ def numbered_species(path: Path) -> None:
     shapes(path, twice(*names, count=6))
 
 
+def models(path: Path) -> None:
+    shapes(path, twice("Audi/A3", "Audi/A4", "Audi/A5", "BMW/M3", "BMW/X5", "BMW/Z4", count=6))
+
+
 def kinds_of_files(path: Path) -> None:
     """As the COVID-19 radiography database has them: in each class images and their masks."""
     names = ("covid", "normal", "opacity")
@@ -607,6 +611,7 @@ FAULTS = {
         "but the others may be the classes: say what they are with --group -1",
     ),
     "a hierarchy of numbered classes": (numbered_species, "mine", [], "but the others may be the classes: say what th"),
+    "models of cars": (models, "mine", [], "but the others may be the classes: say what they are with --group -1"),
     "folders of images and masks in each class": (kinds_of_files, "mine", [], "but the others may be the classes: say"),
     "masks beside images": (
         masks,

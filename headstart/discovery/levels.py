@@ -1,7 +1,7 @@
 """Which of two levels of folders names the classes, and which one the subjects."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from headstart.labels.layouts import Item, folder_at
@@ -30,7 +30,7 @@ def is_told(items: list[Item], level: int) -> bool:
 
     Subjects have numbers in their names where classes have none; the names of classes come back in nearly every
     subject's folder, and those of subjects, which are numbered, in one class alone. And there are more subjects than
-    classes. Folders that have a word of their own each may be classes too, as species are below a family.
+    classes. Folders that have a word of their own each may be classes too, as species below families or models of cars.
     """
     subjects_by_class = defaultdict(set)
     for item in items:
@@ -40,7 +40,7 @@ def is_told(items: list[Item], level: int) -> bool:
     kinds = [name for name in subjects_by_class if re.fullmatch(KINDS, name.lower())]
     if len(subjects) <= len(subjects_by_class) or kinds:
         return False
-    ids = numbered(subjects) and not _have_words(subjects)
+    ids = numbered(subjects) and not _differ_in_letters(subjects)
     if ids and not numbered(subjects_by_class):
         return True
     if level == -1:
@@ -54,14 +54,7 @@ def numbered(names: Collection[str]) -> bool:
     return sum(any(map(str.isdigit, name)) for name in names) > len(names) / 2
 
 
-def _have_words(names: Collection[str]) -> bool:
-    """Whether most names have a word of their own, as `001.Laysan_Albatross` has, and not `patient 12`, `a7cafe`."""
-    words = {name: _words(name) for name in names}
-    counts = Counter(word for found in words.values() for word in found)
-    own = [name for name, found in words.items() if any(counts[word] < len(names) / 2 for word in found)]
-    return len(own) > len(names) / 2
-
-
-def _words(name: str) -> set[str]:
-    """The words of a name in lower case, of four letters or more; what a hexadecimal number has of letters is none."""
-    return {word for word in re.findall(r"[^\W\d_]{4,}", name.lower()) if not re.fullmatch("[a-f]+", word)}
+def _differ_in_letters(names: Collection[str]) -> bool:
+    """Whether most names have letters of their own, as `001.Wren` or `X5` of several models, and not `patient 12`."""
+    letters = {"".join(filter(str.isalpha, name.lower())) for name in names}
+    return len(letters) > max(2, len(names) / 2)
