@@ -49,7 +49,7 @@ def main() -> None:
     decision.positive_class(classes, settings.dataset.positive)  # refuses here what evaluate would refuse later
     # The table has six decimals: what is 0 or 1 there lies up to half of the last one from it; a threshold takes that.
     bounded = decision.tempered(given.clip(5e-7, 1 - 5e-7), temperature)
-    rule = deciding.find(goal, settings.dataset.positive, classes, bounded, answers.labels, weights)
+    rule = deciding.find(goal, settings.dataset.positive, classes, bounded, answers.labels, weights, table.groups[rows])
     at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
@@ -58,7 +58,7 @@ def main() -> None:
     set_on = None
     if rule.images is not None:
         least = coverage.needed(goal.at_least)
-        set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, least)
+        set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, least, rule.groups)
     calibration.write(
         {
             "images": len(rows),

@@ -22,7 +22,8 @@ CALIBRATION = Path("metrics/calibration.json")
 class SetOn(NamedTuple):
     """The images by which a threshold was set: `images`, of the class `of`, or called that where precision is the goal.
 
-    `goal`: recall or precision. `wanted`: how much of it. `needed`: how many images it takes to say so of new ones.
+    `goal`: recall or precision. `wanted`: how much of it. `needed`: how many images it takes to say so of new ones;
+    images of one group, of which there are `groups`, are no more than one of them. None: each is alone.
     """
 
     goal: str
@@ -30,15 +31,18 @@ class SetOn(NamedTuple):
     wanted: float
     images: int
     needed: int
+    groups: int | None = None
 
     def warning(self) -> str | None:
         """Says that they are too few, without a full stop; None where they are not."""
-        if self.images >= self.needed:
+        groups = self.images if self.groups is None else self.groups
+        if groups >= self.needed:
             return None
+        among = f" in {groups:,} groups" if groups < self.images else ""
         which = f"{'called' if self.goal == 'precision' else 'of'} {wording.label(self.of, 30)}"
         return (
             f"a {self.goal} of {self.wanted:g} takes {self.needed:,} images {which} to set it on: there are "
-            f"{self.images:,}; add some, or lower decision.at_least"
+            f"{self.images:,}{among}; add some, or lower decision.at_least"
         )
 
 

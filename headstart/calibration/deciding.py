@@ -17,7 +17,7 @@ class Deciding(NamedTuple):
 
     `of`: the class that the goal is about, `threshold`: the probability of it from which on it is taken; None where
     there is no such class. `reached`: the recall or precision on the validation images; `images`: how many of these it
-    is a share of.
+    is a share of, `groups`: of how many groups they are.
     """
 
     costs: np.ndarray | None = None
@@ -25,6 +25,7 @@ class Deciding(NamedTuple):
     threshold: float | None = None
     reached: float | None = None
     images: int | None = None
+    groups: int | None = None
 
 
 def find(
@@ -34,12 +35,14 @@ def find(
     probabilities: np.ndarray,
     labels: np.ndarray,
     weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Deciding:
     """Returns the rule that reaches `settings.goal`.
 
     positive: `dataset.positive`. probabilities: (n, k), after the temperature, of images that the classifier was not
-    trained on, and labels, (n,) int. weights: (n,), what an image counts for; default: all the same. Raises UserError
-    where the goal does not go with the classes.
+    trained on, and labels, (n,) int. weights: (n,), what an image counts for; default: all the same. groups: (n,),
+    equal for images that belong together; default: none do. Raises UserError where the goal does not go with the
+    classes.
 
     Balanced accuracy and costs go by the formula for probabilities that fit the shares of these images. Those of a
     classifier that was trained with class weights do not, whatever the temperature: they weigh the rare class up
@@ -59,7 +62,8 @@ def find(
         case "costs":
             costs = _listed(settings.costs, classes)
         case goal:
-            return _at_threshold(goal, settings, positive, classes, probabilities, labels)
+            groups = np.arange(len(labels)) if groups is None else groups
+            return _at_threshold(goal, settings, positive, classes, probabilities, labels, groups)
     return _named(costs * prior.factors(probabilities, labels, weights)[:, None], positive, classes)
 
 
@@ -80,7 +84,7 @@ def _listed(costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]) ->
     return matrix
 
 
-def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> Deciding:
+def _at_threshold(goal, settings, positive, classes, probabilities, labels, groups) -> Deciding:
     of = settings.of or positive or classes[1]
     index = classes.index(of)
     truth, values = labels == index, probabilities[:, index].astype("float64")
@@ -94,10 +98,12 @@ def _at_threshold(goal, settings, positive, classes, probabilities, labels) -> D
         threshold = _of_precision(truth, values, settings.at_least)
     threshold = max(threshold - 1e-7, 0.0)  # rounding must not leave the image at the threshold out
     taken = values >= threshold
-    counted = truth[taken] if goal == "precision" else taken[truth]
+    counted, right = (taken, truth) if goal == "precision" else (truth, taken)
     costs = np.zeros((2, 2))
     costs[index, 1 - index], costs[1 - index, index] = 1 - threshold, threshold
-    return Deciding(costs, of, threshold, float(counted.mean()), len(counted))
+    return Deciding(
+        costs, of, threshold, right[counted].mean().item(), counted.sum().item(), len(np.unique(groups[counted]))
+    )
 
 
 def _of_precision(truth: np.ndarray, values: np.ndarray, at_least: float) -> float:

@@ -112,10 +112,12 @@ def weigh(
     select_by: str,
     weights: np.ndarray | None = None,
     targets: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Choice:
     """Returns what `selection.choose` takes.
 
     given: as `answers` returns them. labels: (n,) int. select_by, weights, targets: as `selection.costs` takes them.
+    groups: as `selection.choose` does.
 
     Each is weighed at the temperature that suits the images, at which it is delivered: training on mixed or smoothed
     labels makes a model modest, and that is no fault of it.
@@ -127,7 +129,7 @@ def weigh(
                 suited = selection.temperature(probabilities, labels, weights, targets)
                 tempered, answers[name] = decision.tempered(probabilities, suited), probabilities
                 candidates[name] = selection.costs(tempered, labels, select_by, weights, targets)
-    chosen = selection.choose(candidates)
+    chosen = selection.choose(candidates, groups)
     means = {name: round(float(cost.mean()), 6) for name, cost in candidates.items()}
     return Choice(chosen, means, answers[chosen])
 

@@ -67,17 +67,24 @@ def _relative(weights: np.ndarray | None, count: int) -> np.ndarray:
     return np.ones(count) if weights is None else weights / weights.mean(dtype="float64")
 
 
-def choose(candidates: dict[str, np.ndarray]) -> str:
+def choose(candidates: dict[str, np.ndarray], groups: np.ndarray | None = None) -> str:
     """Returns the name of the candidate to deliver.
 
     candidates: what each costs, (n,) for the same n images in one order, the simplest first. One replaces those before
         it where its mean is lower than that of the best of them by more than the standard error of the paired
         difference (the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
         Trees, 1984, section 3.4.3).
+    groups: (n,), equal for images that belong together, which are no evidence of their own; default: none do. Then
+        it is the standard error that the sum of the groups' sums has if each could as well have the other sign.
     """
+    of = (
+        np.arange(len(next(iter(candidates.values())))) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
     best, *others = candidates
     for name in others:
         gained = candidates[best] - candidates[name]
-        if len(gained) > 1 and gained.mean() > gained.std(ddof=1) / len(gained) ** 0.5:
+        sums = np.bincount(of, gained)
+        # Of images that are each alone: the mean is more than the deviation from it over the root of their number.
+        if len(sums) > 1 and sums.sum() > np.linalg.norm(sums):
             best = name
     return best

@@ -47,7 +47,7 @@ def choose(
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
-        return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets)
+        return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets, table.groups[rows])
 
     few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < FEW)
     folds = again.folds(table, settings) if few else []

@@ -16,6 +16,7 @@ def test_too_few_images_to_set_a_threshold_on_are_said(tmp_path):
     )
     assert "19 images called melanoma" in FEW._replace(goal="precision").warning()
     assert FEW._replace(images=19).warning() is None
+    assert "there are 60 in 3 groups; add some" in FEW._replace(images=60, groups=3).warning()
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"reached": null}'])

@@ -160,3 +160,6 @@ def test_a_threshold_says_how_many_images_it_was_set_on():
     rule = find(settings("precision", "bad", 0.8), probabilities, labels)
     assert rule.images == (probabilities[:, 1] >= rule.threshold).sum()
     assert find(settings("balanced_accuracy"), probabilities, labels).images is None
+    patients = np.arange(60) // 20
+    of_patients = deciding.find(settings("recall", "bad"), None, CLASSES, probabilities, labels, groups=patients)
+    assert (of_patients.images, of_patients.groups) == (labels.sum(), 3)
