@@ -51,7 +51,7 @@ SOLAR_CELLS = runs("solar_cells", "solar_cells", 7)
 # The labels are the expert's probabilities; the accuracy is that of the default's classes all the same.
 SOFT = {"dataset.table.values": None, "dataset.table.probabilities": True}
 SOFT_LABELS = runs("solar_cells_soft_labels", "solar_cells", 7, values=SOFT)
-RECALL = runs("solar_cells_recall", "solar_cells", 7, values={"decision.goal": "recall", "decision.of": "defective"})
+RECALL = run("solar_cells_recall", "solar_cells", 7, values={"decision.goal": "recall", "decision.of": "defective"})
 PAPER = runs("solar_cells_paper", "solar_cells_paper", 7, seeds=5)
 CATS = runs("cats_vs_dogs", "cats_vs_dogs", 2)
 CATS_LARGE = runs("cats_vs_dogs_299", "cats_vs_dogs", 12, seeds=1, values=LARGE | SMOOTHED)

@@ -303,8 +303,8 @@ TRUST = Table(
 RECALL = Table(
     "recall",
     RESULTS,
-    (f"{SOLAR} with `decision.goal: recall`, 0.95 of `defective`", "recall", "precision"),
-    tuple(Row(f"seed_{run.seed}", (f"seed {run.seed}",), _recall, (run,)) for run in runs.RECALL),
+    ("asked for", "recall", "precision"),
+    (Row("solar_cells", (f"{SOLAR}, `decision.goal: recall`, 0.95 of `defective`",), _recall, (runs.RECALL,)),),
     COMMAND.format("recall"),
 )
 SUSPECTS = Table(
