@@ -199,6 +199,8 @@ def about(folder: Path) -> tuple[str, dict[str, Any]]:
                 raise ValueError("it does not say of which format it is, and of which classifier")
             if not said["files"] or not all(isinstance(text, str) for text in {**said["files"]}.values()):
                 raise ValueError("it does not name its files")
+            if any(Path(name).is_absolute() or ".." in Path(name).parts for name in said["files"]):
+                raise ValueError("it names files outside of its folder")
             if said.get("unlike") and not isinstance(said["unlike"]["limit"], float):
                 raise ValueError("it does not say from where on an image is unlike others")
     except Damaged as error:

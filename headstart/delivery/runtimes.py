@@ -15,6 +15,7 @@ from headstart.base.quiet import standard_error_closed
 from headstart.base.threads import THREADS
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+_share: int | None = None  # the cores that a runtime takes; None: all
 
 
 class Format(NamedTuple):
@@ -28,6 +29,12 @@ class Format(NamedTuple):
     module: str
     package: str
     start: Callable[[Any, Path], Run]
+
+
+def share_of(cores: int) -> None:
+    """Let runtimes that start from now on take so many cores of a machine that others take a share of."""
+    global _share
+    _share = cores
 
 
 def start(name: str, path: Path) -> Run:
@@ -56,6 +63,8 @@ def _onnx(onnxruntime: Any, path: Path) -> Run:
     options.log_severity_level = 3  # errors: what is less needs nobody's attention
     # Its threads would go on turning between two batches, and take the processor from those that decode the next one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if _share:
+        options.intra_op_num_threads = _share
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda images: dict(zip(names, session.run(names, {"image": images}), strict=True))
@@ -64,18 +73,22 @@ def _onnx(onnxruntime: Any, path: Path) -> Run:
 def _openvino(openvino: Any, path: Path) -> Run:
     # On processors with bfloat16 it would take that by default, and answer otherwise.
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if _share:
+        options["INFERENCE_NUM_THREADS"] = _share
     model = openvino.Core().compile_model(path, "CPU", options)
     names = [output.get_any_name() for output in model.outputs]
     return lambda images: dict(zip(names, model(images).values(), strict=True))
 
 
 def _tflite(interpreter: Any, path: Path) -> Run:
-    made = interpreter.Interpreter(str(path), num_threads=THREADS)
+    made = interpreter.Interpreter(str(path), num_threads=_share or THREADS)
     run = made.get_signature_runner()
     return lambda images: run(image=images)
 
 
 def _saved_model(runtime: Any, path: Path) -> Run:
+    if _share:
+        runtime.share_of(_share)
     loaded = runtime.tf.saved_model.load(str(path))  # its variables live as long as it does
     return lambda images: {name: np.asarray(values) for name, values in loaded.serve(images).items()}
 

@@ -30,7 +30,7 @@ def classifier(sha256=SHA256, classes=CLASSES, rule=RULE):
         red = 1 / (1 + np.exp(4 * (means[:, 2] - means[:, 0])))
         return {"probabilities": np.stack([1 - red, red], 1).astype("float32"), "distance": means[:, 1]}
 
-    return Classifier(Path("colours"), Details(classes, SIZE, "head", rule=rule), 0.5, sha256, run)
+    return Classifier(Path("colours.keras"), Details(classes, SIZE, "head", rule=rule), 0.5, sha256, run)
 
 
 def photo(path, colour, size=(9, 6)):

@@ -1,5 +1,6 @@
 """The exports of small classifiers of every kind, each on its own runtime."""
 
+import importlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from PIL import Image
 import headstart
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras
+from headstart.base.threads import THREADS
 from headstart.classifier import file, joining
 from headstart.classifier.details import Details, Rule
 from headstart.delivery import exporting, runtimes
@@ -205,6 +207,8 @@ def test_an_export_that_is_damaged_is_told_in_one_line(exported, tmp_path):
             ("{}", "is damaged"),
             (json.dumps(about | {"classes": []}), "is damaged"),
             (json.dumps(about | {"format": "pmml"}), "is damaged"),
+            (json.dumps(about | {"files": {"../secret": "0"}}), "it names files outside of its folder"),
+            (json.dumps(about | {"files": {"/etc/hostname": "0"}}), "it names files outside of its folder"),
         ):
             said.write_text(content)
             with pytest.raises(UserError, match=told):
@@ -224,6 +228,62 @@ def test_another_name_is_not_taken_for_the_export_beside_it(exported):
         headstart.Classifier.load(folder / "typo.onnx")
     with pytest.raises(UserError, match=r"example\.jpg is no classifier: of this export that is .*classifier\.onnx"):
         headstart.Classifier.load(folder / "example.jpg")
+
+
+WORKER = """
+import json, sys
+from pathlib import Path
+from headstart.delivery import spread
+files, main = spread.content(Path(sys.argv[1]))
+worker = spread.Worker(files, main, "tensorflow", 1)
+given, counts = worker(spread.Job("", 4, sys.argv[2:], sys.argv[2:]))
+print(json.dumps([[entry["probabilities"] for entry in given], counts]))
+if "tensorflow" in sys.modules:
+    assert sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() == 2
+"""
+
+
+@pytest.mark.parametrize("form", ["keras", "a file in it", *FORMATS])
+def test_a_process_of_a_cluster_gets_all_that_a_classifier_needs(form, classifiers, exported, photos):
+    """Its own folder of files, whichever way the classifier was named; and its share of the machine."""
+    path = classifiers[FLIPS] if form == "keras" else exported(FLIPS, form if form in FORMATS else "onnx")
+    path = path / "classifier.onnx" if form == "a file in it" else path
+    command = [sys.executable, "-c", WORKER, str(path), *map(str, photos[:3])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = headstart.Classifier.load(path).predict(photos[:3])
+    rows, counts = json.loads(done.stdout)
+    assert counts == {"8": 3}
+    for given, prediction in zip(rows, said, strict=True):
+        assert given == pytest.approx(prediction.probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "tflite"])
+def test_a_runtime_takes_the_cores_that_it_is_given(form, exported, monkeypatch):
+    """Beside others on a machine, each of which would take all of it."""
+    module, told = importlib.import_module(FORMATS[form].module), []
+
+    def told_of(function):
+        return lambda *arguments, **named: told.append((arguments, named)) or function(*arguments, **named)
+
+    owner, name = {
+        "onnx": (module, "InferenceSession"),
+        "openvino": (module.Core if form == "openvino" else None, "compile_model"),
+        "tflite": (module, "Interpreter"),
+    }[form]
+    monkeypatch.setattr(owner, name, told_of(getattr(owner, name)))
+    monkeypatch.setattr(runtimes, "_share", None)
+    expected = headstart.Classifier.load(exported(FLIPS, form)).answers(pixels(3)).probabilities
+    runtimes.share_of(1)
+    given = headstart.Classifier.load(exported(FLIPS, form)).answers(pixels(3)).probabilities
+    cores = {
+        "onnx": lambda arguments, named: arguments[1].intra_op_num_threads,
+        "openvino": lambda arguments, named: arguments[3].get("INFERENCE_NUM_THREADS"),
+        "tflite": lambda arguments, named: named["num_threads"],
+    }[form]
+    whole = {"onnx": 0, "openvino": None, "tflite": THREADS}[form]
+    assert [cores(*call) for call in told] == [whole, 1]
+    np.testing.assert_allclose(given, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["openvino", "tflite"])

@@ -97,7 +97,7 @@ class Worker(spread.Worker):
 def test_a_cluster_gives_the_same_rows_and_names_what_its_processes_die_of(photos, monkeypatch, capfd):
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
     predict.main(["photos", "--out", "here/"])
-    Path("colours").write_bytes(b"")  # the file that is sent to the processes
+    Path("colours.keras").write_bytes(b"")  # the file that is sent to the processes
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setenv(where.RAY, where.LOCAL)
     monkeypatch.setenv(where.CORES, "1")
