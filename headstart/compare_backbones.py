@@ -14,7 +14,8 @@ each network by about the same little. The features are scaled by one number, wh
 scale each by its own. Labels count as certain, and images all the same.
 
 The 95 % interval is Wilson's. The best is compared with each of the others by McNemar's test on the same images (exact,
-two-sided; of several the p-values are Holm's). Where p is not below 0.05 the images do not show which is better, which
+two-sided; of several the p-values are Holm's). Where images belong together, both are over groups (`evaluation.trust`,
+`evaluation.scores.mcnemar`). Where p is not below 0.05 the images do not show which is better, which
 is not to say that both are equally good. Seconds are those of the stages `extract`, for all images, and `train_head`,
 their starts included, as they took when they ran on this machine; images/s are those of `extract` without its start.
 """
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from scipy.stats import binomtest
+from sklearn.metrics import log_loss
 
 from headstart import experiments
 from headstart.base import figures, files, origin, params, seconds, wording
@@ -41,8 +43,8 @@ from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.tables import Table
 from headstart.base.terminal import say
-from headstart.classifier import selection
 from headstart.discovery import networks
+from headstart.evaluation import scores, trust
 from headstart.experiments import Experiment
 from headstart.training import logistic
 
@@ -103,7 +105,7 @@ class Outcome(NamedTuple):
 
     right: bool (n,), whether each image of training and validation is predicted rightly; loss: the mean cross-entropy,
     in nats; extract, train_head: seconds, None where nobody noted them; speed: images/s of `extract` without its start,
-    None where DVC had it in its cache.
+    None where DVC had it in its cache. groups: int (n,), equal for images that belong together; None: none do.
     """
 
     right: np.ndarray
@@ -111,6 +113,7 @@ class Outcome(NamedTuple):
     extract: float | None
     train_head: float | None
     speed: float | None = None
+    groups: np.ndarray | None = None
 
     @property
     def accuracy(self) -> float:
@@ -119,8 +122,9 @@ class Outcome(NamedTuple):
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the accuracy."""
-        found = binomtest(int(self.right.sum()), len(self.right)).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        groups = np.arange(len(self.right)) if self.groups is None else self.groups
+        found = trust.share("accuracy", self.right, groups, seed=0)
+        return found["accuracy_low"], found["accuracy_high"]
 
     @property
     def seconds(self) -> float | None:
@@ -166,10 +170,12 @@ def measure(experiment: Experiment) -> Outcome:
             f"class {least} has {wording.count(int(counts.min()), 'image')} in training and validation, or all of them "
             "in one group; cross-validation takes two of each class, in two groups: add some, or take the class out"
         )
-    losses = selection.costs(probabilities, positions, "loss")
+    loss = float(log_loss(positions, probabilities, labels=np.arange(len(counts))))
     took = seconds.of(experiment.lock())
+    names, groups = np.unique(table.groups[rows], return_inverse=True)
+    together = groups if len(names) < len(rows) else None
     right = probabilities.argmax(1) == positions
-    return Outcome(right, float(losses.mean()), took.get("extract"), took.get("train_head"))
+    return Outcome(right, loss, took.get("extract"), took.get("train_head"), groups=together)
 
 
 def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
@@ -203,10 +209,17 @@ def against_best(outcomes: Outcomes) -> dict[Candidate, float]:
     best, *others = ranked(outcomes)
     ps = []
     for candidate in others:
-        one, other = outcomes[best].right, outcomes[candidate].right
-        alone, differ = int((one & ~other).sum()), int((one != other).sum())
-        ps.append(binomtest(alone, differ).pvalue if differ else 1.0)
+        ps.append(_luck(outcomes[best].right, outcomes[candidate].right, outcomes[best].groups))
     return dict(zip(others, map(float, experiments.holm(ps)), strict=True))
+
+
+def _luck(one: np.ndarray, other: np.ndarray, groups: np.ndarray | None) -> float:
+    """The p-value of the difference between what two networks get right."""
+    if groups is not None:
+        answers = {"one": one.astype(int), "other": other.astype(int)}
+        return scores.mcnemar(np.ones(len(one), int), answers, groups)["p"]
+    alone, differ = int((one & ~other).sum()), int((one != other).sum())
+    return binomtest(alone, differ).pvalue if differ else 1.0
 
 
 def table(outcomes: Outcomes) -> Table:
@@ -237,9 +250,10 @@ def sentences(outcomes: Outcomes) -> list[str]:
     """Which network is the best, which quicker ones are no worse by the evidence, and how to take one."""
     best, *others = ranked(outcomes)
     of, ps = outcomes[best], against_best(outcomes)
+    test = "McNemar" if of.groups is None else "over groups of images that belong together"
     lines = [
         f"{best} is right on the most: {int(of.right.sum()):,} of {wording.count(len(of.right), 'image')} of training "
-        "and validation, each predicted by a head that has not seen it. p: against it (McNemar)."
+        f"and validation, each predicted by a head that has not seen it. p: against it ({test})."
     ]
     quicker = [one for one in others if None not in (outcomes[one].seconds, of.seconds)]
     quicker = [one for one in quicker if outcomes[one].seconds < of.seconds]
@@ -383,14 +397,17 @@ def _hashed(weights: str) -> str | dict[str, str] | None:
 def _read(note: Path) -> Outcome | None:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
-        return Outcome(**found | {"right": np.array([int(digit) for digit in found["right"]], bool)})
+        groups = None if found["groups"] is None else np.array(found["groups"], int)
+        right = np.array([int(digit) for digit in found["right"]], bool)
+        return Outcome(**found | {"right": right, "groups": groups})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 def _write(note: Path, outcome: Outcome) -> None:
     right = "".join(str(int(is_right)) for is_right in outcome.right)
-    files.write_text(note, json.dumps(outcome._asdict() | {"right": right}) + "\n")
+    groups = None if outcome.groups is None else outcome.groups.tolist()
+    files.write_text(note, json.dumps(outcome._asdict() | {"right": right, "groups": groups}) + "\n")
 
 
 def _chance(p: float) -> str:

@@ -35,10 +35,11 @@ COLUMNS = (
 )
 
 
-def prove(made: Path, details: Details, pixels: np.ndarray, labels: np.ndarray, precision: str) -> dict[str, Any]:
+def prove(made: Path, details: Details, pixels: np.ndarray, precision: str, *truth: Any) -> dict[str, Any]:
     """Run an export and the classifier on test images, each alone, and return what came of it.
 
-    pixels: uint8 (n, size, size, 3); labels: int64 (n,). Raises UserError where the export gives something else.
+    pixels: uint8 (n, size, size, 3). truth: labels, groups and seed, as `proving.cost` takes them. Raises UserError
+    where the export gives something else.
     """
     own, beside = proving.run(file.CLASSIFIER, pixels)
     given, taken = proving.run(made, pixels)
@@ -46,7 +47,7 @@ def prove(made: Path, details: Details, pixels: np.ndarray, labels: np.ndarray, 
     found = taken | proving.compared(details, limit, own, given)
     found["beside"] = {name: beside[name] for name in ("start_seconds", "images_per_second")}
     if precision == "int8":
-        return found | proving.cost(details, own.probabilities, given.probabilities, labels)
+        return found | proving.cost(details, own.probabilities, given.probabilities, *truth)
     if not found["largest_difference"] <= proving.NEAR:  # nor where it is not a number
         raise UserError(
             f"the export gives other probabilities than the classifier, by up to {found['largest_difference']:g} "
@@ -81,7 +82,8 @@ def lines(name: str, of: dict[str, Any]) -> list[str]:
     if "accuracy" in of:
         said.append(
             f"test accuracy {of['accuracy']:.4f} ({of['accuracy_low']:.3f} – {of['accuracy_high']:.3f}), and the "
-            f"classifier's {of['classifier_accuracy']:.4f}: p = {of['mcnemar']['p']:.2g} (McNemar)"
+            f"classifier's {of['classifier_accuracy']:.4f}: p = {of['mcnemar']['p']:.2g} "
+            f"({'over groups' if 'groups' in of['mcnemar'] else 'McNemar'})"
         )
     return said
 
@@ -92,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     deterministic(settings.seed)
     classifier, details = file.load(file.CLASSIFIER)
     sha256, own, images = files.sha256(file.CLASSIFIER), OwnImages(settings, details), None
-    pixels, labels = own.tested_on(proving.IMAGES if options.precision == "float32" else None)
+    pixels, *truth = own.tested_on(proving.IMAGES if options.precision == "float32" else proving.MOST)
     if options.precision == "int8":
         images = own.trained_on(CALIBRATED_ON)
     name = runtimes.folder_name(options.format, options.precision)
@@ -101,8 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         say(f"export: writing {EXPORTS / name}, which takes up to a minute")
         exporting.write(made, classifier, details, sha256, options.format, images)
-        say(f"export: it and the classifier, each alone, on {wording.count(len(labels), 'test image')}")
-        found = prove(made, details, pixels, labels, options.precision)
+        say(f"export: it and the classifier, each alone, on {wording.count(len(pixels), 'test image')}")
+        found = prove(made, details, pixels, options.precision, *truth, settings.seed)
         exporting.put(made, EXPORTS / name)
     finally:
         shutil.rmtree(made, ignore_errors=True)

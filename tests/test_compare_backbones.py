@@ -1,5 +1,6 @@
 """Which network suits my images? On answers made up for it, and through the real DVC on drawn images."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -150,6 +151,34 @@ def test_the_table_has_the_best_first_with_wilsons_interval_and_holms_p(capsys):
     cells = [[cell.strip() for cell in row] for row in rows]
     assert cells[0] == ["VGG16", "224", f"0.9000 ({low:.3f}–{high:.3f})", "0.5000", "", "50", "5.0", "14.7"]
     assert [row[4:7] for row in cells[1:]] == [["0.12", "12", "20.8"], ["< 0.001", "–", "–"]]
+
+
+def test_images_that_belong_together_are_no_evidence_of_their_own(monkeypatch):
+    """Ten groups of twenty: one group more or less is nothing, though it is twenty images."""
+    groups = np.repeat(np.arange(10), 20)
+    alone = {LITE: outcome(180), MOBILE: outcome(140)}
+    together = {of: found._replace(groups=groups) for of, found in alone.items()}
+    assert compare_backbones.against_best(alone)[MOBILE] < 1e-9
+    assert compare_backbones.against_best(together) == {MOBILE: 0.5}  # two groups of ten differ, both one way
+    low, high = alone[LITE].interval
+    assert together[LITE].interval[0] < low < high < together[LITE].interval[1]
+    assert "p: against it (over groups of images that belong together)." in compare_backbones.sentences(together)[0]
+    made = Made([20, 20])
+    monkeypatch.setattr(made, "_table", dataclasses.replace(made._table, groups=np.array(made._table.labels, str)))
+    monkeypatch.setattr(compare_backbones.logistic, "out_of_fold", lambda *_: np.full((40, 2), 0.5))
+    assert sorted(np.bincount(compare_backbones.measure(made).groups)) == [20, 20]
+    assert compare_backbones.measure(Made([20, 20])).groups is None
+
+
+def test_a_note_keeps_what_belongs_together(tmp_path):
+    for groups in (None, np.repeat(np.arange(10), 20)):
+        compare_backbones._write(tmp_path / "note.json", outcome(180)._replace(groups=groups))
+        found = compare_backbones._read(tmp_path / "note.json")
+        assert found.interval == outcome(180)._replace(groups=groups).interval
+    note = json.loads((tmp_path / "note.json").read_text())
+    del note["groups"]  # as an earlier version wrote it
+    (tmp_path / "note.json").write_text(json.dumps(note))
+    assert compare_backbones._read(tmp_path / "note.json") is None
 
 
 def test_the_sentence_says_which_quicker_ones_are_no_worse():

@@ -1,13 +1,20 @@
 """`python -m headstart.export`, in a project after a run."""
 
+import dataclasses
 import json
 import sys
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from headstart import export
+from headstart.artifacts import manifest, predictions
+from headstart.base import params
 from headstart.base.errors import UserError
+from headstart.classifier.details import Details
 from headstart.delivery import proving
+from headstart.delivery.own_images import OwnImages
 
 
 def run(project, *arguments, check=True):
@@ -56,6 +63,34 @@ def test_an_export_is_proved_on_test_images_and_runs(reproduced):
         "error: models/exports/onnx was made of another classifier than models/classifier.keras now is: run "
         "`make export FORMAT=onnx`"
     )
+
+
+def test_an_export_is_proved_on_no_image_that_the_classifier_may_have_been_trained_on(reproduced, monkeypatch):
+    monkeypatch.chdir(reproduced.path)
+    details = Details(manifest.read().classes, 32, "head")
+    own = OwnImages(params.load(), details)
+    pixels, labels, groups = own.tested_on(5)
+    assert pixels.shape == (5, 32, 32, 3) and len(labels) == len(groups) == 5
+    table = manifest.read()
+    manifest.write(dataclasses.replace(table, splits=np.roll(table.splits, 1)))  # as after another split.seed
+    with pytest.raises(UserError, match=r"^data/manifest\.csv has other test images than metrics/predictions\.csv"):
+        OwnImages(params.load(), details).tested_on(5)
+    predictions.PREDICTIONS.unlink()  # `evaluate` has not run: nobody knows
+    assert len(OwnImages(params.load(), details).tested_on(5)[0]) == 5
+
+
+def test_what_8_bits_cost_is_told_by_groups_where_images_belong_together():
+    labels, own = np.zeros(200, int), np.tile([0.9, 0.1], (200, 1))
+    given = own.copy()
+    given[:40] = own[:40, ::-1]
+    details = Details(["a", "b"], 8, "head")
+    alone = proving.cost(details, own, given, labels, np.arange(200).astype(str), 1)
+    together = proving.cost(details, own, given, labels, np.repeat(np.arange(20), 10).astype(str), 1)
+    assert alone["accuracy"] == together["accuracy"] == 0.8 and alone["classifier_accuracy"] == 1
+    low, high = binomtest(160, 200).proportion_ci(method="wilson")
+    assert (alone["accuracy_low"], alone["accuracy_high"]) == pytest.approx((low, high), abs=1e-6)
+    assert together["accuracy_low"] < low - 0.05 and together["accuracy_high"] > high + 0.05
+    assert alone["mcnemar"]["p"] < 1e-6 and together["mcnemar"]["p"] == 0.125  # four groups of twenty differ
 
 
 def test_what_cannot_be_exported_is_told_in_one_line(project):

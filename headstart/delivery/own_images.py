@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headstart.artifacts import manifest
-from headstart.base import params
+from headstart.artifacts import manifest, predictions
+from headstart.base import cells, params
 from headstart.base.errors import UserError
 from headstart.base.progress import track
 from headstart.base.streams import rng
@@ -26,17 +26,23 @@ class OwnImages:
         if self._table.classes != details.classes:
             raise UserError("data/manifest.csv is of other classes than models/classifier.keras: run `dvc repro`")
 
-    def tested_on(self, most: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return test images, uint8 (n, size, size, 3), and their labels, int64 (n,).
+    def tested_on(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return test images, uint8 (n, size, size, 3), their labels, int64 (n,), and their groups, str (n,).
 
-        most: how many, evenly spread; None: all. Raises UserError where there are none.
+        most: how many, evenly spread. Raises UserError where there are none, and where the classifier was tested on
+        others: it may have been trained on these.
         """
         rows = self._table.rows("test")
-        if most is not None and len(rows) > most:
-            rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
         if not len(rows):
             raise UserError("no test images, by which an export is proved: set split.test, and run `dvc repro`")
-        return self._decoded(rows, "export: test images"), self._table.labels[rows]
+        if (tested := _tested()) is not None and tested != [self._table.paths[row] for row in rows]:
+            raise UserError(
+                f"data/manifest.csv has other test images than {predictions.PREDICTIONS}, on which "
+                "models/classifier.keras was tested: run `dvc repro`"
+            )
+        if len(rows) > most:
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+        return self._decoded(rows, "export: test images"), self._table.labels[rows], self._table.groups[rows]
 
     def trained_on(self, most: int) -> np.ndarray:
         """Return training images, uint8 (n, size, size, 3): `most` of them, drawn by the seed, or all."""
@@ -46,4 +52,15 @@ class OwnImages:
     def _decoded(self, rows: Sequence[int], what: str) -> np.ndarray:
         with archive.open_source(self._settings.dataset.path, self._details.value_range) as source:
             read = in_order(lambda row: batches.pixels(source, self._table.paths[row], self._details.size), rows)
-            return np.stack(list(track(read, what, len(rows))))
+            images = np.empty((len(rows), self._details.size, self._details.size, 3), np.uint8)
+            for number, image in enumerate(track(read, what, len(rows))):
+                images[number] = image
+            return images
+
+
+def _tested() -> list[str] | None:
+    """The images that `evaluate` has predicted; None where it has not, or left something else."""
+    try:
+        return [path for path, *_ in cells.read(predictions.PREDICTIONS.read_text(encoding="utf-8"))[1:]]
+    except (FileNotFoundError, ValueError):
+        return None

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 
 from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.threads import THREADS
 from headstart.classifier.details import Details
-from headstart.evaluation import scores
+from headstart.evaluation import scores, trust
 
 EXPORTS = Path("metrics/exports.json")
 IMAGES = 200  # of the test split, by which an export and the classifier are compared
+MOST = 5_000  # of it, by which it is told what 8 bits cost: all are in memory
 NEAR = 1e-4  # how far a probability of float32 may be from the classifier's
 
 
@@ -78,20 +78,19 @@ def compared(details: Details, limit: float | None, own: Given, given: Given) ->
     }
 
 
-def cost(details: Details, own: np.ndarray, given: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return what rounding costs: the export's accuracy with 95 % Wilson interval, the classifier's, McNemar's test.
+def cost(
+    details: Details, own: np.ndarray, given: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return what rounding costs: the export's accuracy with its 95 % interval, the classifier's, McNemar's test.
 
-    own, given: as of `compared`. labels: int64 (n,), the true classes.
+    own, given: the probabilities of both, (n, k). labels: int64 (n,), the true classes. groups, seed: as `trust.share`
+    takes them; interval and test are over groups where images belong together.
     """
     predicted = {"classifier": details.rule.predicted(own), "export": details.rule.predicted(given)}
-    right = binomtest(int((predicted["export"] == labels).sum()), len(labels))
-    interval = right.proportion_ci(confidence_level=0.95, method="wilson")
     return {
-        "accuracy": round(float(right.statistic), 6),
-        "accuracy_low": round(float(interval.low), 6),
-        "accuracy_high": round(float(interval.high), 6),
+        **trust.share("accuracy", predicted["export"] == labels, groups, seed),
         "classifier_accuracy": round(float((predicted["classifier"] == labels).mean()), 6),
-        "mcnemar": scores.mcnemar(labels, predicted),
+        "mcnemar": scores.mcnemar(labels, predicted, groups),
     }
 
 
