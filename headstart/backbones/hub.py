@@ -129,7 +129,7 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     weights: an archive as `fetch` packs it; None: the small network of a family, with random weights.
 
     Raises UserError where KerasHub is not installed, for an unknown name, weights of another family or that do not fit,
-    a preset's name without weights, and a size that the network does not take.
+    a preset's name without weights or for images that are no squares, and a size that the network does not take.
     """
     family = family_of(name)
 
@@ -150,7 +150,10 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     else:
         backbone, scaling = _small(family, size), None
     make = FAMILIES[family].network
-    network = make(backbone, size) if make else keras.Model(backbone.inputs[0], backbone.output, name=family)
+    try:
+        network = make(backbone, size) if make else keras.Model(backbone.inputs[0], backbone.output, name=family)
+    except unrolled.NoSquare as error:
+        raise UserError(f"backbone.weights: {weights} has {error}, and images are made squares: take others") from None
     if 0 in network.output.shape[1:]:
         raise _too_small(name, size, "nothing is left of it")
     network.pixels = scaling or FAMILIES[family].scaling

@@ -27,6 +27,7 @@ CONVERTERS = {
 }
 # Of a network's description: more would take hours to build.
 MOST_BLOCKS, WIDEST = 200, 2**20
+OTHERS = (ArithmeticError, RuntimeError, SystemError)  # HDF5's own are among them
 
 
 class Scaling(NamedTuple):
@@ -74,7 +75,7 @@ def load(
         except UserError:
             raise
         # Keras, HDF5 and JSON raise errors of many kinds for what a file says wrongly.
-        except (ValueError, TypeError, LookupError, AttributeError, OSError, ArithmeticError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OSError, *OTHERS) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else text_of(error)[:200]
             raise UserError(f"backbone.weights: {weights} is not a network of KerasHub's: {reason}") from None
     return backbone, preset.scaling

@@ -107,7 +107,9 @@ def _load(backbone: keras.Model, name: str, weights: Path) -> None:
                     raise ValueError("it is a .weights.h5 of Keras 3; takes an .h5 as keras.applications publishes it")
                 refuse_bomb(file, 4 * backbone.count_params())
             backbone.load_weights(weights)
-    except (ValueError, KeyError, OSError) as error:
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of a damaged file HDF5 and Keras raise errors of many kinds
         record = origin.read(weights.parent)
         source = record.origin if record and record.file == weights.name else weights
         raise UserError(

@@ -48,11 +48,14 @@ def read(path: Path) -> dict[str, np.ndarray]:
     length = int.from_bytes(data[:8].tobytes(), "little") if len(data) >= 8 else LARGEST_HEADER + 1
     if length > min(LARGEST_HEADER, len(data) - 8):
         raise ValueError(f"{path.name} is not a complete safetensors file")
-    content, tensors = data[8 + length :], {}
+    content, tensors, taken = data[8 + length :], {}, 0
     try:
         for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
             if name != "__metadata__" and entry["dtype"] in DTYPES:
                 tensors[name] = _tensor(content, entry, f"{path.name}: {name}")
+                taken += entry["data_offsets"][1] - entry["data_offsets"][0]
+                if taken > len(content):  # or a small file could become any number of arrays
+                    raise ValueError(f"{path.name} has tensors that share their data")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path.name} has no list of tensors ({text_of(error)})") from None
     return tensors

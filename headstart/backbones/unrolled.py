@@ -19,6 +19,10 @@ layers, ops = keras.layers, keras.ops
 Tensor = keras.KerasTensor
 
 
+class NoSquare(ValueError):
+    """A network is of images or patches that are no squares; the message says which."""
+
+
 class Copies:
     """Layers of a graph in the making, and the weights that they are given once it is whole."""
 
@@ -140,6 +144,8 @@ def siglip(backbone: keras.Model, size: int) -> keras.Model:
 
 def _kernel(convolution: keras.layers.Conv2D) -> tuple[np.ndarray, np.ndarray]:
     kernel, *bias = convolution.get_weights()
+    if kernel.shape[0] != kernel.shape[1]:
+        raise NoSquare(f"patches of {kernel.shape[0]}x{kernel.shape[1]} pixels")
     return kernel, bias[0] if bias else np.zeros(kernel.shape[-1], "float32")
 
 
@@ -149,6 +155,8 @@ def _registers(stem: keras.layers.Layer) -> list[np.ndarray]:
 
 def _square(places: np.ndarray) -> np.ndarray:
     side = math.isqrt(len(places))
+    if side**2 != len(places):
+        raise NoSquare(f"{len(places)} places, which are no square")
     return places.reshape(side, side, -1)
 
 

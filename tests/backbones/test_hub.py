@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from headstart.backbones import cut, hub, registry
+from headstart.backbones import cut, hub, registry, safetensors
 from headstart.backbones.folding import folded
 from headstart.base import bundle
 from headstart.base.errors import UserError
@@ -141,6 +141,33 @@ def test_what_cannot_be_built_is_refused_in_one_line(name, size, message):
     with pytest.raises(UserError, match=message) as refused:
         registry.build(name, size, None)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "what"),
+    [
+        ("vit", {"image_shape": (32, 64, 3)}, "32 places, which are no square"),
+        ("deit", {"image_shape": (32, 64, 3)}, "32 places, which are no square"),
+        ("vit", {"patch_size": (8, 16)}, "patches of 8x16 pixels"),
+    ],
+)
+def test_a_preset_for_images_that_are_no_squares_is_refused_in_one_line(family, change, what, tmp_path):
+    save(family, tmp_path / "preset", **change)
+    bundle.write(tmp_path / "preset", tmp_path / "preset.zip", family)
+    with pytest.raises(UserError, match=rf"^backbone\.weights: .*preset\.zip has {what}, and images are made squares"):
+        registry.build(f"hub:{family}", 32, tmp_path / "preset.zip")
+
+
+def test_tensors_that_share_their_data_are_refused_before_a_small_file_becomes_large(tmp_path):
+    names = {f"t{number}": {"dtype": "F32", "shape": [1000], "data_offsets": [0, 4000]} for number in range(100)}
+    for some in (names, dict(list(names.items())[:1])):
+        text = json.dumps(some).encode()
+        (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(4000))
+        if len(some) == 1:
+            assert safetensors.read(tmp_path / "model.safetensors")["t0"].shape == (1000,)
+        else:
+            with pytest.raises(ValueError, match=r"^model\.safetensors has tensors that share their data$"):
+                safetensors.read(tmp_path / "model.safetensors")
 
 
 def test_weights_of_another_family_are_refused(archives):

@@ -102,6 +102,21 @@ def published(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, SystemError, AttributeError])
+def test_whatever_a_damaged_file_of_weights_raises_is_one_line(published, tmp_path, monkeypatch, kind):
+    """HDF5 raises the first two for single bytes that are others, now and then."""
+    path = Path(shutil.copy(published, tmp_path))
+
+    def load(*_):
+        raise kind("bad version number\nfor datatype message")
+
+    monkeypatch.setattr(keras.Model, "load_weights", load)
+    with pytest.raises(
+        UserError, match=r"weights\.h5 does not fit MobileNetV2: bad version number for datatype message"
+    ):
+        registry.build("MobileNetV2", 32, path)
+
+
 def bomb(file):
     file.create_dataset("zeros", (2**28,), "f4", chunks=(2**20,), compression="gzip")
 
