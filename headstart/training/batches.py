@@ -98,13 +98,15 @@ def with_targets(
     """
     labels = manifest.labels[rows]
     weights = weighting.of(labels, manifest.of(rows, "weights"), class_weights).astype("float32")
-    probabilities = manifest.of(rows, "probabilities")
-    if probabilities is None:
-        probabilities = np.eye(len(manifest.classes), dtype="float32")[labels]
-    probabilities = probabilities[:, 1:] if len(manifest.classes) == 2 else probabilities
-    targets = tf.data.Dataset.from_tensor_slices((probabilities, weights))
-    paired = tf.data.Dataset.zip(inputs, targets.batch(batch_size))
-    return paired.map(lambda x, target: (x, *target))
+    given, count = manifest.of(rows, "probabilities"), len(manifest.classes)
+    targets = tf.data.Dataset.from_tensor_slices((labels if given is None else given, weights))
+
+    def paired(x: tf.Tensor, target: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        # Made batch by batch: of all images they would take a gigabyte where there are 10,000 of 25,000.
+        probabilities = tf.one_hot(target[0], count) if given is None else target[0]
+        return x, probabilities[:, 1:] if count == 2 else probabilities, target[1]
+
+    return tf.data.Dataset.zip(inputs, targets.batch(batch_size)).map(paired)
 
 
 def mixed(batches: tf.data.Dataset, alpha: float, seed: int, epoch: int) -> tf.data.Dataset:

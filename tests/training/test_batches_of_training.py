@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +34,21 @@ def test_targets_and_weights_are_those_of_the_manifest():
     soft = replace(listed, probabilities=np.array([[0.75, 0.25], [0, 1], [0.5, 0.5]], "float32"))
     (_, targets, _), *_ = batches.with_targets(inputs, soft, rows, 8)
     assert targets.numpy().tolist() == [[0.5], [0.25]]
+
+
+def test_targets_of_many_classes_are_made_batch_by_batch():
+    count = 3000
+    listed = Manifest(list(map(str, range(count))), list(map(str, range(count))), np.arange(count), np.array([]), [])
+    rows = np.arange(count)[::-1]
+    inputs = batches.of_features(lambda wanted: np.zeros((len(wanted), 1), "float16"), (1,), rows, 8)
+    tracemalloc.start()
+    made = batches.with_targets(inputs, listed, rows, 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * count**2 / 10  # bytes, of all targets
+    assert made.element_spec[1].shape == (None, count) and len(made) == count // 8
+    _, targets, weights = next(iter(made))
+    assert (targets.numpy() == np.eye(count, dtype="float32")[rows[:8]]).all() and weights.numpy().tolist() == [1] * 8
 
 
 def test_a_count_per_class_is_drawn_from_the_training_images():
