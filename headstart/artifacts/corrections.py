@@ -39,7 +39,7 @@ def read(project: Path = Path()) -> list[Correction]:
     """Return the corrections in the file's order; none where there is no file. Raises UserError, naming the row."""
     try:
         text = (project / CORRECTIONS).read_text(encoding="utf-8-sig")
-        header, *rows = [row for row in cells.read(text) if any(row)] or [COLUMNS]
+        (_, header), *rows = [(n, row) for n, row in enumerate(cells.read(text), 1) if any(row)] or [(1, COLUMNS)]
     except FileNotFoundError:
         return []
     except (UnicodeDecodeError, ValueError) as error:
@@ -47,7 +47,7 @@ def read(project: Path = Path()) -> list[Correction]:
     if tuple(header) != COLUMNS:
         hint = ": save it with commas between the cells" if ";" in "".join(header) or "sep=" in header[0] else ""
         raise UserError(f"{CORRECTIONS}: got the columns {','.join(header)}; takes {','.join(COLUMNS)}{hint}")
-    return [checked(number, row) for number, row in enumerate(rows, 2)]
+    return [checked(number, row) for number, row in rows]
 
 
 def checked(number: int, row: list[str]) -> Correction:

@@ -145,6 +145,7 @@ def test_what_cannot_be_is_refused(written, message):
         ("path,sha256,action,label,by,why\na,1,keep,b,,\n", "row 2: got the action keep with b label"),
         ("path,sha256,action,label,by,why\na,1,leave,,,\n", "row 2: got the action leave; did you mean leave out"),
         ("path,sha256,action,label,by,why\na,1\n", "row 2: got 2 cells; takes 6"),
+        ("path,sha256,action,label,by,why\n\na,1,keep,,,\n,,,,,\na,1\n", "row 5: got 2 cells; takes 6"),
         ('path,sha256,action,label,by,why\n"a,1\n', "is no CSV in UTF-8"),
     ],
 )
