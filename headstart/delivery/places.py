@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,9 @@ def find(paths: Iterable[str], stack: ExitStack) -> list[Place]:
         if is_folder:
             places += _folder(file)
         elif is_zip:
-            places += _zip(str(file), partial(archive.open_source, file), stack)
+            places += _source(str(file), partial(archive.open_source, file), stack)
+        elif places and places[-1].given == "":  # files one by one are one place: a cluster takes many at a time
+            places[-1].names.append(str(file))
         else:
             places.append(Place("", [str(file)], lambda name: _file(Path(name)), given=""))
     return places
@@ -79,8 +82,9 @@ def images(places: Iterable[Place]) -> Iterator[tuple[str, Read]]:
 
 def _folder(path: Path) -> list[Place]:
     # Unlike a source of training images, a folder may hold links: nothing is learnt from what they lead to.
-    names, closed, links = [], [], []
+    names, closed, links, hidden = [], [], [], []
     for folder, folders, files in os.walk(path, onerror=closed.append):
+        hidden += [Path(folder, name) for name in folders if archive.is_system_file(name)]
         folders[:] = [name for name in folders if not archive.is_system_file(name)]
         links += [link for name in folders if (link := Path(folder, name)).is_symlink()]
         below = os.path.relpath(folder, path)
@@ -88,6 +92,8 @@ def _folder(path: Path) -> list[Place]:
     if links:
         left_out = f"{wording.count(len(links), 'folder')} behind links, such as {min(links)}: name what is wanted"
         say(f"{path}: left out {left_out}", file=sys.stderr)
+    for note in archive.hidden_classes(path, _images_below(hidden, path)):
+        say(note, file=sys.stderr)
     unreadable = [_broken(error.filename, error) for error in closed]
     if unreadable and not names:
         return unreadable
@@ -98,7 +104,17 @@ def _folder(path: Path) -> list[Place]:
     return _images(str(path), sorted(names), read, partial(read, size=archive.HEAD)) + unreadable
 
 
-def _zip(path: str, opened: Callable[[], archive.Source], stack: ExitStack, threads: int = THREADS) -> list[Place]:
+def _images_below(hidden: Iterable[Path], path: Path) -> Iterator[str]:
+    """An image in each of the hidden folders that has one, by its name in the folder `path`."""
+    for folder in hidden:
+        if folder.is_symlink() or not archive.hidden_classes(path, [f"{folder.relative_to(path)}/x.jpg"]):
+            continue  # elsewhere, or a program's, which may hold millions of files
+        files = (Path(below, name) for below, _, names in os.walk(folder) for name in names)
+        found = (file for file in files if finding.is_image_name(file.name))
+        yield from (str(file.relative_to(path)) for file in islice(found, 1))
+
+
+def _source(path: str, opened: Callable[[], archive.Source], stack: ExitStack, threads: int = THREADS) -> list[Place]:
     try:
         source = stack.enter_context(opened())
     except UNREADABLE as error:
@@ -110,13 +126,9 @@ def _zip(path: str, opened: Callable[[], archive.Source], stack: ExitStack, thre
 
 def _on_s3(address: str, stack: ExitStack) -> list[Place]:
     bucket = Bucket(address)
-    if address.lower().endswith(".zip"):
-        return _zip(address, bucket.zip, stack, buckets.THREADS)
     if finding.is_image_name(bucket.key):
         return [Place(address, [""], bucket.read, buckets.THREADS, address)]
-    names = [name for name in bucket.names() if not archive.is_system_file(name)]
-    head = partial(bucket.read, start=0, stop=archive.HEAD)
-    return _images(address, names, bucket.read, head, buckets.THREADS)
+    return _source(address, partial(buckets.open_source, address, None), stack, buckets.THREADS)
 
 
 def _images(

@@ -19,7 +19,7 @@ from headstart.delivery.places import Place
 from headstart.delivery.tables import Entry
 from headstart.images.decoding import Broken
 
-SIZES = 1_024, 32, 1  # images of a job; of one that workers died of, in smaller jobs
+SIZES = 256, 32, 1  # images of a job; of one that workers died of, in smaller jobs
 
 
 class Job(NamedTuple):

@@ -284,6 +284,34 @@ def test_a_folder_that_may_not_be_looked_into_is_named(here, capsys, monkeypatch
     ]
 
 
+HIDDEN = "1 hidden folder with images, left out since the name begins with a dot: '.223'; if that is a class of yours"
+
+
+def test_a_hidden_folder_with_images_is_told_wherever_it_lies(bucket, capsys):
+    """What a program keeps there is not, nor what is behind a link."""
+    for name in ("a.png", ".223/b.png", ".git/c.png", ".cache/d.png"):
+        photo(Path("photos", name), "red")
+        bucket(f"photos/{name}", Path("photos", name))
+    Path("photos/.link").symlink_to(Path("photos/.223").absolute())
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write("photos/a.png", "a.png")
+        archive.write("photos/.223/b.png", ".223/b.png")
+    for path in ("photos", "photos.zip", "s3://team/photos"):
+        assert predict.main([path]) == 0
+        printed = capsys.readouterr()
+        assert [line.split()[1] for line in printed.out.splitlines()] == ["red"]
+        assert f"{path} has {HIDDEN}" in printed.err and printed.err.count("hidden") == 1
+
+
+def test_files_that_are_named_one_by_one_are_taken_together(here):
+    names = [photo(f"{number}.png", "red") for number in range(4)]
+    photo("folder/a.png", "blue")
+    with ExitStack() as stack:
+        found = places.find([*names[:3], "missing.png", "folder", names[3]], stack)
+        assert [place.names for place in found] == [[*names[:3], "missing.png"], ["a.png"], [names[3]]]
+        assert found[0].read(names[1]) == Path(names[1]).read_bytes()
+
+
 def test_the_folder_one_is_in(here, capsys):
     photo("a.png", "red")
     photo("b/c.png", "red")
