@@ -34,6 +34,7 @@ FEATURES = Path("data/features")
 BOTTLENECK = FEATURES / "bottleneck"
 CUT = FEATURES / "cut"
 BLOCK = 256  # images that are averaged at a time
+AT_RISK = 64  # of so many blocks that are written one may be without its mark, and is done again after a kill
 
 
 def read_bottleneck(project: Path = Path(), table: Manifest | None = None) -> Rows:
@@ -110,7 +111,7 @@ class Writer:
             for name, shape in shapes.items()
         }
         self._weigh(shapes)
-        self._written = self._go_on()
+        self._written, self._unmarked = self._go_on(), 0
         if not self._written:
             for array in self._arrays.values():
                 array.start()
@@ -124,15 +125,21 @@ class Writer:
         """Write a block, and mark it as done: a run that is killed later does not do it again.
 
         block: by the names of arrays, the first row (of views: each is one) and the rows, float16. They are on the disk
-        before their mark is: after a power loss it says no more than there is.
+        before their mark is: after a power loss it says no more than there is. The mark names all blocks, so that of
+        many it is not written with each: that would take a minute or more of a million images.
         """
-        written = {
+        self._written[str(number)] = {
             name: [start, len(rows), self._arrays[name].write(start, rows)] for name, (start, rows) in block.items()
         }
-        for name in written:
-            self._arrays[name].sync()
-        self._written[str(number)] = written
+        self._unmarked += 1
+        if AT_RISK * self._unmarked >= len(self._written):
+            self._save()
+
+    def _save(self) -> None:
+        for array in self._arrays.values():
+            array.sync()
         saved.write(self._mark, self._written)
+        self._unmarked = 0
 
     def publish(self) -> None:
         """Close the arrays and put them in their place, each folder with its record; what was there is replaced.
@@ -140,6 +147,8 @@ class Writer:
         Where the file system has links, the arrays stay in the writer's folder too, until it is removed.
         Raises UserError where one of them is not what was written.
         """
+        if self._unmarked:
+            self._save()
         for path in (BOTTLENECK, CUT):
             records = {}
             for name, array in self._arrays.items():

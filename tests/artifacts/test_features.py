@@ -110,6 +110,22 @@ def test_what_was_marked_is_gone_on_from_and_what_was_not_is_written_again(capsy
         assert (features.FEATURES / f"{name}.npy").read_bytes() == Path("expected.npy").read_bytes()
 
 
+def test_of_many_blocks_the_mark_is_not_written_with_each_and_little_is_at_risk(monkeypatch):
+    count, sizes, write = 1000, [], saved.write
+    table = Manifest(["a"], list(map(str, range(count))), np.zeros(count, int), np.full(count, "test"), ["x"] * count)
+    rows = np.arange(count, dtype="float16")[:, None]
+    writer = features.Writer(Path("work"), {"bottleneck/plain": (count, 1)}, table)
+    monkeypatch.setattr("headstart.base.saved.write", lambda *given: sizes.append(len(given[1])) or write(*given))
+    for number in range(count):
+        writer.write(number, {"bottleneck/plain": (number, rows[number : number + 1])})
+        assert number + 1 - sizes[-1] < 1 + (number + 1) / features.AT_RISK
+    assert sizes[:64] == list(range(1, 65)) and len(sizes) < 300
+    writer.publish()
+    assert sizes[-1] == count
+    assert features.Writer(Path("work"), {"bottleneck/plain": (count, 1)}, table).done == set(range(count))
+    np.testing.assert_array_equal(features.read_bottleneck(table=table)[:], rows)
+
+
 def zeroed(path):
     path.write_bytes(bytes(path.stat().st_size))
 
