@@ -4,8 +4,10 @@ import importlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -318,6 +320,45 @@ def test_the_program_beside_an_export_names_what_it_cannot_read_and_goes_on(expo
     assert said[2].keys() == {"path", "class", "probability", "possible", "unlike"}
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("takes images: python ")
+
+
+def written_tiff(values, bits, form, colours=1, **more):
+    """A TIFF, uncompressed, in one strip. values: (h, w); bits, form, colours: of its tags; more: others."""
+    content, (height, width) = values.tobytes(), values.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: colours, 273: 8, 277: 1, 278: height, 279: len(content)}
+    tags |= {339: form} | {int(name.removeprefix("tag")): value for name, value in more.items()}
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return (
+        struct.pack("<2sHI", b"II", 42, 8 + len(content)) + content + struct.pack("<H", len(tags)) + listed + bytes(4)
+    )
+
+
+def test_the_program_beside_an_export_reads_a_tiff_as_headstart_does_or_refuses_it(exported, tmp_path):
+    """What Pillow takes for other values gave another class, and nobody was told."""
+    deep = np.linspace(0, 60_000, 48 * 32).reshape(48, 32).astype("uint16")
+    files = {
+        "deep": (written_tiff(deep, 16, 1), True),
+        "8 bits": (written_tiff((deep >> 8).astype("uint8"), 8, 1), True),
+        "8 bits, white is 0": (written_tiff((deep >> 8).astype("uint8"), 8, 1, 0), True),
+        "deep, white is 0": (written_tiff(deep, 16, 1, 0), False),
+        "a sign": (written_tiff((deep >> 8).astype("int16").astype("int8"), 8, 2), False),
+        "32 bits": (written_tiff(deep.astype("uint32") << 16, 32, 1), False),
+        "no data": (written_tiff(deep, 16, 1, tag42113=0x30), False),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / f"{name}.tif").write_bytes(content)
+    paths = [str(tmp_path / f"{name}.tif") for name in files]
+    folder = exported("two classes", "onnx")
+    done = subprocess.run([sys.executable, str(folder / "predict.py"), *paths], capture_output=True, text=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = headstart.Classifier.load(folder).predict(paths)
+    for line, (name, (_, is_read)), prediction in zip(done.stdout.splitlines(), files.items(), own, strict=True):
+        said = json.loads(line)
+        if is_read:
+            assert said["probability"] == pytest.approx(prediction.probability, abs=1e-4), name
+        else:
+            assert said["error"].startswith("a TIFF that Pillow misreads: save it as"), name
 
 
 def test_a_program_that_was_changed_is_kept_beside_the_new_one(exported, tmp_path, capsys):

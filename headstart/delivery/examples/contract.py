@@ -14,9 +14,13 @@ Image.MAX_IMAGE_PIXELS = 2 * 89_478_485  # telephones have 200 megapixels
 
 
 def pixels(path):
-    """An image file as the classifier takes it: uint8 (1, size, size, 3), RGB. What Pillow reads; so no DICOM."""
+    """An image file as the classifier takes it: uint8 (1, size, size, 3), RGB. What Pillow reads; so no DICOM.
+
+    Raises ValueError for a TIFF of which Pillow takes the values for others.
+    """
     # From memory: of a file, Pillow leaves some TIFFs as they lie.
     size, image = ABOUT["size"], Image.open(io.BytesIO(Path(path).read_bytes()))
+    refuse_misread(image)
     image.draft("RGB", [min(2 * size, side) for side in image.size])  # of a JPEG, as much detail as counts
     image = ImageOps.exif_transpose(image)  # upright, as its EXIF data say
     if image.mode.startswith("I") or image.mode == "F":
@@ -25,6 +29,15 @@ def pixels(path):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     # Bilinear and antialiased, to a square, whatever the sides were.
     return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))[None]
+
+
+def refuse_misread(image):
+    """Raise ValueError for a TIFF of 8 bits with a sign, or of more where 0 is white, unsigned 32, or with no data."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    bits, form = (max(value) if isinstance(value, tuple) else value for value in (tags.get(258, 1), tags.get(339, 1)))
+    deep = bits > 8 and (tags.get(262) == 0 or (bits, form) == (32, 1) or tags.get(284) == 2 or 42113 in tags)
+    if deep or (bits, form) == (8, 2):
+        raise ValueError("a TIFF that Pillow misreads: save it as grey or RGB of 8 bits, or grey of 16, black being 0")
 
 
 def of_8_bits(values):
