@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     card += exports(found)
     library = _library()
     token = library.get_token()
-    if not token or not token.isascii():
+    if not token or not re.fullmatch(r"[!-~]+", token):
         what = "HF_TOKEN is no token" if token else "no token"
         raise UserError(f"{what}: set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)")
     api = library.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)

@@ -209,8 +209,9 @@ def test_an_address_that_is_none_is_one_line(folder):
     assert said.startswith("HF_ENDPOINT: got http://[::bad; takes an address, such as ")
 
 
-def test_what_is_no_token_is_said(folder, hub, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_é")
+@pytest.mark.parametrize("token", ["hf_é", "hf_a\x01b", "hf_a b", "hf_a\x7f"])
+def test_what_is_no_token_is_said(folder, hub, monkeypatch, token):
+    monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UserError, match="^HF_TOKEN is no token: set HF_TOKEN to one"):
         publish.main(["anna/cats"])
 
