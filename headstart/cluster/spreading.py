@@ -153,12 +153,18 @@ def _knock(address: str) -> None:
     """Raise OSError where nothing answers at the address."""
     host, _, port = (os.environ.get("RAY_ADDRESS", "") if address == RUNNING else address).rpartition(":")
     if port.isdigit():
-        socket.create_connection((host.removeprefix(CLIENT), int(port)), PATIENCE).close()
+        host = host.removeprefix(CLIENT).strip("[]")  # of an address of IPv6
+        socket.create_connection((host, int(port)), PATIENCE).close()
 
 
 @contextmanager
 def connected(place: Place) -> Iterator[Cluster]:
-    """A cluster while the block runs. Raises UserError where Ray is not installed, and where there is none."""
+    """A cluster while the block runs. Raises UserError where Ray is not installed, and where there is none.
+
+    The environment is afterwards as it was: Ray leaves things in it, such as that programs started from here shall want
+    a token of any cluster.
+    """
+    before = set(os.environ)
     try:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of each run
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -191,3 +197,5 @@ def connected(place: Place) -> Iterator[Cluster]:
         yield Cluster(place)
     finally:
         ray.shutdown()  # also where it was reached, and then refused
+        for name in os.environ.keys() - before:
+            del os.environ[name]

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -174,6 +175,18 @@ def test_workers_on_one_machine_yield_to_nothing_that_a_stage_does_not_yield_to(
     found = []
     run(notes, [1], 0.1, lambda _: found.append(os.getpriority(os.PRIO_PROCESS, processes(notes)[0])), "local")
     assert found == [os.getpriority(os.PRIO_PROCESS, 0)]
+
+
+def test_the_environment_is_afterwards_as_it_was(nodes, notes):
+    """Of a cluster on one machine Ray leaves there that it wants a token, and a debugger of its own."""
+    before = dict(os.environ)
+    run(notes, [1], address="local")
+    assert dict(os.environ) == before
+
+
+def test_an_address_of_ipv6_is_knocked_at():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        spreading._knock(f"ray://[::1]:{server.getsockname()[1]}")
 
 
 def test_no_cluster_is_one_line(monkeypatch):
