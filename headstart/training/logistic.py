@@ -81,8 +81,8 @@ def solve(
     losses = {}
     for standardised in (False, True) if dealt else ():
         scaled = _scaled(features[chosen], standardised)[0]
-        path = _path(scaled, shares[chosen], weights[chosen], dealt, standardised)
-        losses |= {(standardised, strength): loss for strength, (loss, _) in path.items()}
+        path, _ = _path(scaled, shares[chosen], weights[chosen], dealt, standardised)
+        losses |= {(standardised, strength): loss for strength, loss in path.items()}
     standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
     scaled, mean, deviation = _scaled(features, standardised)
     model = _fitted(_model(strength, tolerance=1e-4), scaled, shares, weights)
@@ -111,10 +111,10 @@ def out_of_fold(
     def scaled(of: np.ndarray) -> np.ndarray:
         return (_views(features[rows[of]]) - mean) / deviation
 
-    path = _path(scaled(chosen), classes[labels[chosen]], np.ones(len(chosen)), dealt, standardised=False)
-    strength = min(path, key=lambda strength: path[strength][0])
+    path, best = _path(scaled(chosen), classes[labels[chosen]], np.ones(len(chosen)), dealt, standardised=False)
     if len(chosen) == len(labels):
-        return path[strength][1]
+        return best
+    strength = min(path, key=path.get)
     outside = np.zeros((len(labels), len(classes)))
     for inner, outer in progress.track(folds(labels, groups, seed), "looking at the labels", unit="fold"):
         inner = inner[_sample(labels[inner], MOST, seed, "regression")]
@@ -188,9 +188,12 @@ def _scaled(features: np.ndarray, standardised: bool) -> tuple[np.ndarray, np.nd
     return (features - mean) / deviation, mean, deviation
 
 
-def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, tuple[float, np.ndarray]]:
-    """The cross-validated loss of each strength, from the strongest penalty on, until it rises; and probabilities."""
-    classes, found = np.arange(shares.shape[1]), {}
+def _path(scaled, shares, weights, folds, standardised: bool) -> tuple[dict[float, float], np.ndarray]:
+    """The cross-validated loss of each strength, from the strongest penalty on, until it rises.
+
+    And the probabilities of the best of them, float64 (n, k): of many classes those of all would be gigabytes.
+    """
+    classes, found, best = np.arange(shares.shape[1]), {}, np.empty(0)
     images, labels, parts = _parted(shares, weights)
     models = [_model(STRENGTHS[0], tolerance=1e-3) for _ in folds]  # the loss is flat around its minimum
     name = "choosing the penalty" + (", standardised" if standardised else "")
@@ -200,10 +203,12 @@ def _path(scaled, shares, weights, folds, standardised: bool) -> dict[float, tup
             _fitted(model.set_params(C=strength), scaled[inner], shares[inner], weights[inner])
             outside[outer] = model.predict_proba(scaled[outer, 0])
         loss = float(log_loss(labels, outside[images], labels=classes, sample_weight=parts))
-        found[strength] = loss, outside
-        if loss > min(loss for loss, _ in found.values()):
-            break
-    return found
+        if loss > min(found.values(), default=loss):
+            return found | {strength: loss}, best
+        # Of equal ones the first is taken.
+        best = best if loss in found.values() else outside
+        found[strength] = loss
+    return found, best
 
 
 def _model(strength: float, tolerance: float) -> LogisticRegression:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -48,6 +50,22 @@ def test_the_cross_validated_loss_is_that_of_images_left_out():
     truth = probabilities(solution, features)[np.arange(80), labels]
     assert solution.loss > -np.log(truth).mean()
     assert solution.loss == pytest.approx(np.log(2), abs=0.1), "nothing can be learned from noise"
+
+
+def test_of_all_strengths_only_the_best_ones_probabilities_are_kept(monkeypatch):
+    """Of 4,000 images of 3,000 classes those of one are 96 MB."""
+    count, classes, losses = 300, 250, iter(range(100, 0, -1))
+    monkeypatch.setattr(logistic, "_fitted", lambda model, *_: model)
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda model, x: np.full((len(x), classes), model.C))
+    monkeypatch.setattr(logistic, "log_loss", lambda *_, **__: next(losses))
+    rows = np.arange(count)
+    shares = np.eye(classes)[rows % classes]
+    tracemalloc.start()
+    found, best = logistic._path(np.zeros((count, 1, 2)), shares, np.ones(count), [(rows, rows)], False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(found) == list(logistic.STRENGTHS) and (best == logistic.STRENGTHS[-1]).all()
+    assert peak < 6 * shares.nbytes
 
 
 def test_features_are_standardised_where_that_helps():
