@@ -1,6 +1,7 @@
 """Where the images to predict are: files, folders and zips, here or on S3. None is read before its turn comes."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -9,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.base import wording
+from headstart.base import origin, wording
+from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.base.threads import THREADS
 from headstart.classifier.reading import Read
@@ -67,7 +69,13 @@ def reader(given: str, stack: ExitStack) -> Callable[[str], bytes]:
     """Return what reads images by their names, as a place's own, where nothing but the place is known.
 
     given: of a `Place`; a path of this machine's. `stack` closes what is opened; nothing is listed but a zip's index.
+    Raises UserError where this machine has no such path.
     """
+    if given and not origin.is_remote(given) and not Path(given).exists():
+        raise UserError(
+            f"{socket.gethostname()} has no {given}: put the images where all machines of the cluster see them under "
+            "the same path, or on S3"
+        )
     if given.startswith(buckets.SCHEME) or (given and not Path(given).is_dir()):
         return stack.enter_context(archive.open_source(given)).read
     return lambda name: _file(Path(given, name))

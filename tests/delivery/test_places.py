@@ -312,6 +312,11 @@ def test_files_that_are_named_one_by_one_are_taken_together(here):
         assert found[0].read(names[1]) == Path(names[1]).read_bytes()
 
 
+def test_a_machine_of_a_cluster_that_lacks_the_images_says_so(here):
+    with ExitStack() as stack, pytest.raises(UserError, match=r"^\S+ has no /nowhere/photos: put the images where all"):
+        places.reader("/nowhere/photos", stack)
+
+
 def test_the_folder_one_is_in(here, capsys):
     photo("a.png", "red")
     photo("b/c.png", "red")
