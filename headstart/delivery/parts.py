@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from headstart.base import files
-from headstart.base.errors import UserError
+from headstart.base.errors import Explained, UserError
 from headstart.delivery import parquet
 from headstart.delivery.tables import CLASSIFIER, Entry
 
@@ -52,11 +52,16 @@ class Parts:
         self._free = itertools.count(1 + max(numbers, default=0))
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._lock.close()
+    def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
+        try:
+            # A disk that is full would not take them either.
+            if self._rows and kind is not None and issubclass(kind, KeyboardInterrupt | Explained):
+                self._write()
+        finally:
+            self._lock.close()
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Take rows; when there are `ROWS`, they are written, and outlive the process."""
+        """Take rows; when there are `ROWS`, they are written, and outlive the process; fewer at Ctrl-C, too."""
         self._rows += (entry | {CLASSIFIER: self._classifier} for entry in entries)
         if len(self._rows) >= ROWS:
             self._write()

@@ -12,7 +12,8 @@ from colours import photo
 from headstart import predict
 from headstart.base.errors import UserError
 from headstart.cluster import spreading, where
-from headstart.delivery import parts, spread
+from headstart.delivery import batch, parts, spread
+from headstart.images.archive import Unreachable
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -r requirements-dev.txt")
 COLOURS = {"a.png": "red", "b.png": "blue", "c.png": "green", "d.png": "red"}
@@ -46,6 +47,21 @@ def test_a_folder_is_filled_part_by_part_and_goes_on(photos, capsys):
     by_path = {row["path"]: row for row in rows()}
     assert by_path == {row["path"]: row for row in parquet.read_table("one.parquet").to_pylist()} and len(rows()) == 5
     assert "out: 2 images predicted, 3 were there before; 1 could not be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "kept"), [(KeyboardInterrupt, 3), (Unreachable, 3), (OSError, 2)])
+def test_what_is_predicted_when_a_run_ends_early_is_kept(photos, monkeypatch, kind, kept):
+    """Ctrl-C, or a store that stays away. Of a disk that is full nothing more is asked."""
+
+    def ends(*_):
+        for name in ("a", "b", "c"):
+            yield [{"path": f"{name}.png", "class": "red", "probability": 1.0}]
+        raise kind("and here it ends")
+
+    monkeypatch.setattr(batch, "_batches", ends)
+    with pytest.raises((kind, UserError)):
+        predict.main(["photos", "--out", "out/"])
+    assert [row["path"] for row in rows()] == ["a.png", "b.png", "c.png"][:kept]
 
 
 def test_what_a_kill_left_of_a_part_is_written_anew(photos):
