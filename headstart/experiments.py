@@ -502,9 +502,12 @@ def _check_params(state: Any) -> None:
         raise ValueError(f"its dvc.lock is {error}") from None
     values = flat(state.data.params["params.yaml"]["data"])
     for stage in lock["stages"].values():
-        for name, value in flat(stage.get("params", {}).get("params.yaml", {})).items():
-            if values.get(name) != value:
-                raise ValueError(f"{name} in its params.yaml is not what was run")
+        ran = stage.get("params", {}).get("params.yaml", {})
+        then = flat(ran)
+        # What was null and is a section now, or has an entry more, has other names: dataset.group.folder.
+        now = {name: value for name, value in values.items() if any(f"{name}.".startswith(f"{of}.") for of in ran)}
+        if other := [name for name in then | now if then.get(name, ...) != now.get(name, ...)]:
+            raise ValueError(f"{other[0]} in its params.yaml is not what was run")
 
 
 def _named(runs: list[Run], names: list[str]) -> list[Run]:

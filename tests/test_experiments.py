@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, Project, data_of
@@ -90,6 +91,30 @@ def test_a_commit_whose_parameters_were_not_run_is_left_out(queued):
     assert re.search(r"^left out \w+: extract\.batch_size in its params\.yaml is not what was run$", done.stderr, re.M)
     before = module(queued, "experiments", "--rev", "HEAD~1")
     assert before.stderr == "" and "size-1" not in before.stdout and "16 │" in before.stdout
+
+
+@pytest.mark.parametrize(
+    ("ran", "now", "name"),
+    [
+        ({"dataset.group": None}, {"dataset": {"group": {"folder": 0}}}, "dataset.group"),
+        (
+            {"decision": {"costs": {"a": {"b": 5}}}},
+            {"decision": {"costs": {"a": {"b": 5, "c": 2}}}},
+            "decision.costs.a.c",
+        ),
+        ({"decision": {"costs": {"a": {"b": 5}}}}, {"decision": {"costs": None}}, "decision.costs.a.b"),
+        ({"dataset.group": None, "head": {"hidden": []}}, {"dataset": {"group": None}, "head": {"hidden": []}}, None),
+        ({"head": {"hidden": []}}, {"head": {"hidden": []}, "header": 1}, None),
+    ],
+)
+def test_a_section_in_the_place_of_null_is_another_parameter(ran, now, name, monkeypatch):
+    lock = json.dumps({"stages": {"split": {"params": {"params.yaml": ran}}}})
+    monkeypatch.setattr(experiments.dvc.api, "read", lambda path, rev, encoding: lock)
+    state = SimpleNamespace(rev="1", data=SimpleNamespace(params={"params.yaml": {"data": now}}))
+    if name is None:
+        return experiments._check_params(state)
+    with pytest.raises(ValueError, match=f"^{name} in its params.yaml is not what was run$"):
+        experiments._check_params(state)
 
 
 def charts_of(path):
