@@ -46,6 +46,7 @@ from headstart.page import comparison
 
 ASIDE = "aside-"  # how the names begin of experiments that do not get to `evaluate`
 TEMPORARY = Path(".dvc/tmp")
+LAST = "evaluate"  # the stage that experiments are queued up to: nobody opens the page of each
 UNFINISHED = ("queued", "running", "failed")  # what DVC calls the states of an experiment without a result
 
 
@@ -82,10 +83,12 @@ class Experiment:
         """Its dvc.lock. Raises UserError."""
         return yaml12.parse(self.read(seconds.LOCK))
 
-    def inputs(self) -> dict[str, str]:
-        """The hashes of what its stages read, by path, as they stand in its dvc.lock. Raises UserError."""
-        stages = self.lock()["stages"].values()
-        return {dep["path"]: dep["md5"] for stage in stages for dep in stage.get("deps", [])}
+    def inputs(self, stages: set[str]) -> dict[str, str | None]:
+        """The hashes of what these stages read, by path, as they stand in its dvc.lock. Raises UserError."""
+        recorded = self.lock()["stages"]
+        deps = [dep for name in stages & recorded.keys() for dep in recorded[name].get("deps", [])]
+        # What lies on S3 has an ETag.
+        return {dep["path"]: dep.get("md5", dep.get("etag")) for dep in deps}
 
     def averages(self, table: Manifest) -> np.ndarray:
         """As `features.averages`, of its own features. Raises UserError.
@@ -197,13 +200,13 @@ def tasks() -> list[Task]:
 
 
 def queue(swept: dict[str, Any]) -> None:
-    """Queue experiments for `dvc exp run --run-all`, up to `evaluate`: one for each combination of parameters' values.
+    """Queue experiments for `dvc exp run --run-all`, up to `LAST`: one for each combination of parameters' values.
 
     swept: by a parameter's name a value, or a list of values. Raises UserError where DVC refuses.
     """
     values = {name: value if isinstance(value, list) else [value] for name, value in swept.items()}
     settings = [part for name, value in values.items() for part in ("-S", f"{name}={','.join(map(plain, value))}")]
-    command = ["dvc", "exp", "run", "--queue", *_copied(), *settings, "evaluate"]  # nobody opens the page of each
+    command = ["dvc", "exp", "run", "--queue", *_copied(), *settings, LAST]
     say(" ".join(["$", *command]))
     if subprocess.run([sys.executable, "-m", *command]).returncode:
         raise UserError("DVC did not queue these runs and says why above: mend that and run this again")
@@ -268,17 +271,21 @@ def alike(one: dict[str, Any], other: dict[str, Any], free: set[str]) -> bool:
 
 
 def of_these_inputs(runs: list[Run]) -> list[Run]:
-    """The runs whose code and images are those that lie here now. Raises UserError where the images are gone."""
-    given = inputs()
-    return [run for run in runs if given.items() <= run.inputs().items()]
+    """The runs whose code and images are those that lie here now. Raises UserError where the images are gone.
+
+    Those of the stages up to `LAST`: what a queue does not run has its entries in dvc.lock from an earlier run.
+    """
+    given, stages = inputs(), _upstream(LAST)
+    return [run for run in runs if given.items() <= run.inputs(stages).items()]
 
 
 def inputs() -> dict[str, str]:
-    """The hashes of what stages read and none of them writes, by path: code and images. Raises UserError."""
+    """The hashes of what stages up to `LAST` read and none of them writes, by path: code, images. Raises UserError."""
     try:
         with Repo() as repo:
-            written = [Path(out.fs_path) for out in repo.index.outs]
-            read = {dep.def_path: dep for dep in repo.index.deps if not isinstance(dep, ParamsDependency)}
+            written, stages = [Path(out.fs_path) for out in repo.index.outs], _upstream(LAST)
+            deps = [dep for dep in repo.index.deps if dep.stage.addressing in stages]
+            read = {dep.def_path: dep for dep in deps if not isinstance(dep, ParamsDependency)}
             return {
                 path: dep.get_hash().value
                 for path, dep in read.items()

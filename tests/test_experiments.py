@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 
 from headstart import experiments
 from headstart.artifacts import results
+from headstart.base import yaml12
 from headstart.base.errors import UserError
 
 # Another batch size makes extraction run again: once, and not for each size.
@@ -115,6 +116,28 @@ def test_a_section_in_the_place_of_null_is_another_parameter(ran, now, name, mon
         return experiments._check_params(state)
     with pytest.raises(ValueError, match=f"^{name} in its params.yaml is not what was run$"):
         experiments._check_params(state)
+
+
+def test_what_a_queue_does_not_run_does_not_say_what_a_run_was_of(reproduced, monkeypatch):
+    """After a correction alone, committed without a run, `inspect` and `report` have read another file in dvc.lock."""
+    monkeypatch.chdir(reproduced.path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", reproduced.environment["DVC_SITE_CACHE_DIR"])
+    lock = yaml12.read(Path("dvc.lock"))
+    monkeypatch.setattr(experiments.Experiment, "lock", lambda self: lock)
+    runs = [experiments.Run("a", "a", {}, None, {})]
+
+    def read_by(stage, path):
+        return next(dep for dep in lock["stages"][stage]["deps"] if dep["path"] == path)
+
+    assert experiments.of_these_inputs(runs) == runs
+    for stage in ("inspect", "report"):
+        read_by(stage, "data/corrections.csv")["md5"] = read_by(stage, "headstart/base")["md5"] = "0" * 32
+    assert experiments.of_these_inputs(runs) == runs
+    images = read_by("evaluate", "data/my_images")
+    images["etag"] = images.pop("md5")  # as of what lies on S3
+    assert experiments.of_these_inputs(runs) == runs
+    read_by("split", "data/corrections.csv")["md5"] = "0" * 32
+    assert experiments.of_these_inputs(runs) == []
 
 
 def charts_of(path):
