@@ -1,9 +1,10 @@
 """`python -m headstart.learning_curve`: how many images do I need? `make learning-curve` runs what it draws.
 
-The finished experiments of this commit that differ from params.yaml in nothing but `seed` and `train_images` become
-metrics/learning_curve.png: the test error of each model against the training images per class. A cross is the mean
-over the seeds, with its 95 % Wilson interval (of the mean share of right answers, as if one model had given it: what
-other test images would change); a dot is one seed.
+The finished experiments of this commit that differ from params.yaml in nothing but `seed` and `train_images`, and are
+of the code and the images that lie here now, become metrics/learning_curve.png: the test error of each model against
+the training images per class. A cross is the mean over the seeds, with its 95 % Wilson interval (of the mean share of
+right answers, as if one model had given it: what other test images would change; where images belong together, of as
+many as the intervals of the runs, which are by groups, say that they are worth); a dot is one seed.
 
 The curve is the power law error = a·n^-b, fitted to these means (`scipy.optimize.curve_fit`), as Hestness et al. found
 it in many fields (Deep Learning Scaling is Predictable, arXiv:1712.00409, 2017). An error that no number of images
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Console
-from scipy.optimize import curve_fit
+from scipy.optimize import brentq, curve_fit
 
 from headstart import experiments
 from headstart.base import checkpoint, figures, wording
@@ -36,6 +37,7 @@ CURVE = Path("metrics/learning_curve.png")
 SIZES = "50,100,250,500,1000"
 SEEDS = "1,2,3"
 DELIVERED = "delivered"
+NOISE = 1.1  # so many times as wide as Wilson's an interval by groups may be without a reason: it is drawn
 NAMES = {**MODELS, DELIVERED: "classifier"}
 Points = dict[int, list[Run]]  # by the training images per class, the runs, one per seed
 
@@ -44,11 +46,12 @@ class PowerLaw:
     """error = a·n^-b, fitted to errors at three or more sizes.
 
     sizes: float (k,), training images per class; measured: float (k,), the mean test error over the seeds, from 0 to
-    1; images: how many test images. An error weighs by its binomial deviation, as if of one run: more seeds are tested
-    on the same images. Raises ValueError where fewer than three sizes or no error at all leave nothing to fit.
+    1; images: how many test images, or how many they are worth. An error weighs by its binomial deviation, as if of one
+    run: more seeds are tested on the same images. Raises ValueError where fewer than three sizes or no error at all
+    leave nothing to fit.
     """
 
-    def __init__(self, sizes: np.ndarray, measured: np.ndarray, images: int):
+    def __init__(self, sizes: np.ndarray, measured: np.ndarray, images: float):
         if len(sizes) < 3 or not measured.any():
             raise ValueError("three sizes with an error are needed")
         self.log_a, self.b = np.log(measured.mean()) + 0.5 * np.log(sizes).mean(), 0.5
@@ -97,7 +100,7 @@ def queue(sizes: list[int], seeds: list[int]) -> None:
         names = ", ".join(f"{size:,}" for size in too_large)
         say(f"left out: {names} per class, since class {smallest} has {counts[smallest]:,} training images")
     try:
-        done = points(experiments.finished(), experiments.current())
+        done = points(experiments.of_these_inputs(experiments.finished()), experiments.current())
     except UserError:
         done = {}
     for size in (size for size in sizes if size not in too_large):
@@ -170,18 +173,42 @@ def _models(curve: Points) -> list[str]:
     return common if len({result.delivered for result in results}) == 1 else [*common, DELIVERED]
 
 
+def _scores(runs: list[Run], model: str) -> list[dict]:
+    return [run.results.scores[run.results.delivered if model == DELIVERED else model] for run in runs]
+
+
 def _errors(runs: list[Run], model: str) -> list[float]:
-    models = [run.results.delivered if model == DELIVERED else model for run in runs]
-    return [1 - run.results.scores[name]["accuracy"] for run, name in zip(runs, models, strict=True)]
+    return [1 - score["accuracy"] for score in _scores(runs, model)]
+
+
+def _worth(runs: list[Run], model: str) -> float:
+    """How many independent test images those of the runs are worth: fewer than they are where they belong together."""
+    worth = []
+    for run, score in zip(runs, _scores(runs, model), strict=True):
+        images, share = run.results.images, score["accuracy"]
+        width = score["accuracy_high"] - score["accuracy_low"]
+        if width > NOISE * _width(images, share):
+            images = brentq(lambda count, share, width: _width(count, share) - width, 1e-3, images, (share, width))
+        worth.append(images)
+    return float(np.mean(worth))
+
+
+def _wilson(share: float, images: float) -> tuple[float, float]:
+    # scipy's binomtest takes whole images; the mean over seeds is rarely one.
+    extra = 1.96**2 / images
+    middle, half = share + extra / 2, np.sqrt(extra * (share * (1 - share) + extra / 4))
+    return (middle - half) / (1 + extra), (middle + half) / (1 + extra)
+
+
+def _width(images: float, share: float) -> float:
+    low, high = _wilson(share, images)
+    return high - low
 
 
 def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
     """The mean error over the seeds, and its interval."""
-    mean, images = np.mean(_errors(runs, model)), runs[0].results.images
-    # scipy's binomtest takes whole images; the mean over seeds is rarely one.
-    extra = 1.96**2 / images
-    middle, half = mean + extra / 2, np.sqrt(extra * (mean * (1 - mean) + extra / 4))
-    return mean, (middle - half) / (1 + extra), (middle + half) / (1 + extra)
+    mean = np.mean(_errors(runs, model))
+    return mean, *_wilson(mean, _worth(runs, model))
 
 
 def _draw(axes: Axes, curve: Points, model: str, shift: float) -> PowerLaw | None:
@@ -193,7 +220,7 @@ def _draw(axes: Axes, curve: Points, model: str, shift: float) -> PowerLaw | Non
     interval = (mean - low, high - mean)
     axes.errorbar(shift * sizes, mean, interval, fmt="x", capsize=3, color=colour, label=NAMES[model])
     try:
-        fit = PowerLaw(sizes, mean / 100, next(iter(curve.values()))[0].results.images)
+        fit = PowerLaw(sizes, mean / 100, float(np.mean([_worth(runs, model) for runs in curve.values()])))
     except (ValueError, RuntimeError):
         return None
     line = np.geomspace(sizes.min(), 2 * sizes.max(), 100)
@@ -222,9 +249,11 @@ def main() -> None:
     sizes, seeds = _whole_numbers("--sizes", options.sizes, 1), _whole_numbers("--seeds", options.seeds, 0)
     if options.queue:
         return queue(sizes, seeds)
-    curve = points(experiments.finished(), experiments.current())
+    curve = points(experiments.of_these_inputs(experiments.finished()), experiments.current())
     if not curve:
-        raise UserError("no experiment with train_images and these parameters yet: `make learning-curve` runs them")
+        raise UserError(
+            "no experiment with train_images and these parameters, code and images yet: `make learning-curve` runs them"
+        )
     fits = draw(CURVE, curve)
     Console().print(table(curve))
     for model, fit in fits.items():
