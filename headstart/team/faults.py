@@ -6,8 +6,9 @@ DVC raises each library's errors as they come, "unexpected error" before them, a
 import errno
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from dvc.config import ConfigError
 from dvc.exceptions import DvcException
@@ -50,9 +51,15 @@ class Refused(UserError):
     """The server answered and refused the user's login."""
 
 
-def explain(url: str, error: BaseException) -> UserError:
-    """Returns what `error`, met at the remote `url`, means: one line that says what to do next."""
-    kind = addresses.storage(url)
+def explain(url: str, error: BaseException, here: Sequence[Path] = ()) -> UserError:
+    """Returns what `error`, met at the remote `url`, means: one line that says what to do next.
+
+    here: the folders of this machine that a pull writes to, and to nothing else; default: what is written is written at
+    the remote.
+    """
+    kind, chain = addresses.storage(url), list(_chain(error))
+    if here and (own := _of_this_disk(chain, here)):
+        return own
     if isinstance(error, RemoteMissingDepsError):
         requirements = f"requirements-{kind}.txt"
         return UserError(
@@ -60,7 +67,6 @@ def explain(url: str, error: BaseException) -> UserError:
         )
     if isinstance(error, ConfigError):
         return UserError(f".dvc/config: {error}: correct it, or make remote URL=…")
-    chain = list(_chain(error))
     texts = [f"{type(link).__name__} {link}" for link in chain]
     cause = reason(error)
     if any(REFUSED.search(text) for text in texts):
@@ -80,6 +86,21 @@ def explain(url: str, error: BaseException) -> UserError:
     if isinstance(error, DvcException):
         return UserError(cause)
     return UserError(f"{url}: {cause}: check the address, and that there is space left")
+
+
+def _of_this_disk(chain: Sequence[BaseException], here: Sequence[Path]) -> UserError | None:
+    """What to say where it is a disk of this machine that is full or that may not be written; None: it is not."""
+    for link in (link for link in chain if isinstance(link, OSError)):
+        place = link.filename2 or link.filename  # of a copy the second one is where it goes
+        if link.errno in (errno.ENOSPC, errno.EDQUOT):
+            return UserError(
+                f"the disk is full ({place or 'while writing'}): free some space here and run this again: it goes on "
+                "from there"
+            )
+        forbidden = link.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        if forbidden and place and any(Path(place).is_relative_to(folder) for folder in here):
+            return UserError(f"no permission for {place}: {link.strerror}; change its owner or its mode")
+    return None
 
 
 def reason(error: BaseException) -> str:

@@ -28,14 +28,15 @@ from headstart.team.faults import explain, logged_errors
 class Session:
     """A locked repository and its remote, which is there.
 
-    database: the objects at the remote; url: the remote's address; logged: the errors that DVC logs
-    while the session lasts.
+    database: the objects at the remote; url: the remote's address; logged: the errors that DVC logs while the session
+    lasts; here: what a pull writes to, as `faults.explain` takes it.
     """
 
     repo: Repo
     database: HashFileDB
     url: str
     logged: list[BaseException]
+    here: list[Path]
 
 
 def push(root: Path = Path()) -> str:
@@ -98,7 +99,7 @@ def pull(root: Path = Path()) -> str:
 
     root: the project's folder. Returns a one-line summary. Raises UserError.
     """
-    with _open(root) as session:
+    with _open(root, writes_here=True) as session:
         repo, aside = session.repo, integrity.Aside(session.repo)
         checking.refuse_beside_a_run(repo)
         messages = lock_file.mend(repo, aside)
@@ -159,7 +160,8 @@ def _fetch(session: Session) -> int:
 
 
 @contextmanager
-def _open(root: Path) -> Iterator[Session]:
+def _open(root: Path, writes_here: bool = False) -> Iterator[Session]:
+    here: list[Path] = []
     config = remote.read_config(root)
     name, url = remote.default_remote(config)
     if url is None:
@@ -168,7 +170,8 @@ def _open(root: Path) -> Iterator[Session]:
     # hand may not have it.
     try:
         with Repo(str(root), remote=name, remote_config={"verify": True}) as repo, logged_errors() as logged:
-            session = Session(repo, repo.cloud.get_remote_odb(), url, logged)
+            here += [Path(repo.root_dir), Path(repo.cache.local.path)] if writes_here else []
+            session = Session(repo, repo.cloud.get_remote_odb(), url, logged, here)
             _reach(session)
             with lock_repo(repo):
                 yield session
@@ -179,7 +182,7 @@ def _open(root: Path) -> Iterator[Session]:
     except sqlite3.DatabaseError as error:
         raise checking.damaged_database(config, error) from None
     except Exception as error:
-        raise explain(url, error) from None
+        raise explain(url, error, here) from None
 
 
 def _reach(session: Session) -> None:
@@ -220,7 +223,7 @@ def _send_records(session: Session, records: list[Path]) -> tuple[int, int]:
 def _shortfall(session: Session) -> UserError | None:
     """Why a pull did not bring everything: the connection, a damaged file, one that nobody pushed; None: it did."""
     if session.logged:
-        return explain(session.url, session.logged[0])
+        return explain(session.url, session.logged[0], session.here)
     cache = session.repo.cache.local
     missing = {oid: paths for oid, paths in objects.paths(session.repo).items() if not cache.exists(oid)}
     sizes = dict(zip(missing, objects.sizes_at_remote(session.database, missing, session.url), strict=True))

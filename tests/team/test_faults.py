@@ -6,6 +6,7 @@ open: whatever keeps SSH from connecting is "unexpected error - Can't create any
 
 import errno
 import logging
+from pathlib import Path
 
 import pytest
 from dvc.config import ConfigError
@@ -53,6 +54,28 @@ def test_a_refused_login(url, error, help):
     assert isinstance(fault, faults.Refused)
     assert str(fault).startswith(f"{url} refused your login ({error}): ")
     assert help in str(fault)
+
+
+HERE = [Path("/home/me/clone"), Path("/srv/cache")]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left", f"{FOLDER}/ab", None, "/srv/cache/ab"),
+            "the disk is full (/srv/cache/ab): free some space here and run this again",
+        ),
+        (OSError(errno.ENOSPC, "No space left"), "the disk is full (while writing): free some space here"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/home/me/clone/model"),
+            "no permission for /home/me/clone/model: Permission denied; change its owner or its mode",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", f"{FOLDER}/ab"), f"no permission for {FOLDER} ("),
+    ],
+)
+def test_of_a_pull_it_is_the_disk_of_this_machine_that_is_full(error, expected):
+    assert str(faults.explain(FOLDER, error, HERE)).startswith(expected)
 
 
 def test_the_cause_counts_where_the_error_itself_says_nothing():

@@ -123,6 +123,21 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def test_a_disk_that_is_full_here_is_not_taken_for_the_remotes(built, tmp_path):
+    first = workshop.in_folder(built, tmp_path).first
+    (first.path / "source").write_bytes(os.urandom(3_000_000))
+    (first.path / "code").write_text("2\n")
+    first.repro()
+    command(first, "sharing", "push")
+    first.commit("More than the disk holds")
+    second = workshop.clone(first, tmp_path / "second")
+    with small_disk(second.path / ".dvc/cache"):
+        line = error_line(command(second, "sharing", "pull", check=False))
+    assert line.startswith(f"error: the disk is full ({second.path}/.dvc/cache/") and "free some space here" in line
+    command(second, "sharing", "pull")
+    assert second.ran(second.repro()) == []
+
+
 @pytest.mark.parametrize("kind", ["folder", "ssh"])
 def test_a_server_that_is_full(built, tmp_path, kind):
     with servers.KINDS[kind](tmp_path) as server, small_disk(tmp_path / ("mounted" if kind == "folder" else "kept")):
