@@ -163,8 +163,12 @@ def to_send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: s
     return sorted({*known} - {*there} | {*damaged}), damaged
 
 
-def bring(cache: HashFileDB, remote: HashFileDB, oids: Collection[str]) -> tuple[int, list[Exception]]:
+def bring(
+    cache: HashFileDB, remote: HashFileDB, oids: Collection[str], advance: Callable[[int], None] = lambda count: None
+) -> tuple[int, list[Exception]]:
     """Fetch these objects, lists before what they name. Returns how many came, and the errors that were met.
+
+    advance: told of every one that has come.
 
     Each is hashed when it has come, and one that is damaged does not stay; nor does one stay that is not there.
     `Repo.fetch` hashes objects in the folder of a remote, too, and removes there what it finds damaged and may write
@@ -177,6 +181,7 @@ def bring(cache: HashFileDB, remote: HashFileDB, oids: Collection[str]) -> tuple
             [remote.oid_to_path(oid) for oid in before],
             remote.fs,
             before,
+            callback=_Advance(advance),
             check_exists=False,
             verify=True,
             on_error=lambda _, error: errors.append(error),
@@ -215,7 +220,7 @@ def send(cache: HashFileDB, remote: HashFileDB, oids: Collection[str], url: str)
 
 
 class _Advance(Callback):
-    """Tells a progress counter of every file that has been sent."""
+    """Tells a progress counter of every file that has been sent, or has come."""
 
     def __init__(self, advance: Callable[[int], None]):
         super().__init__()

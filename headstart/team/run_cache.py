@@ -13,6 +13,7 @@ from dvc.repo import Repo
 from dvc.stage.cache import _get_cache_hash
 from dvc.utils.serialize import load_yaml
 
+from headstart.base import progress
 from headstart.team import objects
 
 
@@ -64,8 +65,8 @@ def outputs(record: Path) -> list[tuple[str, str]]:
     return [(out["md5"], out["path"]) for out in load_yaml(record).get("outs", []) if "md5" in out]
 
 
-def fetch(repo: Repo) -> tuple[int, list[str]]:
-    """Bring the records that are not here from the remote, and the lists of the folders that they name.
+def fetch(repo: Repo, url: str) -> tuple[int, list[str]]:
+    """Bring the records that are not here from the remote `url`, and the lists of the folders that they name.
 
     Returns how many lists came, and where the remote has a record that is damaged or of which a list is. A record whose
     lists are not there is not taken: `dvc repro --pull` would take the list that somebody pushes later, unseen.
@@ -74,12 +75,12 @@ def fetch(repo: Repo) -> tuple[int, list[str]]:
     database = repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
     fs, folder = database.fs, database.fs.join(database.path, "runs")
     incoming, damaged, count = Path(repo.tmp_dir, "incoming"), [], 0
-    for place in sorted(fs.find(folder)) if fs.exists(folder) else []:
-        parts = fs.parts(place)[-3:]
-        record = Path(repo.stage_cache.cache_dir, *parts)
-        # What a push left that broke off has another name.
-        if not re.fullmatch("[0-9a-f]{64}", record.name) or (record.exists() and is_intact(record)):
-            continue
+    here = {place: Path(repo.stage_cache.cache_dir, *fs.parts(place)[-3:]) for place in _found(fs, folder)}
+    # What a push left that broke off has another name.
+    named = {place: record for place, record in here.items() if re.fullmatch("[0-9a-f]{64}", record.name)}
+    lacking = [place for place, record in named.items() if not (record.exists() and is_intact(record))]
+    for place in progress.track(lacking, f"pull from {url}", unit="record") if lacking else []:
+        record, parts = here[place], fs.parts(place)[-3:]
         new = incoming.joinpath(*parts)
         new.parent.mkdir(parents=True, exist_ok=True)
         generic.copy(fs, place, repo.cache.legacy.fs, str(new))
@@ -97,6 +98,10 @@ def fetch(repo: Repo) -> tuple[int, list[str]]:
             damaged.append(place)
     shutil.rmtree(incoming, ignore_errors=True)
     return count, damaged
+
+
+def _found(fs: FileSystem, folder: str) -> list[str]:
+    return sorted(fs.find(folder)) if fs.exists(folder) else []
 
 
 def at_remote(repo: Repo, files: list[Path]) -> tuple[FileSystem, list[str]]:

@@ -18,7 +18,7 @@ from dvc.repo import Repo, lock_repo
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.errors import ObjectFormatError
 
-from headstart.base import wording
+from headstart.base import progress, wording
 from headstart.base.errors import UserError
 from headstart.team import addresses, checking, integrity, lock_file, objects, remote, run_cache, workspace
 from headstart.team.faults import explain, logged_errors
@@ -105,7 +105,7 @@ def pull(root: Path = Path()) -> str:
         messages = lock_file.mend(repo, aside)
         objects.refuse_strange(repo)
         messages += checking.put_records_aside(repo, aside)
-        count, damaged_records = run_cache.fetch(repo)
+        count, damaged_records = run_cache.fetch(repo, session.url)
         try:
             count += _bring(session, messages)
             fault = _shortfall(session)
@@ -149,7 +149,10 @@ def _fetch(session: Session) -> int:
     # What the lists name is known when they are here.
     for kind in (lambda oid: oid.endswith(objects.LIST), lambda oid: True):
         oids = [oid for oid in objects.paths(session.repo) if kind(oid) and not cache.exists(oid)]
-        come, errors = objects.bring(cache, remote_objects, oids)
+        if not oids:
+            continue
+        with progress.counter(f"pull from {session.url}", len(oids), "file") as advance:
+            come, errors = objects.bring(cache, remote_objects, oids, advance)
         count += come
         session.logged.extend(errors)
     missing = [oid for oid in objects.paths(session.repo) if not cache.exists(oid)]

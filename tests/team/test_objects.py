@@ -1,5 +1,6 @@
 """What of DVC's cache is sent to the remote, and in which order."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def test_a_push_shows_how_far_it_is(team, capsys):
         workshop.kept(team, name).unlink()
     sharing.push(team.first.path)
     assert f"\npush to {team.server.url}: 2 files in " in capsys.readouterr().err
+
+
+def test_a_pull_shows_how_far_it_is(team, tmp_path, capsys):
+    second = workshop.clone(team.first, tmp_path / "second")
+    sharing.pull(second.path)
+    printed = capsys.readouterr().err
+    of = f"^pull from {team.server.url}: "
+    assert [len(re.findall(of + what, printed, re.MULTILINE)) for what in ("1 record in ", "3 files in ")] == [1, 1]
+    sharing.pull(second.path)
+    assert "pull from" not in capsys.readouterr().err

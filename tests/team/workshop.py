@@ -126,7 +126,7 @@ def error_line(done: subprocess.CompletedProcess) -> str:
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     *progress, last = done.stderr.strip().splitlines()
-    assert all(line.startswith(("push to ", "check ")) for line in progress), done.stderr
+    assert all(line.startswith(("push to ", "pull from ", "check ")) for line in progress), done.stderr
     assert last.startswith("error: ")
     return last
 
