@@ -3,7 +3,10 @@
 import contextlib
 import errno
 import gc
+import io
+import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -76,8 +79,12 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and end the process with its exit status (None counts as 0).
 
     An explained error, a full disk, a file that may not be read or written, too little memory and Ctrl-C become one
-    line on standard error.
+    line on standard error. Where nobody reads any further, as after `| head`, it ends without a word. A letter that the
+    terminal's encoding lacks is written out.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     gc.freeze()  # what is imported stays: to look for garbage in it takes a tenth of the time of a training
     try:
         status = main()
@@ -85,6 +92,10 @@ def run(main: Callable[[], int | None]) -> None:
         _ignore_interrupts()
         fail("interrupted")
         status = 130
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise  # it is another pipe
+        status = 128 + signal.SIGPIPE
     except Exception as error:
         line = in_one_line(error)
         if line is None:
@@ -131,6 +142,17 @@ def fail(message: str) -> int:
 def memory_advice() -> str:
     """What to do where memory is short."""
     return (f"lower {lower}, " if lower else "") + "close other programs, or raise the limit (`ulimit -v`)"
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output or error has lost its reader. It leads nowhere then: Python flushes both at its end."""
+    ends = select.poll()
+    for number in (1, 2):
+        ends.register(number, 0)
+    lost = [number for number, event in ends.poll(0) if event & (select.POLLERR | select.POLLHUP)]
+    for number in lost:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return bool(lost)
 
 
 def _ignore_interrupts() -> None:

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def test_a_disk_that_is_really_full_is_one_line():
     ("body", "last"),
     [
         ("[][1]", "IndexError: list index out of range"),
+        ("raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))", "BrokenPipeError: [Errno 32] Broken pipe"),
         ("open('nothing/here')", "FileNotFoundError: [Errno 2] No such file or directory: 'nothing/here'"),
     ],
 )
@@ -93,6 +95,25 @@ def test_a_mistake_of_the_program_shows_its_traceback(body, last):
 def test_the_status_of_main_is_the_status_of_the_command(body, status):
     done = run(body)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+def test_where_nobody_reads_on_a_command_ends_without_a_word():
+    script = "from headstart.base import errors, terminal\n"
+    script += "errors.run(lambda: [terminal.say('line') for _ in range(100_000)] and None)"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_letter_that_the_encoding_lacks_is_written_out():
+    script = "from headstart.base import errors, terminal\n"
+    script += "errors.run(lambda: terminal.say('0.82 – 0.88') or errors.fail('größer'))"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True)
+    assert (done.stdout, done.stderr) == (b"0.82 \\u2013 0.88\n", b"error: gr\\xf6\\xdfer\n")
 
 
 def test_ctrl_c_while_a_command_imports_is_one_line_too():
