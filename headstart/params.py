@@ -41,11 +41,13 @@ def refuse_broken_links(folder: Path) -> None:
 
 
 def _last(stage: str) -> dict[str, Any] | None:
-    """The parameters of the last run of a stage, as dvc.lock has them; None where it knows of none."""
-    lock = yaml12.read(seconds.LOCK) if seconds.LOCK.exists() else {}
+    """The parameters of the last run of a stage, as dvc.lock has them; None where it knows of none.
+
+    One that a kill has cut short is mended by `headstart.check`, which `make repro` runs next.
+    """
     try:
-        return lock["stages"][stage]["params"][str(params.PARAMS)]
-    except (KeyError, TypeError):
+        return yaml12.read(seconds.LOCK)["stages"][stage]["params"][str(params.PARAMS)]
+    except (UserError, KeyError, TypeError):
         return None
 
 
