@@ -64,7 +64,8 @@ def main() -> None:
     name = parser.parse_args().name
     if name is None:
         for preset in names():
-            first_line = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+            text = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8-sig", errors="replace")
+            first_line = text.partition("\n")[0]
             say(f"{preset}: {first_line.removeprefix('#').strip()}")
     else:
         say(*(apply(name) or ["nothing to change"]))

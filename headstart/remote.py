@@ -7,17 +7,26 @@ import getpass
 import sys
 
 from headstart.base.arguments import Parser
+from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.team import addresses, remote
 
 
 def ask(url: str, user: str | None) -> dict[str, str]:
-    """Ask at the terminal who the user is. Returns credentials by the names of DVC's options."""
+    """Ask at the terminal who the user is. Returns credentials by the names of DVC's options.
+
+    Raises UserError where the answer is Ctrl-D.
+    """
     say(f"{url} asks who you are; what you type goes into .dvc/config.local", file=sys.stderr)
-    if addresses.storage(url) == "s3":
-        return {"access_key_id": input("access key id: "), "secret_access_key": getpass.getpass("secret access key: ")}
-    user = user or input("name: ")
-    return {"user": user, "password": getpass.getpass(f"password of {user}: ")}
+    try:
+        if addresses.storage(url) == "s3":
+            key = input("access key id: ")
+            return {"access_key_id": key, "secret_access_key": getpass.getpass("secret access key: ")}
+        user = user or input("name: ")
+        return {"user": user, "password": getpass.getpass(f"password of {user}: ")}
+    except EOFError:
+        kind = addresses.storage(url)
+        raise UserError(f"{url} was not told who you are: {addresses.LOGIN_HELP[kind]}") from None
 
 
 def main() -> None:

@@ -237,6 +237,10 @@ def test_the_command_lists_applies_and_says_what_there_is():
     listed = run()
     assert listed.returncode == 0
     assert [line.partition(":")[0] for line in listed.stdout.splitlines()] == NAMES
+    Path("presets/mine.yaml").write_bytes("\ufeff# Für mich\n".encode() + "seed: 2 # größer\n".encode("latin-1"))
+    assert "mine: Für mich" in run().stdout.splitlines()
+    assert run("mine").stderr.startswith("error: presets/mine.yaml is not valid YAML: ")
+    Path("presets/mine.yaml").unlink()
     applied = run("article")
     assert applied.returncode == 0
     assert "backbone.name: EfficientNetLite0 -> InceptionV3" in applied.stdout.splitlines()

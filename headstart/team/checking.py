@@ -12,6 +12,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
+from dvc.scm import SCMError
 from dvc_data.hashfile.db import HashFileDB
 
 from headstart.base import alone, wording
@@ -98,6 +99,11 @@ def locked(root: Path) -> Iterator[Repo]:
         raise UserError(ONE_AT_A_TIME) from None
     except sqlite3.DatabaseError as error:
         raise damaged_database(config, error) from None
+    except SCMError as error:
+        raise UserError(
+            f"{error}, and DVC takes one: clone the project (git clone), or make it one: git init, git add ., "
+            'git commit -m "Headstart"'
+        ) from None
     except DvcException as error:
         raise UserError(f"{error}: where Git keeps that file, `git checkout` brings it back") from None
 

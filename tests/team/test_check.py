@@ -527,6 +527,12 @@ def config_of(file: Path) -> bool:
     return b"opensesame" in file.read_bytes()
 
 
+def test_what_was_downloaded_without_git_is_one_line_that_says_what_to_do(project):
+    shutil.rmtree(project.path / ".git")
+    line = workshop.message(checking.check, project.path, quick=True)
+    assert line.startswith(f"{project.path} is not a git repository, and DVC takes one: clone the project (git clone)")
+
+
 def test_the_command_is_silent_when_quick_and_all_is_well(project):
     assert workshop.command(project, "check", "--quick").stdout == ""
     assert workshop.command(project, "check").stdout == "all that DVC keeps here is intact\n"

@@ -1,5 +1,6 @@
 """Where the team's results are: what is written down, where, and that a mistake is one line and changes nothing."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,12 @@ def test_a_server_that_refuses_the_login_gets_an_answer_from_the_terminal(root, 
     assert "opensesame" not in config(root) + printed.err + printed.out
     assert "user = anna\n    password = opensesame" in config(root, "config.local")
     assert (root / ".dvc/config.local").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("url", "help"), [("webdav://h/x", "give your name with LOGIN="), ("s3://b/x", "set AWS_")])
+def test_who_answers_with_ctrl_d_is_told_what_else_to_do(url, help, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert message(command.ask, url, None).startswith(f"{url} was not told who you are: {help}")
 
 
 def test_a_secret_is_not_written_where_git_would_take_it(root, webdav, monkeypatch):
