@@ -40,7 +40,8 @@ def begin(stage: str) -> None:
 def at_work(project: Path) -> str | None:
     """Returns the name of the stage that is at work in a project; None where there is none that DVC started."""
     try:
-        with (project / FILE).open(encoding="utf-8") as file:
+        # To be written, too: a file that is on another machine (NFS) cannot be locked otherwise.
+        with (project / FILE).open("r+", encoding="utf-8") as file:
             return None if files.lock(file.fileno()) else _holder(file)[1]
     except FileNotFoundError:
         return None

@@ -101,6 +101,21 @@ def lock(descriptor: int) -> bool:
     return True
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While the block runs, be the only one of all threads and programs that is in such a block with this folder.
+
+    Others wait. The folder is made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sha256(path: Path) -> str:
     """Returns the sha256 of a file, as 64 hexadecimal digits; of one that stays as it is, it is computed once."""
     status = path.stat()

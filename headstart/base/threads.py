@@ -9,7 +9,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-THREADS = os.cpu_count() or 1  # images that are decoded side by side
+# Images that are decoded side by side: as many as this process has cores. `taskset` and Slurm give it a part of the
+# machine's, and each image that is under way takes memory.
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

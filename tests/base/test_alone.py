@@ -1,5 +1,6 @@
 """One stage at a time: a stage outlives the `dvc` that is killed, and may be of other parameters."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -42,6 +43,17 @@ def test_a_stage_does_not_start_beside_another_one(other, monkeypatch):
     alone.begin("extract")
     alone.begin("extract")
     assert alone.FILE.read_text() == f"{os.getpid()} extract"
+
+
+def test_what_is_asked_for_the_lock_is_open_to_be_written(other, monkeypatch):
+    """On NFS the system refuses to lock for one alone what is open for reading: EBADF, says flock(2)."""
+    modes = []
+    lock = alone.files.lock
+    monkeypatch.setattr(
+        alone.files, "lock", lambda descriptor: modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL)) or lock(descriptor)
+    )
+    assert alone.at_work(Path()) == "split"
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
 
 
 def test_in_the_moment_before_its_name_is_written_it_has_none(other, monkeypatch):

@@ -1,5 +1,8 @@
 """Results in the order of their inputs, errors at their place, and a bounded look-ahead."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -46,3 +49,10 @@ def test_items_are_taken_in_the_callers_thread():
             yield threading.current_thread()
 
     assert set(threads.in_order(lambda thread: thread, items(), workers=2)) == {threading.current_thread()}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system gives processes no cores of their own")
+def test_as_many_work_as_there_are_cores_for_the_process():
+    script = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+    script += "from headstart.base import threads; print(threads.THREADS)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "1\n"
