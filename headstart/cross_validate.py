@@ -271,6 +271,8 @@ def main() -> None:
             "the others train"
         )
     current = wanted(int(folds))
+    if options.queue == "first":
+        experiments.reproduce("fetch")  # once for all
     if options.queue:
         return queue(current, options.queue == "first")
     done = runs(current)

@@ -87,7 +87,7 @@ def points(runs: list[Run], current: dict) -> Points:
 
 
 def queue(sizes: list[int], seeds: list[int]) -> None:
-    """Queue the runs that are still to be done, after `dvc repro extract`.
+    """Queue the runs that are still to be done, after `extract`.
 
     All of them take the features from DVC's cache, so what `extract` kept to go on from is removed. Sizes for which a
     class has too few training images are left out and named.
@@ -248,6 +248,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes, seeds = _whole_numbers("--sizes", options.sizes, 1), _whole_numbers("--seeds", options.seeds, 0)
     if options.queue:
+        experiments.reproduce("extract")  # once for all
         return queue(sizes, seeds)
     curve = points(experiments.of_these_inputs(experiments.finished()), experiments.current())
     if not curve:

@@ -227,7 +227,8 @@ def test_a_run_that_failed_is_named_with_its_reason(asked, tmp_path):
 @pytest.mark.parametrize("folds", ["2", "21", "five", "-3"])
 def test_another_number_of_folds_is_refused(folds, project, monkeypatch):
     monkeypatch.chdir(project.path)
-    monkeypatch.setattr("sys.argv", ["cross_validate", f"--folds={folds}"])
+    monkeypatch.setattr("sys.argv", ["cross_validate", f"--folds={folds}", "--queue=first"])
+    monkeypatch.setattr(experiments, "reproduce", lambda stage: pytest.fail("it may take minutes"))
     with pytest.raises(UserError, match=f"--folds: got {folds}; takes a whole number from 3 to 20"):
         cross_validate.main()
 

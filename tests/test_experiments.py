@@ -301,7 +301,11 @@ def test_the_learning_curve_is_drawn_and_only_what_is_missing_is_queued(tried):
     tried.set({"head.dropout": 0.5})
     other = module(tried, "learning_curve", check=False)
     assert other.returncode == 1
-    assert "error: no experiment with train_images and these parameters yet" in other.stderr
+    assert "error: no experiment with train_images and these parameters, code and images yet" in other.stderr
+    tried.set({"head.dropout": 0.0})
+    assert "│ 4 " in module(tried, "learning_curve").stdout
+    shutil.copy(tried.path / "data/my_images/red/00.png", tried.path / "data/my_images/red/99.png")
+    assert module(tried, "learning_curve", check=False).stderr == other.stderr, "its runs are of other images"
 
 
 def test_live_metrics_grow_while_a_stage_trains(reproduced):

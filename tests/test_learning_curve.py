@@ -114,7 +114,8 @@ def test_no_error_at_all_is_drawn(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--sizes", "50,many"], ["--sizes", "0"], ["--seeds", ""]])
 def test_what_is_no_whole_number_is_refused(arguments, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["learning_curve", *arguments])
+    monkeypatch.setattr("sys.argv", ["learning_curve", "--queue", *arguments])
+    monkeypatch.setattr(learning_curve.experiments, "reproduce", lambda stage: pytest.fail("it may take hours"))
     with pytest.raises(
         UserError, match=f"{arguments[0]}: got '{arguments[1]}'; takes whole numbers from [01] on, separated by commas"
     ):

@@ -114,6 +114,33 @@ def test_what_speaks_to_the_remote_is_installed_by_its_address(folder, url, kind
     assert [path.name for path in Path(".venv").glob("ready-for-*")] == [f"ready-for-{kind}" for kind in kinds.split()]
 
 
+@pytest.mark.parametrize(("value", "is_set"), [("0", False), ("", False), ("1", True)])
+def test_a_switch_that_is_0_is_off(folder, value, is_set):
+    assert make("remote", "URL=/mnt/x", f"REPLACE={value}").returncode == 0
+    assert ("--replace" in Path("given").read_text().split("\0")) == is_set
+    assert make("repro", GPU=value).returncode == 0
+    assert Path(".venv/gpu").exists() == is_set
+
+
+def test_a_project_that_was_moved_runs(folder):
+    """The scripts in .venv/bin name the folder that it was made in."""
+    for name in ("dvc", "pip"):
+        Path(".venv/bin", name).write_text("#!/where/it/was/.venv/bin/python\n")
+    Path(".venv/ready").unlink()
+    for target in ("repro", "learning-curve", "cross-validate"):
+        done = make(target)
+        assert done.returncode == 0, done.stderr
+
+
+def test_sizes_and_folds_are_looked_at_before_anything_runs(folder):
+    """What computes for all of the runs is started by the command that reads them."""
+    for target in ("learning-curve", "cross-validate"):
+        Path("given").unlink(missing_ok=True)
+        assert make(target).returncode == 0
+        given = Path("given").read_text().split("\0")
+        assert given[:2] == ["-m", "headstart.params"] and "repro" not in given
+
+
 def test_nothing_is_installed_for_an_address_that_is_refused(folder):
     for path in Path(".venv").glob("ready-for-*"):
         path.unlink()
