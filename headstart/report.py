@@ -95,7 +95,7 @@ def main() -> None:
         "its model card": CARD,
     }
     if took := _seconds():
-        console.print(text(f"Seconds of each stage, when it ran on this machine: {took}."))
+        console.print(text(f"Seconds of each stage, when it ran on this machine: {took}"))
     width = max(map(len, places))
     for what, path in places.items():
         say(f"{what:<{width}}  {path}")
@@ -141,12 +141,15 @@ def _rare_columns(measured: Results) -> Columns:
 
 
 def _seconds() -> str:
-    """What each stage took when it ran here; empty where nothing is known."""
+    """What each stage took when it ran here, and of which nothing is known; empty where it is not of any."""
     try:
         took, order = seconds.of(yaml12.read(seconds.LOCK)), yaml12.read(params.PIPELINE)["stages"]
     except (UserError, AttributeError, KeyError, TypeError):  # no dvc.lock, or a damaged one: the scores are shown
         return ""
-    return ", ".join(f"{stage} {took[stage]:,.0f}" for stage in order if stage in took)
+    known = ", ".join(f"{stage} {took[stage]:,.0f}" for stage in order if stage in took)
+    # As of `inspect` in a clone whose images have not changed: it comes out of Git.
+    unknown = ", ".join(stage for stage in order if stage not in took)
+    return known and f"{known}.{f' Not known of {unknown}: taken over, or interrupted.' if unknown else ''}"
 
 
 def _why_rare(measured: Results) -> str:
