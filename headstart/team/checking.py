@@ -70,14 +70,14 @@ def mend_cache(repo: Repo, oids: list[str], aside: integrity.Aside, known: integ
     foreign = {oid for oid in damaged if _is_as_named(cache, oid)}
     messages += put_records_aside(repo, aside, foreign) if foreign else []
     paths = objects.paths(repo)
-    expected = workspace.expected(repo)
+    places = workspace.by_object(repo)
     for oid in damaged:
         place = aside.take(cache.oid_to_path(oid), f"cache/{oid[:2]}/{oid[2:]}")
-        copy = workspace.intact_copy(repo, expected, oid)
+        copy = workspace.intact_copy(repo, places.get(oid, []))
         if copy:
             cache.add(str(copy), cache.fs, oid, check_exists=False)
             then = "mended from the file here"
-        elif any(file.is_own for file in expected if file.oid == oid):
+        elif any(file.is_own for file in places.get(oid, [])):
             then = "`make pull` brings it, if it was pushed; no stage can make it"
         elif oid in paths:
             then = "`dvc repro` makes it anew, or `make pull` brings it"

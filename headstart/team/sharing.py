@@ -23,6 +23,8 @@ from headstart.base.errors import UserError
 from headstart.team import addresses, checking, integrity, lock_file, objects, remote, run_cache, workspace
 from headstart.team.faults import explain, logged_errors
 
+NOTHING = "nothing to push: nothing has run here (dvc.lock names no output), and nothing was added with `dvc add`"
+
 
 @dataclass(frozen=True)
 class Session:
@@ -84,7 +86,7 @@ def push(root: Path = Path()) -> str:
             f"{', '.join(lost)}: neither in the cache nor on {session.url}: `dvc repro` makes it; the rest is pushed"
         )
     if not len(sent) + run_count:
-        return f"everything is on {session.url} already"
+        return f"everything is on {session.url} already" if wanted or runs else NOTHING
     names = sorted({paths[oid] for oid in mended}) + ["the record of a run"] * mended_run_count
     replaced = f"; replaced there, where it was damaged: {', '.join(names)}" if names else ""
     return f"{wording.count(len(sent), 'file')} and {wording.count(run_count, 'run')} pushed to {session.url}{replaced}"

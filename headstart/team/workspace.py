@@ -182,11 +182,20 @@ def restore(repo: Repo, file: File) -> None:
         shutil.copyfile(repo.cache.local.oid_to_path(file.oid), part)
 
 
-def intact_copy(repo: Repo, known: list[File], oid: str) -> Path | None:
-    """Returns a file of the workspace that still has the content of an object; None where there is none."""
-    for file in known:
+def by_object(repo: Repo) -> dict[str, list[File]]:
+    """Returns the files of `expected` by the id of the object that each has: of a damaged disk all may be asked for."""
+    places: dict[str, list[File]] = {}
+    for file in expected(repo):
+        if file.oid is not None:
+            places.setdefault(file.oid, []).append(file)
+    return places
+
+
+def intact_copy(repo: Repo, places: list[File]) -> Path | None:
+    """Returns one of these files of the workspace that still has the content of its object; None: none has."""
+    for file in places:
         path = Path(repo.root_dir, file.path)
-        if file.oid == oid and path.is_file() and objects.digest(path) == oid:
+        if path.is_file() and objects.digest(path) == file.oid:
             return path
     return None
 

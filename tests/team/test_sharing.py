@@ -298,6 +298,12 @@ def test_what_is_nowhere_is_named(local, tmp_path):
     assert "make push where it was made" in line
 
 
+def test_where_nothing_has_run_nothing_is_called_pushed(local):
+    (local.first.path / "dvc.lock").unlink()
+    shutil.rmtree(local.first.path / ".dvc/cache")
+    assert sharing.push(local.first.path).startswith("nothing to push: nothing has run here (dvc.lock names no output)")
+
+
 def test_without_a_remote_there_is_one_line(built):
     for function in (sharing.push, sharing.pull):
         assert message(function, built).startswith("no remote is configured: make remote URL=…, a folder")
