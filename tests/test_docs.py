@@ -264,6 +264,21 @@ def test_a_page_does_what_it_says(page, reproduced):
     Reader(reproduced, places, smaller).read(PAGES[page].read_text())
 
 
+def test_no_page_stage_preset_or_parameter_is_forgotten():
+    stages = yaml12.read(ROOT / "dvc.yaml")["stages"]
+    text = {name: path.read_text() for name, path in PAGES.items()}
+    for page in ("README.md", "docs/index.md"):
+        assert f"\n{' → '.join(stages)}\n" in text[page]
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages == set(re.findall(r"^\| \[.*?\]\((.*?)\) \|", text["docs/index.md"], re.MULTILINE))
+    for preset in (ROOT / "presets").glob("*.yaml"):
+        assert re.search(rf"^{preset.stem}: ", text["docs/experiments.md"], re.MULTILINE), preset
+        assert f"\n| `{preset.stem}` |" in text["docs/experiments.md"], preset
+    del stages["report"]  # which takes whole sections
+    for name in {name for stage in stages.values() for name in stage["params"]}:
+        assert f"`{name}`" in text["docs/design.md"], name
+
+
 # The rest is that no command escapes, and that a page that is wrong is found.
 
 
