@@ -43,6 +43,7 @@ IMPORTED = {
     "dvc.rwlock.RWLOCK_FILE",
     "dvc.rwlock._edit_rwlock",
     "dvc.scm.SCM",
+    "dvc.scm.SCMError",
     "dvc.stage.cache._get_cache_hash",
     "dvc.utils.serialize.load_yaml",
     "dvc.utils.serialize.parse_yaml",
