@@ -158,8 +158,8 @@ def measure(pooled: Pooled, by_fold: dict[int, Run]) -> dict[str, Any]:
 
     images, folds (their number); for `head` and `CLASSIFIER` what `evaluation.scores.score` gives over all images, but
     the mean over the folds of roc_auc and average_precision (None where one is), by_fold (their scores) and deviation
-    (over the folds, of a sample); mcnemar of the two; delivered: which model each fold's classifier is; corrections:
-    as `corrected` returns it.
+    (over the folds, of a sample); mcnemar of the two, over groups; delivered: which model each fold's classifier is;
+    corrections: as `corrected` returns it.
     """
     summary: dict[str, Any] = {"images": len(pooled.labels), "folds": len(by_fold), "corrections": corrected(by_fold)}
     seed = next(iter(by_fold.values())).params["seed"]
@@ -178,7 +178,7 @@ def measure(pooled: Pooled, by_fold: dict[int, Run]) -> dict[str, Any]:
             "deviation": {name: round(float(np.std(columns[name], ddof=1)), 6) for name in ("accuracy", "loss")},
         }
     return summary | {
-        "mcnemar": scores.mcnemar(pooled.labels, pooled.predicted),
+        "mcnemar": scores.mcnemar(pooled.labels, pooled.predicted, pooled.groups),
         "delivered": [run.results.delivered for run in by_fold.values()],
     }
 
@@ -225,7 +225,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
     right, wrong = pair[f"only_{CLASSIFIER}"], pair["only_head"]
     lines = [
         f"The classifier is right on {wording.count(right, 'image')} that the head gets wrong, and wrong on {wrong:,} "
-        f"that it gets right: p = {pair['p']:.2g} (McNemar).",
+        f"that it gets right: p = {pair['p']:.2g} (McNemar{', over groups' if 'groups' in pair else ''}).",
     ]
     if any((changed := summary["corrections"]).values()):
         lines.append(

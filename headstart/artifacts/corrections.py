@@ -8,10 +8,7 @@ label     the class, for the action label
 by, why   whoever decided it, and the reason; either may be empty
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,17 +68,9 @@ def checked(number: int, row: list[str]) -> Correction:
     return correction
 
 
-@contextmanager
-def alone(project: Path = Path()) -> Iterator[None]:
+def alone(project: Path = Path()) -> AbstractContextManager[None]:
     """While the block runs, be the only one that reads and writes the file: of all threads and programs."""
-    folder = project / CORRECTIONS.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return files.alone(project / CORRECTIONS.parent)
 
 
 def looked_at(project: Path = Path()) -> set[str]:

@@ -32,6 +32,9 @@ def compiled(
     hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
     # One stream per thread: neither waits for the threads of the other.
     options = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": at_a_time}
+    # In a process that was given some of the cores, as those of a cluster are.
+    if threads := tf.config.threading.get_intra_op_parallelism_threads():
+        options["INFERENCE_NUM_THREADS"] = threads
     graph, module = traced(model).get_concrete_function(), tf.Module()
     module.kept = list(graph.variables)
     # By way of a file: `openvino.convert_model` takes the graph itself, but fails on Python 3.13.
