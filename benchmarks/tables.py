@@ -19,7 +19,7 @@ from benchmarks import records, workspace
 from benchmarks.measuring import Measurement
 from benchmarks.records import Imported, Record
 from headstart import export, report
-from headstart.artifacts import dataset, results
+from headstart.artifacts import dataset, inspection, results
 from headstart.base import files, wording
 from headstart.delivery import proving
 
@@ -126,7 +126,7 @@ def write_result(root: Path | None = None) -> list[Path]:
     """Write what `python -m headstart.report` prints of metrics/test.json into README.md; return what changed."""
     root = root or workspace.ROOT
     page, printed = root / "README.md", io.StringIO()
-    report.show(results.read(root), dataset.read(root), Console(file=printed, width=80))
+    report.show(results.read(root), dataset.read(root), Console(file=printed, width=80), inspection.read(root))
     lines = [line.rstrip() for line in printed.getvalue().splitlines()]
     text = page.read_text(encoding="utf-8")
     written = between(text, "result", "\n".join(["```text", *lines, "```"]))

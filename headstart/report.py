@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 
-from headstart.artifacts import dataset, manifest, results
+from headstart.artifacts import dataset, inspection, manifest, results
 from headstart.artifacts.predictions import PREDICTIONS
 from headstart.artifacts.results import CLASSIFIER, MODELS, PAGE, Results
 from headstart.base import params, seconds, wording, yaml12
@@ -50,12 +50,14 @@ def classes(measured: Results, width: int = 80) -> Table:
     return _fitting("class", columns, [(name, tested[of]) for name, of in zip(names, shown, strict=True)], width)
 
 
-def show(measured: Results, summary: dict[str, Any] | None, console: Console) -> None:
+def show(
+    measured: Results, summary: dict[str, Any] | None, console: Console, found: dict[str, Any] | None = None
+) -> None:
     """Print the table, below it what each further step brought, and what a reader should know of the numbers.
 
-    summary: what `dataset.read` returns; None where it is missing.
+    summary: what `dataset.read` returns; found: what `inspection.read` does; None where it is missing.
     """
-    console.print(table(measured, notes.heading(measured.images, summary), console.width))
+    console.print(table(measured, notes.heading(measured.images, summary, found), console.width))
     for line in notes.steps(measured):
         console.print(text(line))
     if notes.rare(measured):
@@ -77,12 +79,12 @@ def main() -> None:
     measured = results.read()
     console = Console(highlight=False)
     try:
-        summary, settings = dataset.read(), params.load()
+        summary, settings, found = dataset.read(), params.load(), inspection.read()
         if settings.fold is not None:
             summary = notes.of_fold(summary, manifest.read(fold=settings.fold), settings.fold)
     except UserError:  # the scores are shown all the same
-        summary, settings = None, None
-    show(measured, summary, console)
+        summary, settings, found = None, None, None
+    show(measured, summary, console, found)
     for line in notes.help_for_rare(summary, settings) if summary else []:
         console.print(text(line))
     places = {

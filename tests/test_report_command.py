@@ -181,6 +181,14 @@ def test_it_fits_any_terminal_however_many_classes_there_are(k, rare, width):
 )
 def test_that_the_test_images_are_new_is_said_only_as_far_as_it_is_known(summary, words):
     assert notes.heading(153, summary) == words
+    pairs = [
+        {"paths": ["a", "b"], "splits": ["train", "test"]},
+        {"paths": ["c", "d"], "splits": ["train", "validation"]},
+    ]
+    if summary and not summary.get("test_copies"):
+        known = words.replace("none of them used before", "1 nearly the same as one in another split")
+        assert notes.heading(153, summary, {"alike": pairs}) == known
+    assert notes.heading(153, summary, {"alike": pairs[1:]}) == words
     assert printed(RARE, 120, summary).splitlines()[0].strip() == words
 
 

@@ -116,7 +116,7 @@ def of_template(
     return {
         "title": names,
         "headline": words.headline(measured, by_class, positive),
-        "heading": notes.heading(measured.images, summary),
+        "heading": notes.heading(measured.images, summary, found),
         "warnings": words.of_decision(measured, answers, wanted) + words.warnings(measured, found, summary, by_class),
         "models": models(measured),
         "steps": notes.steps(measured),

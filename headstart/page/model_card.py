@@ -206,8 +206,7 @@ def _results(run: Run) -> dict[str, Any]:
     return {
         "warnings": words.of_decision(measured, answers, run.settings.decision)
         + words.warnings(measured, run.found, run.summary, by_class),
-        # Where pairs that are nearly the same lie in two splits, a warning says so.
-        "heading": notes.heading(measured.images, None if run.found["counts"]["alike"] else run.summary),
+        "heading": notes.heading(measured.images, run.summary, run.found),
         "models": contents.models(measured),
         "steps": notes.steps(measured),
         "by_class": [(labels[name], by_class[name]) for name in shown],

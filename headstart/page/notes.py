@@ -119,10 +119,10 @@ def _with_interval(numbers: dict[str, Any], name: str) -> str:
     return f"{numbers[name]:.3f} ({numbers[f'{name}_low']:.3f} – {numbers[f'{name}_high']:.3f})"
 
 
-def heading(images: int, summary: dict[str, Any] | None) -> str:
+def heading(images: int, summary: dict[str, Any] | None, found: dict[str, Any] | None = None) -> str:
     """How many test images there are, and whether they were used before as far as is known.
 
-    summary: what `dataset.read` returns, or `of_fold`; None where it is missing.
+    summary: what `dataset.read` returns, or `of_fold`; None where it is missing. found: what `inspection.read` returns.
     """
     words = [wording.count(images, "test image")]
     if summary is None:
@@ -132,7 +132,14 @@ def heading(images: int, summary: dict[str, Any] | None) -> str:
     if "test" in summary.get("published", ()):
         words.append("the source's own test split")
     copies = summary.get("test_copies", 0)
-    words.append(f"{copies:,} of them with a near copy in training" if copies else "none of them used before")
+    pairs = [] if found is None or "fold" in summary else found.get("alike", ())  # inspect knows of no fold
+    alike = {path for of in pairs for path, split in zip(of["paths"], of["splits"], strict=True) if split == "test"}
+    if copies:
+        words.append(f"{copies:,} of them with a near copy in training")
+    elif alike:
+        words.append(f"{len(alike):,} nearly the same as one in another split")
+    else:
+        words.append("none of them used before")
     return ", ".join(words)
 
 
