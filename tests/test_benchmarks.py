@@ -308,8 +308,8 @@ def test_every_row_is_made_of_what_its_measurements_give(house):
         "| `dvc repro` with nothing to do over `dvc status` | 1.50 (1.20 s, 0.80 s) | at most 1.5 |",
         "| `cats_vs_dogs` | `mixed8` | 1 | 0.900 | 0.900 | 11 s | 11 s | 1,234 | 1 |",
     } <= {row for rows in rendered.values() for row in rows}
-    # Five images, all right with B alone: 2 / 2**5 = 0.0625 exactly; the flips of the fixed seed give 0.074.
-    compared = r"\| `solar_cells`: fine-tuned against head alone \| \+5.00 \| 0.07\d \| 3 of 3 seeds \|"
+    # Five images, all right with B alone: 2 / 2**5 = 0.0625, of so few without drawing.
+    compared = r"\| `solar_cells`: fine-tuned against head alone \| \+5.00 \| 0.062 \| 3 of 3 seeds \|"
     assert re.fullmatch(compared, rendered["comparisons"][2])
     assert rendered["power_law_cats_vs_dogs"][2].startswith("| head alone | error = ")
     command.publish()

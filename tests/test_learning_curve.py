@@ -14,14 +14,14 @@ from headstart import learning_curve
 from headstart.artifacts.results import Results
 from headstart.base import checkpoint
 from headstart.base.errors import UserError
-from headstart.evaluation import trust
+from headstart.evaluation.scores import wilson
 from headstart.experiments import Run
 
 
 def run(size, error, seed=1, averaged=False, worth=1000, **params):
     """Tested on 1,000 images, which are as good as `worth` that are independent of each other."""
     errors = {"head": error, "fine_tuned": error / 2} | ({"averaged": error / 4} if averaged else {})
-    intervals = {model: trust.wilson(1 - wrong, worth) for model, wrong in errors.items()}
+    intervals = {model: wilson(1 - wrong, worth) for model, wrong in errors.items()}
     scores = {
         model: {"accuracy": 1 - errors[model], "accuracy_low": low, "accuracy_high": high}
         for model, (low, high) in intervals.items()
@@ -101,7 +101,7 @@ def test_where_images_belong_together_intervals_and_forecast_are_as_wide_as_thos
     curve, grouped = ({size: [run(size, float(law(size)), worth=worth)] for size in SIZES} for worth in (1000, 40))
     console = Console(width=120, file=io.StringIO())
     console.print(learning_curve.table({50: grouped[50]}))
-    low, high = trust.wilson(float(law(50)), 40)
+    low, high = wilson(float(law(50)), 40)
     assert f"{law(50):.1%} ({low:.1%}–{high:.1%})" in console.file.getvalue()
     ends = [learning_curve.draw(tmp_path / "a.png", of)["head"].interval(2000) for of in (curve, grouped)]
     assert ends[1][1] / ends[1][0] > 4 * ends[0][1] / ends[0][0]
