@@ -34,7 +34,7 @@ def house(tmp_path, monkeypatch) -> Path:
     """A copy of what the benchmarks read and write, without records."""
     path = tmp_path / "house"
     copy(["headstart", "stages", "presets", "docs", "dvc.yaml", "params.yaml", "README.md"], path)
-    copy(["metrics/test.json", "metrics/dataset.json"], path)
+    copy(["metrics/test.json", "metrics/dataset.json", "metrics/inspection.json"], path)
     monkeypatch.setattr(workspace, "ROOT", path)
     monkeypatch.setattr(workspace, "SCRATCH", path / "tmp/benchmarks")
     monkeypatch.setattr(records, "RECORDS", path / "benchmarks/records")
