@@ -24,15 +24,14 @@ from headstart.images import archive, batches, decoding
 
 def show(answers: predictions.Predictions, ranking: dict[str, curves.Curves], rule: Rule, positive: int, read):
     """Draw the pictures of a result that is written, and write the data of `dvc plots`: the delivered, by its rule."""
-    classes, labels, delivered = answers.classes, answers.labels, list(ranking)[-1]
-    called, values = rule.decided(answers).predicted[delivered], answers.probabilities[delivered]
-    for name, model, guesses in (("head", "head", answers.predicted["head"]), ("classifier", delivered, called)):
-        charts.data(results.PLOTS, labels, guesses, ranking[model], classes, name)
+    classes, labels, delivered, decided = answers.classes, answers.labels, list(ranking)[-1], rule.decided(answers)
+    for name, model, of in (("head", "head", answers), ("classifier", delivered, decided)):
+        charts.data(results.PLOTS, labels, of.predicted[model], ranking[model], classes, name)
     shown = {results.MODELS[name]: curve for name, curve in ranking.items()}
-    of = {"labels": labels, "classes": classes, "predicted": called}
-    pictures.attempt(results.PICTURE, partial(charts.result, **of, curves=shown, positive=positive, goal=rule.goal))
+    result = partial(charts.result, labels=labels, predicted=decided.predicted[delivered], curves=shown)
+    pictures.attempt(results.PICTURE, partial(result, classes=classes, positive=positive, goal=rule.goal))
     for path, gallery in ((results.WRONG, galleries.wrong), (results.RIGHT, galleries.right)):
-        pictures.attempt(path, partial(gallery, **of, probabilities=values, read=read))
+        pictures.attempt(path, partial(gallery, answers=decided, read=read))
     if note := Lettering(classes).note():
         say(note)
 

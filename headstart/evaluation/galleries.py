@@ -1,13 +1,13 @@
 """Pictures of what a model got wrong and right. The same images and probabilities give the same bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from headstart.artifacts.predictions import Predictions
 from headstart.base import figures, wording
-from headstart.classifier import decision
 from headstart.evaluation.lettering import LEFT, Lettering
 
 SIDE, GAP, WORDS, HEADING = 1.2, 0.12, 0.42, 0.55  # inches: an image, between images, text above an image, the title
@@ -15,54 +15,42 @@ LONGEST = 12  # columns of a class name
 Pixels = Callable[[int], np.ndarray]
 
 
-def wrong(
-    path: Path,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-    read: Pixels,
-    predicted: np.ndarray | None = None,
-) -> None:
+def wrong(path: Path, answers: Predictions, read: Pixels) -> None:
     """Draw at most 100 images that a model got wrong: the highest probability of a wrong class comes first.
 
     Above each image stand its true class in blue and, in red, the predicted class with its probability.
 
     Args:
-        path: the PNG to write; its folder is made.
-        labels: (n,) int, the true classes as indices into `classes`.
-        probabilities: (n, k) float.
-        classes: the k names; long ones are shortened in the picture.
+        path: of the PNG; its folder is made where it is missing.
+        answers: of n images, the model last; long names of classes are shortened in the picture.
         read: returns image i, i from 0 to n - 1, as uint8 (height, width, 3); called only for the images drawn. Where
             it raises an exception, since the image has gone in the meantime, a grey square is drawn.
-        predicted: (n,) int, what the model calls each image; default: the likeliest class.
     """
-    guesses = decision.predicted(probabilities) if predicted is None else predicted
-    missed = np.flatnonzero(guesses != labels)
+    guesses, probabilities = _of_the_last(answers)
+    missed = np.flatnonzero(guesses != answers.labels)
     worst = missed[np.argsort(-probabilities[missed, guesses[missed]], kind="stable")]
-    heading = f"Wrong: {len(missed):,} of {wording.count(len(labels), 'image')}"
+    heading = f"Wrong: {len(missed):,} of {wording.count(len(guesses), 'image')}"
     if len(missed) > 100:
         heading += ", the worst 100"
-    _draw(path, heading, worst[:100], 10, labels, probabilities, classes, read, guesses)
+    _draw(path, heading, worst[:100], 10, answers, read)
 
 
-def right(
-    path: Path,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-    read: Pixels,
-    predicted: np.ndarray | None = None,
-) -> None:
+def right(path: Path, answers: Predictions, read: Pixels) -> None:
     """Draw the first 20 images that a model got right, in their order. Arguments as in `wrong`."""
-    guesses = decision.predicted(probabilities) if predicted is None else predicted
-    correct = np.flatnonzero(guesses == labels)
-    heading = f"Right: {len(correct):,} of {wording.count(len(labels), 'image')}"
+    guesses, _ = _of_the_last(answers)
+    correct = np.flatnonzero(guesses == answers.labels)
+    heading = f"Right: {len(correct):,} of {wording.count(len(guesses), 'image')}"
     if len(correct) > 20:
         heading += ", the first 20"
-    _draw(path, heading, correct[:20], 5, labels, probabilities, classes, read, guesses)
+    _draw(path, heading, correct[:20], 5, answers, read)
 
 
-def _draw(path, heading, chosen, columns, labels, probabilities, classes, read, guesses) -> None:
+def _of_the_last(answers: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    return list(answers.predicted.values())[-1], list(answers.probabilities.values())[-1]
+
+
+def _draw(path, heading, chosen, columns, answers, read) -> None:
+    classes, labels, (guesses, probabilities) = answers.classes, answers.labels, _of_the_last(answers)
     lettering = Lettering(classes)
     names = wording.labels(lettering.shown, LONGEST)
     rows = max(1, -(-len(chosen) // columns))

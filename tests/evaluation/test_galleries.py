@@ -1,8 +1,7 @@
-from functools import partial
-
 import numpy as np
 from PIL import Image
 
+from headstart.artifacts.predictions import Predictions
 from headstart.evaluation import galleries
 
 CLASSES = ["cats", "dogs"]
@@ -17,7 +16,8 @@ def plain(i):
     return np.full((30, 40, 3), 10 * i % 256, dtype="uint8")
 
 
-def drawn(draw, tmp_path, labels, probabilities, classes=CLASSES, read=plain):
+def drawn(draw, tmp_path, labels, probabilities, classes=CLASSES, read=plain, predicted=None):
+    """predicted: default: the likeliest class."""
     shown = []
 
     def watch(i):
@@ -25,7 +25,9 @@ def drawn(draw, tmp_path, labels, probabilities, classes=CLASSES, read=plain):
         return read(i)
 
     path = tmp_path / "plots" / "picture.png"
-    draw(path, np.array(labels), probabilities, classes, watch)
+    called = {"model": probabilities.argmax(axis=1) if predicted is None else predicted}
+    paths = [str(number) for number in range(len(labels))]
+    draw(path, Predictions(classes, paths, np.array(labels), called, {"model": probabilities}), watch)
     assert list(path.parent.iterdir()) == [path]
     with Image.open(path) as image:
         assert "Software" not in image.info
@@ -120,6 +122,6 @@ def test_what_is_wrong_is_what_the_model_calls_wrong_by_whatever_rule(tmp_path):
     labels, probabilities = np.array([0, 0, 1, 1]), two(0.1, 0.3, 0.3, 0.9)
     called = np.array([0, 1, 1, 1])  # from 0.2 on
     for gallery, of_rule, of_likeliest in ((galleries.wrong, [1], [2]), (galleries.right, [0, 2, 3], [0, 1, 3])):
-        shown, _, with_rule = drawn(partial(gallery, predicted=called), tmp_path / "a", labels, probabilities)
+        shown, _, with_rule = drawn(gallery, tmp_path / "a", labels, probabilities, predicted=called)
         likeliest, _, without = drawn(gallery, tmp_path / "b", labels, probabilities)
         assert (shown, likeliest) == (of_rule, of_likeliest) and with_rule != without

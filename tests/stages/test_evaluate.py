@@ -218,9 +218,12 @@ def test_pictures_and_the_matrix_of_the_classifier_are_of_what_it_decides(monkey
     network, called = file.load(results.CLASSIFIER)[0].get_layer(joining.NETWORK), []
     whole = keras.Model(network.input, network.output, name="classifier")
     save(whole, (), goal="costs", of="red", threshold=1e-9, costs=[[0.0, 1e-9], [1.0, 0.0]])
-    for module, name in ((evaluate.charts, "result"), (evaluate.galleries, "wrong"), (evaluate.galleries, "right")):
+    monkeypatch.setattr(
+        evaluate.charts, "result", lambda path, predicted, **facts: called.append((predicted, facts.get("goal")))
+    )
+    for name in ("wrong", "right"):
         monkeypatch.setattr(
-            module, name, lambda path, predicted, **facts: called.append((predicted, facts.get("goal")))
+            evaluate.galleries, name, lambda path, answers, read: called.append((answers.predicted["fine_tuned"], None))
         )
     evaluate.main()
     rows = table(results.PLOTS / "confusion" / "classifier.csv")
