@@ -15,7 +15,7 @@ scale each by its own. Labels count as certain, and images all the same.
 
 The 95 % interval is Wilson's. The best is compared with each of the others by McNemar's test on the same images (exact,
 two-sided; of several the p-values are Holm's). Where images belong together, both are over groups (`evaluation.trust`,
-`evaluation.scores.mcnemar`). Where p is not below 0.05 the images do not show which is better, which
+`evaluation.scores.chance`). Where p is not below 0.05 the images do not show which is better, which
 is not to say that both are equally good. Seconds are those of the stages `extract`, for all images, and `train_head`,
 their starts included, as they took when they ran on this machine; images/s are those of `extract` without its start.
 """
@@ -34,7 +34,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
-from scipy.stats import binomtest
 from sklearn.metrics import log_loss
 
 from headstart import experiments
@@ -207,19 +206,9 @@ def ranked(outcomes: Outcomes) -> list[Candidate]:
 def against_best(outcomes: Outcomes) -> dict[Candidate, float]:
     """For each network but the best, the p-value of McNemar's test against it, Holm's."""
     best, *others = ranked(outcomes)
-    ps = []
-    for candidate in others:
-        ps.append(_luck(outcomes[best].right, outcomes[candidate].right, outcomes[best].groups))
+    of = outcomes[best]
+    ps = [scores.chance(of.right, outcomes[candidate].right, of.groups) for candidate in others]
     return dict(zip(others, map(float, experiments.holm(ps)), strict=True))
-
-
-def _luck(one: np.ndarray, other: np.ndarray, groups: np.ndarray | None) -> float:
-    """The p-value of the difference between what two networks get right."""
-    if groups is not None:
-        answers = {"one": one.astype(int), "other": other.astype(int)}
-        return scores.mcnemar(np.ones(len(one), int), answers, groups)["p"]
-    alone, differ = int((one & ~other).sum()), int((one != other).sum())
-    return binomtest(alone, differ).pvalue if differ else 1.0
 
 
 def table(outcomes: Outcomes) -> Table:

@@ -128,9 +128,7 @@ def per_class(labels: np.ndarray, guesses: np.ndarray, averages: Sequence[float 
 def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray], groups: np.ndarray | None = None) -> dict:
     """Do two models err differently? McNemar's test (Psychometrika 12, 1947) in its exact, two-sided form.
 
-    Where images belong together they are no independent evidence: then each group's difference, of how many of its
-    images either model gets right, could as well have had the other sign (Fisher, The Design of Experiments, 1935,
-    section 21). Of groups of one image that is McNemar's test.
+    Where images belong together the test is over groups, as in `chance`.
 
     Args:
         labels: (n,) int, the true classes.
@@ -143,18 +141,29 @@ def mcnemar(labels: np.ndarray, predicted: dict[str, np.ndarray], groups: np.nda
         and where images belong together groups, the number of these.
     """
     (name_a, a), (name_b, b) = ((name, values == labels) for name, values in predicted.items())
-    apart, found = a.astype(np.int64) - b, {}
-    if groups is not None and len(names := np.unique(groups)) < len(groups):
-        apart = np.bincount(np.searchsorted(names, groups), apart).astype(np.int64)
-        found["groups"] = len(names)
+    count = len(labels) if groups is None else len(np.unique(groups))
     return {
         f"only_{name_a}": int((a & ~b).sum()),
         f"only_{name_b}": int((b & ~a).sum()),
         "both": int((a & b).sum()),
         "neither": int((~a & ~b).sum()),
-        "p": number(_by_signs(apart)),
-        **found,
+        "p": number(chance(a, b, groups)),
+        **({"groups": count} if count < len(labels) else {}),
     }
+
+
+def chance(a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Returns how likely a difference at least as large is, were two models equally good: McNemar's exact p-value.
+
+    a, b: bool (n,), what each gets right of the same images. groups: (n,), equal for images that belong together, which
+    are no independent evidence; default: none do. Each group's difference, of how many of its images either model gets
+    right, could as well have had the other sign (Fisher, The Design of Experiments, 1935, section 21). Of groups of one
+    image that is McNemar's test.
+    """
+    apart = a.astype(np.int64) - b
+    if groups is not None:
+        apart = np.bincount(np.unique(groups, return_inverse=True)[1], apart).astype(np.int64)
+    return _by_signs(apart)
 
 
 def _by_signs(differences: np.ndarray) -> float:
