@@ -77,14 +77,12 @@ def choose(candidates: dict[str, np.ndarray], groups: np.ndarray | None = None) 
     groups: (n,), equal for images that belong together, which are no evidence of their own; default: none do. Then
         it is the standard error that the sum of the groups' sums has if each could as well have the other sign.
     """
-    of = (
-        np.arange(len(next(iter(candidates.values())))) if groups is None else np.unique(groups, return_inverse=True)[1]
-    )
+    of = None if groups is None else np.unique(groups, return_inverse=True)[1]
     best, *others = candidates
     for name in others:
         gained = candidates[best] - candidates[name]
-        sums = np.bincount(of, gained)
+        gained = gained if of is None else np.bincount(of, gained)
         # Of images that are each alone: the mean is more than the deviation from it over the root of their number.
-        if len(sums) > 1 and sums.sum() > np.linalg.norm(sums):
+        if len(gained) > 1 and gained.sum() > np.linalg.norm(gained):
             best = name
     return best

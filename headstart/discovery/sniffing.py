@@ -24,21 +24,8 @@ TABLES = (".csv", ".tsv", ".tab", ".txt")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 # Of files that may have labels too, and are not read.
-OTHERS = (
-    ".json",
-    ".jsonl",
-    ".ndjson",
-    ".xml",
-    ".parquet",
-    ".feather",
-    ".arrow",
-    ".mat",
-    ".npy",
-    ".npz",
-    ".pkl",
-    ".pickle",
-)
-OTHERS += (".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
+OTHERS = (".json", ".jsonl", ".ndjson", ".xml", ".parquet", ".feather", ".arrow", ".mat", ".npy", ".npz", ".pkl")
+OTHERS += (".pickle", ".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
 AS_ROWS = "not read: write the labels in it as a CSV, a row for each image, and images in it as files of their own"
 LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
 PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"

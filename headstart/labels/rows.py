@@ -50,9 +50,8 @@ def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]])
     except TEXT_ERRORS as error:
         raise UserError(f"{table.file} cannot be read as a table ({error}): save it as plain UTF-8 text") from None
     stripped = ([cell.strip() for cell in line] for line in lines)
-    numbered = [
-        (number, line) for number, line in enumerate(stripped, 1) if any(line)
-    ]  # Excel ends with rows of nothing
+    # Excel ends with rows of nothing.
+    numbered = [(number, line) for number, line in enumerate(stripped, 1) if any(line)]
     return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table))
 
 
