@@ -78,14 +78,12 @@ def show(
 def main() -> None:
     measured = results.read()
     console = Console(highlight=False)
-    try:
-        summary, settings, found = dataset.read(), params.load(), inspection.read()
-        if settings.fold is not None:
-            summary = notes.of_fold(summary, manifest.read(fold=settings.fold), settings.fold)
-    except UserError:  # the scores are shown all the same
-        summary, settings, found = None, None, None
+    summary, settings, found = _or_none(dataset.read), _or_none(params.load), _or_none(inspection.read)
+    if settings and settings.fold is not None:
+        cut = _or_none(lambda: manifest.read(fold=settings.fold))
+        summary = notes.of_fold(summary, cut, settings.fold) if summary and cut else None
     show(measured, summary, console, found)
-    for line in notes.help_for_rare(summary, settings) if summary else []:
+    for line in notes.help_for_rare(summary, settings) if summary and settings else []:
         console.print(text(line))
     places = {
         "all of it on a page": PAGE,
@@ -101,6 +99,14 @@ def main() -> None:
     width = max(map(len, places))
     for what, path in places.items():
         say(f"{what:<{width}}  {path}")
+
+
+def _or_none(read: Callable[[], Any]) -> Any:
+    """What `read` returns; None where that is missing or damaged: the scores are shown all the same."""
+    try:
+        return read()
+    except UserError:
+        return None
 
 
 def _fitting(first: str, columns: Columns, rows: list[tuple[str, dict]], width: int, title: str | None = None) -> Table:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from headstart import report
-from headstart.artifacts import dataset, results
+from headstart.artifacts import dataset, inspection, results
 from headstart.base import params, yaml12
 from headstart.base.errors import UserError
 from headstart.evaluation import curves, scores
@@ -222,6 +222,18 @@ def test_the_scores_are_shown_without_what_split_wrote(shown, tmp_path):
     assert "1,656 test images\n" in shown({"head": SCORE}, {}).replace(" \n", "\n").replace("  ", "")
     (tmp_path / dataset.DATASET).write_text('{"published": ["test"], "classes": ["a", "b"], "counts": {}}')
     assert "none of them" not in shown({"head": SCORE}, {})
+
+
+def test_what_is_missing_takes_nothing_else_from_the_report(reproduced):
+    """Before `inspect` has run, what `split` knows of the test images is said all the same."""
+    whole = reproduced.run("python", "-m", "headstart.report").stdout
+    (reproduced.path / inspection.INSPECTION).rename(reproduced.path / "aside.json")
+    try:
+        without = reproduced.run("python", "-m", "headstart.report").stdout
+    finally:
+        (reproduced.path / "aside.json").rename(reproduced.path / inspection.INSPECTION)
+    assert "test images, none of them used before" in without
+    assert whole.splitlines()[1:] == without.splitlines()[1:]
 
 
 def test_the_seconds_of_each_stage_are_said_where_they_are_known(reproduced):
