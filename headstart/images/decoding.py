@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 LARGEST = 89_478_485
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
 _SIZE = "size"  # in a Pillow image's info: (width, height) in the file
+# How Pillow is asked for the lower 8 of 16 bits, by how it keeps the upper ones (PNG).
+_GREY_AND_ALPHA = "LA;16B"
+_OTHER_HALF = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", _GREY_AND_ALPHA: "RGBA"}
 _REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of more
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
@@ -60,7 +64,7 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
     Of a JPEG with more pixels than `LARGEST` these are every second one in each direction, and the same each time.
     Of several frames or pages the first one counts. Transparent pixels are laid on white.
 
-    value_range: what is black and white in a grey image of more than 8 bits (`ranges.to_8_bits`); others need none.
+    value_range: what is black and white in an image of more than 8 bits (`ranges.to_8_bits`); others need none.
 
     Raises `Broken`. Safe to call from several threads.
     """
@@ -80,12 +84,14 @@ def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray
 def of_array(values: np.ndarray, size: int, value_range: Range | None = None) -> np.ndarray:
     """Return an image that is in memory already as `read` returns one from a file: uint8 (size, size, 3).
 
-    values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep grey ones (h, w): uint16, int32 or float32. Raises `Broken`.
+    values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep ones (h, w) or (h, w, 3): uint16, int32 or float32. Raises
+    `Broken`.
     """
     try:
         if values.ndim not in (2, 3) or not values.size:
             raise ValueError("it takes height, width and, in colour, 3 or 4 channels")
-        return _square(Image.fromarray(values), size, value_range)
+        deep = values.shape[2:] == (3,) and values.dtype in (np.uint16, np.int32, np.float32)
+        return _square(_of_values(values) if deep else Image.fromarray(values), size, value_range)
     except (TypeError, ValueError) as error:
         raise Broken(f"an array {values.shape} of {values.dtype} is no image: {error}") from None
 
@@ -117,23 +123,26 @@ def examine(data: bytes, windows: bool = True) -> Facts:
             # Of what Pillow took away nothing is left to compare: only equal files are surely equal.
             sha256 = pixel_hash(np.frombuffer(data, np.uint8) if reduced else pixels)
             return Facts(sha256, reduced=reduced, frames=_has_more(image), thumbnail=thumbnail(pixels))
-        values = np.asarray(image)
+        values, alpha = _values(image), image.info.get(ranges.ALPHA)
         whole_numbers = values.dtype.kind in "iu"
         # The same values in files of different types have the same hash.
-        sha256 = pixel_hash(values.astype(np.int32 if whole_numbers else np.float32, copy=False))
-        low, high = ranges.of_image(values, image.info.get(ranges.PADDING))
+        sha256 = pixel_hash(values.astype(np.int32) if whole_numbers else values)
+        sha256 = sha256 if alpha is None else pixel_hash(np.frombuffer(sha256.encode() + alpha.tobytes(), np.uint8))
+        seen = values[alpha > 0] if alpha is not None and alpha.any() else values
+        low, high = ranges.of_image(seen, image.info.get(ranges.PADDING))
         small = thumbnail(np.asarray(_flat(image, Range(low, high, windows=windowed))))
-        own = None if windowed else (low, high)
-        return Facts(sha256, own, whole_numbers, windowed, frames=_has_more(image), thumbnail=small)
+        own, colour = None if windowed else (low, high), values.ndim == 3
+        return Facts(sha256, own, whole_numbers, windowed, frames=_has_more(image), colour=colour, thumbnail=small)
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a Pillow image is grey with more than 8 bits, or a sign: its values mean nothing without a range."""
-    return image.mode.startswith("I") or image.mode == "F" or tiff.is_signed_bytes(image)
+    """Whether a Pillow image has more than 8 bits, or a sign: its values mean nothing without a range."""
+    grey = image.mode.startswith("I") or image.mode == "F"
+    return grey or ranges.VALUES in image.info or tiff.is_deep(image) or _halved(image) is not None
 
 
 def depth(data: bytes) -> int | None:
-    """Return 8 or, for grey images that are deep, 16, by the head of an image file; None for DICOM and for no image."""
+    """Return 8 or, for images that are deep, 16, by the head of an image file; None for DICOM and for no image."""
     try:
         return None if dicom.is_dicom(data[:132]) else (16 if is_deep(Image.open(io.BytesIO(data))) else 8)
     except Exception:
@@ -163,18 +172,18 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         raise Broken("zero bytes")
     try:
         image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
-        tiles = [] if is_deep(image) else getattr(image, "tile", [])
-        if image.format == "TIFF" and (reason := tiff.prepare(image)):
+        if image.format == "TIFF" and (reason := tiff.refused(image)):
             raise Broken(reason)
-        image.info[_REDUCED] = any(";16" in str(tile.args) for tile in tiles)
-        image.info[_SIZE] = image.size
-        whole = image.width * image.height
+        deep = is_deep(image)
+        reduced = not deep and any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+        whole, full = image.width * image.height, image.size
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.
         held = whole if image.info.get("progressive") else image.width * image.height
         with _one_large if held > LARGEST // 3 else nullcontext():
-            _turn(image)
-            yield tiff.mended(image) if image.format == "TIFF" else image
+            image = _upright(image, data)
+            image.info |= {_REDUCED: reduced, _SIZE: full}
+            yield image
     except (Broken, MemoryError):
         raise
     except ImportError:
@@ -189,8 +198,38 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         raise Broken("truncated" if cut_short else f"cannot be decoded: {reason}") from None
 
 
+def _upright(image: Image.Image, data: bytes) -> Image.Image:
+    """The image with its pixels, upright."""
+    if tiff.is_deep(image):
+        return tiff.loaded(image, data)
+    halved = _halved(image)
+    if halved and image.format == "PPM":
+        return _of_values(_of_ppm(image, data))
+    other = None
+    if halved:
+        other = Image.open(io.BytesIO(data))
+        other.tile = [tile._replace(args=_OTHER_HALF[halved]) for tile in other.tile]
+        _turn(other)
+    _turn(image)
+    key = image.info.get("transparency")
+    if not halved and (key is None or image.mode != "I;16"):
+        return image
+    values = np.asarray(image if other is None else other)
+    if halved == _GREY_AND_ALPHA:
+        values = values.view(">u2").astype(np.uint16)
+    elif halved:
+        values = np.asarray(image).astype(np.uint16) << 8 | values
+    alpha = None
+    if values.shape[2:] in ((2,), (4,)):
+        values, alpha = values[..., :-1], values[..., -1]
+        values = values[..., 0] if halved == _GREY_AND_ALPHA else values
+    elif key is not None:
+        alpha = np.where((values != key).reshape(*values.shape[:2], -1).any(axis=2), 65535, 0)
+    return _of_values(values, None if alpha is None else (alpha >> 8).astype(np.uint8), _has_more(image))
+
+
 def _turn(image: Image.Image) -> None:
-    """Turn an image upright by its EXIF data; one whose EXIF data are damaged stays as it is."""
+    """Load an image and turn it upright by its EXIF data; one whose EXIF data are damaged stays as it is."""
     image.load()
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -198,6 +237,41 @@ def _turn(image: Image.Image) -> None:
         raise
     except Exception:  # of many kinds; the pixels are sound
         return
+
+
+def _halved(image: Image.Image) -> str | None:
+    """How a PNG or PPM that is not loaded yet has 16 bits, of which Pillow would keep the upper 8; None if it has not.
+
+    That is so in colour, and in grey with transparency.
+    """
+    how = image.tile[0].args if image.format in ("PNG", "PPM") and image.tile else None
+    if image.format == "PPM":
+        return "RGB" if image.mode == "RGB" and isinstance(how, tuple) and how[1] > 255 else None
+    return how if how in _OTHER_HALF else None
+
+
+def _of_ppm(image: Image.Image, data: bytes) -> np.ndarray:
+    """The values of a PPM of more than 8 bits: uint16 (h, w, 3), from 0 to 65535, as Pillow has those of a PGM."""
+    (_, _, at, (_, most)), shape = image.tile[0], (image.height, image.width, 3)
+    if data[:2] == b"P6":
+        words = np.frombuffer(data[at:][: len(data[at:]) // 2 * 2], ">u2")
+    else:
+        words = np.array(re.sub(rb"#.*", b"", data[at:]).split()[: math.prod(shape)], np.uint16)
+    if words.size < math.prod(shape):
+        raise ValueError("truncated")
+    return np.rint(words[: math.prod(shape)].reshape(shape) * (65535 / most)).clip(0, 65535).astype(np.uint16)
+
+
+def _of_values(values: np.ndarray, alpha: np.ndarray | None = None, more: bool = False) -> Image.Image:
+    """An image of deep values, (h, w) or (h, w, 3), which Pillow has no mode for; alpha: as `ranges.ALPHA`."""
+    image = Image.new("L", values.shape[1::-1])
+    image.info |= {ranges.VALUES: values, dicom.FRAMES: 2 if more else 1}
+    image.info |= {} if alpha is None else {ranges.ALPHA: alpha}
+    return image
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    return image.info[ranges.VALUES] if ranges.VALUES in image.info else np.asarray(image)
 
 
 def _shrink(image: Image.Image, size: int | None) -> None:
@@ -239,8 +313,10 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
     if is_deep(image):
         if dicom.WINDOWED in image.info and (value_range is None or value_range.windows):
             return image.info[dicom.WINDOWED].convert("RGB")
-        padding = image.info.get(ranges.PADDING)
-        return Image.fromarray(ranges.to_8_bits(np.asarray(image), value_range, padding)).convert("RGB")
+        padding, alpha = image.info.get(ranges.PADDING), image.info.get(ranges.ALPHA)
+        seen = Image.fromarray(ranges.to_8_bits(_values(image), value_range, padding)).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        return seen if alpha is None else Image.composite(seen, white, Image.fromarray(alpha))
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

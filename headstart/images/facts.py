@@ -14,7 +14,7 @@ from headstart.images.ranges import Range
 
 # What is said of images after their number.
 _WINDOWED = "seen through the window that the file asks for (DICOM); image.range would take its place"
-_REDUCED = "with more than 8 bits in colour or with transparency, of which the upper 8 are used"
+_REDUCED = "with more than 8 bits in colour (CMYK), of which the upper 8 are used"
 _BLANK = "of a single colour, which shows nothing: take such images out, unless that is a class of yours"
 _FRAMES = "with several frames or pages in the file, of which the first is used"
 
@@ -27,11 +27,11 @@ Outcome = TypeVar("Outcome")
 class Facts:
     """What is noted of an image.
 
-    `sha256`: of its pixels before any reduction of depth; `own`: its low and high value (`ranges.of_image`) where it is
-    grey, has more than 8 bits and is to be seen by the range of the data set, else None; `whole_numbers`: whether its
-    values are such; `windowed`: seen through its own window (DICOM); `reduced`: more than 8 bits in colour or with
-    transparency, of which the upper 8 are used; `frames`: one of several in its file;
-    `thumbnail`: uint8 (64, 64), as `decoding.thumbnail` returns it, of a deep image by its own range.
+    `sha256`: of its pixels before any reduction of depth; `own`: its low and high value (`ranges.of_image`) where it
+    has more than 8 bits and is to be seen by the range of the data set, else None; `whole_numbers`: whether its
+    values are such; `windowed`: seen through its own window (DICOM); `reduced`: more than 8 bits in colours that are
+    not RGB (CMYK), of which the upper 8 are used; `frames`: one of several in its file; `colour`: more than 8 bits in
+    colour; `thumbnail`: uint8 (64, 64), as `decoding.thumbnail` returns it, of a deep image by its own range.
     """
 
     sha256: str
@@ -40,6 +40,7 @@ class Facts:
     windowed: bool = False
     reduced: bool = False
     frames: bool = False
+    colour: bool = False
     thumbnail: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -88,12 +89,13 @@ def lines(images: Mapping[str, Facts], value_range: Range | None, setting: Seque
     if value_range is not None:
         rest = sum(not facts.own and not facts.windowed for facts in images.values())
         others = f"; the others ({rest:,}) have 8 bits and stay as they are, 0 to 255" if rest else ""
+        noun = "image" if any(images[path].colour for path in deep) else "grey image"
         said.append(
-            f"{_have(deep, 'grey image')} more than 8 bits: values {value_range.low:g} to {value_range.high:g} are "
+            f"{_have(deep, noun)} more than 8 bits: values {value_range.low:g} to {value_range.high:g} are "
             f"taken as black to white (image.range){others}"
         )
     elif setting is not None:
-        said.append("image.range has no effect: no training image is grey with more than 8 bits")
+        said.append("image.range has no effect: no training image has more than 8 bits")
     for chosen, what in (
         ([path for path, facts in images.items() if facts.windowed], _WINDOWED),
         ([path for path, facts in images.items() if facts.reduced], _REDUCED),

@@ -1,4 +1,4 @@
-"""The values of grey images with more than 8 bits: which of them are black and white, for all images of a data set.
+"""The values of images with more than 8 bits: which of them are black and white, for all images of a data set.
 
 Cameras and scanners write 10 or 12 bits into files of 16, computed tomography has negative values, and floating-point
 values have no range at all. What is in between black and white is told from training images, or by `image.range`.
@@ -14,9 +14,10 @@ import numpy as np
 # per cent of the images whose own values may lie outside (one that was exposed differently).
 PIXELS, IMAGES = 0.1, 1.0
 SAMPLE = 2**20  # pixels of an image that are looked at, or up to twice as many
-# In a Pillow image's info: the lowest and the highest of the values that stand for no data. No text, which might be the
-# name of a comment in the file.
-PADDING = ("padding",)
+# In a Pillow image's info: the lowest and the highest of the values that stand for no data; values that Pillow has no
+# mode for, (h, w) or (h, w, 3); how opaque these are, uint8 (h, w). No text, which might be the name of a comment in
+# the file.
+PADDING, VALUES, ALPHA = ("padding",), ("values",), ("alpha",)
 
 
 class Range(NamedTuple):
@@ -38,12 +39,14 @@ def of_fields(fields: dict[str, Any] | None) -> Range | None:
 def of_image(values: np.ndarray, padding: tuple[float, float] | None = None) -> tuple[float, float]:
     """Return the low and the high value of one image, without the `PIXELS` per cent at either end.
 
-    values: (height, width), of any type. padding: the lowest and the highest of the values that stand for no data and
-    do not count, unless there are no others. So it is with what looks like such a value (`_without_no_data`).
+    values: (height, width) or, in colour, (height, width, 3), of any type. padding: the lowest and the highest of the
+    values that stand for no data and do not count, unless there are no others. So it is with what looks like such a
+    value (`_without_no_data`).
 
     Raises ValueError where none is finite.
     """
-    sample = values.ravel()[:: max(1, values.size // SAMPLE)]
+    # By whole pixels: a step over values might meet a single colour.
+    sample = values.reshape(-1, *values.shape[2:])[:: max(1, values.size // SAMPLE)].ravel()
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         raise ValueError("no pixel has a finite value")
@@ -86,7 +89,7 @@ def of_images(own: Sequence[tuple[float, float]], whole_numbers: bool) -> Range 
 
 
 def to_8_bits(values: np.ndarray, value_range: Range | None, padding: tuple[float, float] | None = None) -> np.ndarray:
-    """Return deep values (height, width), of any type, as uint8: 0 at the low end of the range, 255 at the high one.
+    """Return deep values, of any shape and type, as uint8: 0 at the low end of the range, 255 at the high one.
 
     value_range: None, where nothing is known, takes values of 16 bits as they are meant, from 0 to 65535, and any
         others from the image's own low value to its high one.

@@ -111,14 +111,95 @@ def test_images_of_8_bits_do_not_heed_the_range():
         np.testing.assert_array_equal(decoding.decode(encoded(image), CT), decoding.decode(encoded(image)))
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(values, colours, *chunks):
+    """A PNG of 16 bits; colours: 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA. Every second row is of differences."""
+    height, width = values.shape[:2]
+    rows, size = values.astype(">u2").tobytes(), 2 * values.size // (height * width)
+    lines = []
+    for at in range(0, len(rows), size * width):
+        line = np.frombuffer(rows[at : at + size * width], np.uint8)
+        before = np.concatenate([np.zeros(size, np.uint8), line[:-size]])
+        lines.append(b"\0" + line.tobytes() if at // len(line) % 2 else b"\1" + (line - before).tobytes())
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"".join(lines)))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + body + chunk(b"IEND", b"")
+
+
+def ppm(values, most, plain=False):
+    head = f"P{3 if plain else 6}\n# a comment\n{values.shape[1]} {values.shape[0]}\n{most}\n".encode()
+    words = " ".join(map(str, values.ravel())).encode() + b" # the end\n"
+    return head + (words if plain else values.astype(">u2").tobytes())
+
+
+COLOURS = np.random.default_rng(1).integers(900, 4000, (6, 5, 3)).astype(np.uint16)  # of 12 bits
+
+
 @pytest.mark.parametrize("big_endian", [False, True])
-def test_of_16_bits_in_colour_the_upper_8_are_kept_and_it_is_noted(big_endian):
-    values = np.array([[[900, 65535, 256], [1000, 0, 511]]], np.uint16)
-    data = raw_tiff(values, big_endian)
-    assert decoding.decode(data).tolist() == [[[3, 255, 1], [3, 0, 1]]]
+def test_colours_of_12_bits_in_files_of_16_are_seen_by_the_range(big_endian):
+    files = [raw_tiff(COLOURS, big_endian), png(COLOURS, 2), ppm(COLOURS, 65535), ppm(COLOURS, 65535, plain=True)]
+    for data in files:
+        seen = decoding.decode(data, ranges.Range(1000, 3000))
+        np.testing.assert_array_equal(seen, np.rint((COLOURS.clip(1000, 3000) - 1000) * (255 / 2000)))
+        facts, square = decoding.examine(data), decoding.read(data, 16, ranges.Range(1000, 3000))
+        assert facts.own == pytest.approx((COLOURS.min(), COLOURS.max()), abs=30) and facts.colour
+        assert decoding.depth(data) == 16 and not facts.reduced and square.max() > 200
+        assert facts.sha256 == decoding.examine(files[0]).sha256
+        np.testing.assert_array_equal(decoding.decode(data), np.rint(COLOURS / 257))  # without a range
+    # Where the file says that 4095 is white, that is so.
+    assert np.abs(decoding.decode(ppm(COLOURS, 4095)) - COLOURS / 16.06).max() < 1
+    for data in (files[1][:-40], files[2][:-3], files[3][:-20]):
+        with pytest.raises(decoding.Broken, match="truncated"):
+            decoding.decode(data)
+
+
+@pytest.mark.parametrize("colours", [4, 6])
+def test_transparency_of_16_bits_lies_on_white_and_does_not_count(colours):
+    values = COLOURS if colours == 6 else COLOURS[..., :1]
+    alpha = np.full((6, 5, 1), 65535, np.uint16)
+    alpha[0], alpha[1] = 0, 32768
+    shown = values.copy()
+    shown[0] = 65535
+    data = png(np.concatenate([shown, alpha], -1), colours)
+    seen = decoding.decode(data, ranges.Range(0, 4095)).astype(int)
+    expected = np.broadcast_to(np.rint(values * (255 / 4095)), (6, 5, 3))
+    np.testing.assert_array_equal(seen[2:], expected[2:])
+    np.testing.assert_allclose(seen[1], expected[1] / 2 + 127, atol=1.5)
+    assert seen[0].min() == 255
     facts = decoding.examine(data)
-    assert (facts.reduced, facts.own) == (True, None)
-    assert facts.sha256 != decoding.examine(raw_tiff(values + 1, big_endian)).sha256
+    assert facts.own[1] < 4000 and facts.colour == (colours == 6) and decoding.depth(data) == 16
+    alpha[1] = 65535
+    assert decoding.examine(png(np.concatenate([shown, alpha], -1), colours)).sha256 != facts.sha256
+
+
+@pytest.mark.parametrize("colours", [0, 2])
+def test_a_value_of_16_bits_may_stand_for_transparent(colours):
+    values = COLOURS.copy() if colours else COLOURS[..., 0].copy()
+    values[0] = 300  # whose upper 8 bits are those of 301
+    values[1] = 301
+    data = png(values, colours, chunk(b"tRNS", struct.pack(">H", 300) * (3 if colours else 1)))
+    seen = decoding.decode(data, ranges.Range(0, 4095))
+    assert seen[0].min() == 255 and seen[1].max() == 19
+    assert decoding.examine(data).own[0] == pytest.approx(301, abs=1)
+
+
+def test_colours_of_16_bits_are_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = png(COLOURS, 2, chunk(b"eXIf", exif.tobytes()[6:]))
+    expected = np.rot90(decoding.decode(png(COLOURS, 2)), -1)
+    np.testing.assert_array_equal(decoding.decode(data), expected)
+    assert decoding.preview(data, 9)[0] == (6, 5)
+
+
+def test_arrays_of_deep_colours_are_taken_as_files_are():
+    value_range = ranges.Range(1000, 3000)
+    expected = decoding.read(png(COLOURS, 2), 4, value_range)
+    for kind in (np.uint16, np.int32, np.float32):
+        np.testing.assert_array_equal(decoding.of_array(COLOURS.astype(kind), 4, value_range), expected)
 
 
 def test_the_values_are_noted_and_hashed_before_they_are_reduced():
@@ -187,9 +268,6 @@ def test_a_rotated_photo_is_turned_upright(orientation):
 
 
 def png_that_says(width, height):
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
