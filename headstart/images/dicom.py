@@ -1,6 +1,7 @@
 """DICOM, the format of medical images: one frame as a Pillow image, its values as the modality means them."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,31 @@ from PIL import Image
 from headstart.images.ranges import PADDING
 
 MARK = b"DICM"  # at byte 128
+# The kinds of values by how their length is stored, and the groups that the first elements of a file are of.
+_SHORT = set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG = set(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_GROUPS = (0x02, 0x08, 0x10, 0x18, 0x20, 0x28)
 WINDOWED = "windowed"  # in a Pillow image's info: the same image seen through its own window, 8 bits
 FRAMES = "frames"  # in its info: how many frames the file has
 _PADDED = ("PixelPadding", "FloatPixelPadding", "DoubleFloatPixelPadding")  # what the names of such fields begin with
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file begins like DICOM, by its first 132 bytes or more."""
-    return head[128:132] == MARK
+    """Whether a file begins like DICOM, by its first 132 bytes or more; older ones begin without a mark."""
+    return head[128:132] == MARK or any(_begins_with_elements(head, order) for order in "<>")
+
+
+def _begins_with_elements(head: bytes, order: str) -> bool:
+    """Whether a file begins with two elements of DICOM, the first of group 2 or 8; order: of their bytes."""
+    at, tags = 0, []
+    while len(tags) < 2 and at + 12 <= len(head):
+        group, number, kind, short = struct.unpack_from(order + "HH2sH", head, at)
+        tags.append((group, number))
+        if kind in _LONG:
+            at += 12 + struct.unpack_from(order + "I", head, at + 8)[0]
+        else:  # where the kind of a value is not told, its length stands there
+            at += 8 + (short if kind in _SHORT else struct.unpack_from(order + "I", head, at + 4)[0])
+    return len(tags) == 2 and tags[0][0] in (2, 8) and tags[1][0] in _GROUPS and tags[0] < tags[1]
 
 
 def opened(data: bytes) -> Image.Image:
@@ -28,9 +46,13 @@ def opened(data: bytes) -> Image.Image:
 
     Raises ImportError where pydicom is not installed, and whatever it raises for what it cannot read.
     """
-    from pydicom import dcmread
+    from pydicom import dcmread, uid
 
-    dataset = dcmread(io.BytesIO(data))
+    dataset = dcmread(io.BytesIO(data), force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        plain = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ValueError("a DICOM file without an image")
     dataset.pixel_array_options(index=0)

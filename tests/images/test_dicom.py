@@ -140,6 +140,28 @@ def test_a_file_is_known_by_its_mark_and_a_damaged_one_says_so():
             decoding.decode(broken)
 
 
+@pytest.mark.parametrize(("implicit", "little"), [(True, True), (False, True), (False, False)])
+def test_a_file_that_begins_with_its_elements_is_known_and_read(implicit, little):
+    data = dicom(STORED, **CT)
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    if not little:
+        dataset.PixelData = STORED.astype(">u2").tobytes()
+    file = pydicom.filebase.DicomBytesIO()
+    file.is_implicit_VR, file.is_little_endian = implicit, little
+    pydicom.filewriter.write_dataset(file, dataset)
+    for bare in (file.getvalue(), data[132:]):
+        assert decoding.kind(bare[:132]) == "DICOM" and finding.is_image("IM0001", lambda _, head=bare[:132]: head)
+        assert decoding.examine(bare) == decoding.examine(data)
+        with pytest.raises(decoding.Broken):
+            decoding.decode(bare[:140])
+        assert decoding.kind(bare[:8]) is None
+
+
+def test_what_begins_a_little_like_it_is_none():
+    for head in (b"\x08\0\x05\0CS", b"\x08\0" * 66, b"\x02\0\0\0" + bytes(128), b"\0\x08\0\x05CS" + b"\xff" * 126):
+        assert decoding.kind(head) is None
+
+
 def test_without_pydicom_it_says_what_to_install(monkeypatch):
     real = builtins.__import__
 
