@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import pi_heif
@@ -18,11 +19,34 @@ from headstart.images import dicom, ranges, tiff
 from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
 
+
+class Other(NamedTuple):
+    """A kind of file: the ends of its names, in lower case, how it begins, what it is, and what to do about it."""
+
+    endings: tuple[str, ...]
+    beginnings: tuple[bytes, ...]
+    what: str
+    advice: str
+
+
 RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
 # Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
 # may have twice as many. Four times as many are taken for a decompression bomb.
 LARGEST = 89_478_485
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "HEIF", "PPM")  # that `kind` knows
+_SLICES, _EXPORT = "save its slices as TIFF, or as PNG", "save it as PNG, TIFF or JPEG"
+# Files that may hold images and are not read.
+OTHERS = (
+    Other((".nii", ".nii.gz", ".mgz", ".mha", ".mhd", ".nrrd"), (b"\x5c\1\0\0", b"NRRD"), "a volume", _SLICES),
+    Other((), (b"\x1f\x8b",), "packed by gzip, as volumes (NIfTI) are", _SLICES),
+    Other((".npy", ".npz"), (b"\x93NUMPY",), "an array of NumPy's", "save each image as PNG or TIFF"),
+    Other((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2"), (), "a camera's raw file", _EXPORT),
+    Other((".mp4", ".mov", ".avi", ".mkv", ".webm"), (), "a film", "save frames of it as JPEG or PNG"),
+    Other((".czi", ".lif", ".nd2", ".svs", ".ndpi"), (), "a microscope's own file", "save its images as TIFF or PNG"),
+    Other((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL", _EXPORT),
+    Other((".exr", ".hdr"), (b"v/1\1", b"#?RADIANCE"), "an image of high dynamic range", _EXPORT),
+    Other((".pdf", ".svg", ".eps", ".psd", ".xcf"), (b"%PDF", b"<svg", b"gimp xcf"), "no image of pixels", _EXPORT),
+)
 _SIZE = "size"  # in a Pillow image's info: (width, height) in the file
 # How Pillow is asked for the lower 8 of 16 bits, by how it keeps the upper ones (PNG).
 _GREY_AND_ALPHA = "LA;16B"
@@ -294,7 +318,11 @@ def _unidentified(data: bytes) -> str:
     name = kind(data[:132])
     if name == "TIFF":
         return tiff.unidentified(data)
-    return f"damaged: a {name} by its first bytes, and no more" if name else "not an image"
+    if name:
+        return f"damaged: a {name} by its first bytes, and no more"
+    return next(
+        (f"{other.what}: {other.advice}" for other in OTHERS if data.startswith(other.beginnings)), "not an image"
+    )
 
 
 def _has_more(image: Image.Image) -> bool:

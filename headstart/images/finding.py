@@ -9,10 +9,12 @@ from headstart.images import decoding
 from headstart.images.archive import Source
 
 # Of the file names of images, in lower case.
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2")
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif")
+ENDINGS += (".jp2", ".jpc", ".jpf", ".jpx")
 ENDINGS += (".heic", ".heif", ".hif", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".tga", ".dcm", ".dicom", ".ima")
-# Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001.
-_VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp")
+# Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001, and endings with a digit, which
+# might be the number of a shot.
+_VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp", ".j2k", ".j2c")
 # Of masks beside images: the ends of their names, as in scan_mask_1, and their folders; and folders of images.
 _MASK = re.compile(r"[-_ .]\(?(mask|seg|segmentation|ground[-_ ]?truth|gt|trimap)s?\)?([-_ ]?\d+)?$", re.I)
 _MASKS = re.compile(r"(.+[-_ ])?(masks|trimaps?|segmentation\w*|annotations?|ground[-_ ]?truths?|gts?|labels)", re.I)
@@ -42,7 +44,9 @@ def why_not(path: str) -> str:
     """Why a file that is not an image, by `is_image`, is none."""
     if _says_nothing(path):
         return "no ending in its name that says what it is, and no image by its first bytes"
-    return "not the file name of an image"
+    name = path.lower()
+    named = (other for other in decoding.OTHERS if name.endswith(other.endings))
+    return next((f"{other.what}: {other.advice}" for other in named), "not the file name of an image")
 
 
 def images(source: Source) -> set[str]:

@@ -1,9 +1,10 @@
 import io
+import re
 
 import pytest
 from PIL import Image
 
-from headstart.images import finding
+from headstart.images import decoding, finding
 from headstart.images.archive import open_source
 
 
@@ -31,6 +32,32 @@ def not_looked_at(path):
 def test_an_image_is_known_by_the_ending_of_its_name(path, is_image):
     assert finding.is_image(path, not_looked_at) is is_image
     assert is_image or finding.why_not(path) == "not the file name of an image"
+
+
+@pytest.mark.parametrize("ending", [".j2k", ".J2C", ".jpc"])
+def test_a_code_stream_of_jpeg_2000_is_an_image(ending):
+    data = encoded("JPEG2000", no_jp2=True)
+    assert finding.is_image(f"a/1{ending}", lambda path: data[:132]) and decoding.kind(data[:132]) == "JPEG2000"
+    assert decoding.decode(data)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("path", "begins", "words"),
+    [
+        ("a/brain.nii.gz", b"\x1f\x8b", ".*volume.*slices as TIFF"),
+        ("a/brain.NII", b"\x5c\1\0\0", "a volume: save its slices as TIFF"),
+        ("x.npy", b"\x93NUMPY\1\0", "an array of NumPy's: save each image as PNG or TIFF"),
+        ("IMG_1.CR2", None, "a camera's raw file: save it as"),
+        ("a.mp4", None, "a film: save frames"),
+        ("a.jxl", b"\xff\x0a", "a JPEG XL: save it as PNG"),
+    ],
+)
+def test_what_may_hold_images_and_is_not_read_is_named_with_what_to_do(path, begins, words):
+    assert not finding.is_image(path, not_looked_at)
+    assert re.match(words, finding.why_not(path))
+    if begins:
+        with pytest.raises(decoding.Broken, match=words):
+            decoding.decode(begins + bytes(400))
 
 
 @pytest.mark.parametrize("path", ["a/n3", "jpg", "a.jpg/1", "scan.0001", "1.2.840.113619.55", "x.dat", "X.BIN"])
