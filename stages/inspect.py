@@ -22,12 +22,8 @@ from headstart.inspection import looks, mislabelled, neighbours, shift, summary
 
 def look(source: archive.Source, path: str) -> looks.Look:
     """How an image looks. Raises UserError where it cannot be read any more."""
-    try:
+    with archive.unchanged(path):
         return looks.look(source, path)
-    except archive.UNREADABLE as error:
-        from headstart.images import batches  # which takes TensorFlow, and seconds: nothing else here does
-
-        raise batches.changed(path, error) from None
 
 
 def main() -> None:

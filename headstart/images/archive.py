@@ -8,7 +8,7 @@ import stat
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -46,6 +46,20 @@ class Unreachable(Explained):
 
 # What reading one image can raise: it is not there, its archive is damaged, or it is not an image.
 UNREADABLE = (OSError, UserError, Unreadable, decoding.Broken)
+
+
+def changed(path: str, why: object) -> UserError:
+    """The error of an image that was split, and cannot be read any more."""
+    return UserError(f"{path}: {why}; the source has changed since it was split: run `dvc repro` again")
+
+
+@contextmanager
+def unchanged(path: str) -> Iterator[None]:
+    """Raise UserError where the image at `path`, which was split, cannot be read any more inside the block."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise changed(path, error) from None
 
 
 class Source(Protocol):

@@ -6,24 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.base import errors
-from headstart.base.errors import UserError
 from headstart.base.runtime import ahead, tf
 from headstart.base.threads import THREADS
-from headstart.images import augment, decoding
-from headstart.images.archive import UNREADABLE, Source
-
-
-def changed(path: str, why: object) -> UserError:
-    """The error of an image that was split, and cannot be read any more."""
-    return UserError(f"{path}: {why}; the source has changed since it was split: run `dvc repro` again")
+from headstart.images import archive, augment, decoding
+from headstart.images.archive import Source
+from headstart.images.archive import changed as changed  # for who imports this already
 
 
 def pixels(source: Source, path: str, size: int) -> np.ndarray:
     """Returns one image that was split, as uint8 (size, size, 3). Raises UserError where it cannot be read any more."""
-    try:
+    with archive.unchanged(path):
         return decoding.read(source.read(path), size, source.value_range)
-    except UNREADABLE as error:
-        raise changed(path, error) from None
 
 
 def of_images(

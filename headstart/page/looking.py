@@ -11,7 +11,7 @@ from PIL import Image
 from headstart.base.runtime import keras, traced
 from headstart.classifier import answering
 from headstart.classifier.details import Details
-from headstart.images import archive, batches, decoding
+from headstart.images import archive, decoding
 from headstart.page.rendering import SIDE
 
 BATCH = 32
@@ -36,10 +36,8 @@ def looks(classifier: keras.Model, details: Details, images: Iterable[np.ndarray
 
 def small(source: archive.Source, path: str) -> np.ndarray:
     """Return an image as the page shows it, uint8 (h, w, 3). Raises UserError where it cannot be read any more."""
-    try:
+    with archive.unchanged(path):
         return decoding.preview(source.read(path), SIDE, source.value_range)[1]
-    except archive.UNREADABLE as error:
-        raise batches.changed(path, error) from None
 
 
 def overlay(heat: np.ndarray) -> bytes:

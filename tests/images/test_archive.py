@@ -238,3 +238,14 @@ def test_on_s3_too_what_is_hidden_is_passed_over_and_named():
     assert source.notes[0].startswith(
         "s3://bucket/shots has 1 hidden folder with images, left out since the name begins"
     )
+
+
+def test_an_image_that_vanished_after_it_was_split_is_a_line_with_what_to_do(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"")
+    with archive.open_source(tmp_path) as source:
+        (tmp_path / "1.png").unlink()
+        why = r"^1\.png: .*; the source has changed since it was split: run `dvc repro`"
+        with pytest.raises(UserError, match=why), archive.unchanged("1.png"):
+            source.read("1.png")
+    with pytest.raises(archive.Unreachable), archive.unchanged("1.png"):
+        raise archive.Unreachable("no network")
