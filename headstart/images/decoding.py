@@ -43,6 +43,7 @@ OTHERS = (
     Other((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2"), (), "a camera's raw file", _EXPORT),
     Other((".mp4", ".mov", ".avi", ".mkv", ".webm"), (), "a film", "save frames of it as JPEG or PNG"),
     Other((".czi", ".lif", ".nd2", ".svs", ".ndpi"), (), "a microscope's own file", "save its images as TIFF or PNG"),
+    Other((".pam",), (b"P7\n", b"PF\n"), "a PAM, or a PFM in colour", _EXPORT),
     Other((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL", _EXPORT),
     Other((".exr", ".hdr"), (b"v/1\1", b"#?RADIANCE"), "an image of high dynamic range", _EXPORT),
     Other((".pdf", ".svg", ".eps", ".psd", ".xcf"), (b"%PDF", b"<svg", b"gimp xcf"), "no image of pixels", _EXPORT),
@@ -226,7 +227,9 @@ def _upright(image: Image.Image, data: bytes) -> Image.Image:
     """The image with its pixels, upright."""
     if tiff.is_deep(image):
         return tiff.loaded(image, data)
-    halved = _halved(image)
+    halved, bits = _halved(image), _bits(image)
+    if image.format == "TIFF":
+        tiff.with_colours(image)
     if halved and image.format == "PPM":
         return _of_values(_of_ppm(image, data))
     other = None
@@ -236,6 +239,10 @@ def _upright(image: Image.Image, data: bytes) -> Image.Image:
         _turn(other)
     _turn(image)
     key = image.info.get("transparency")
+    if bits < 8 and isinstance(key, int):
+        # Pillow has the key as it is in the file, and the pixels from 0 to 255.
+        image.info["transparency"] = key * 255 // (2**bits - 1) if image.mode == "L" else key
+        image = image.convert("L")
     if not halved and (key is None or image.mode != "I;16"):
         return image
     values = np.asarray(image if other is None else other)
@@ -261,6 +268,12 @@ def _turn(image: Image.Image) -> None:
         raise
     except Exception:  # of many kinds; the pixels are sound
         return
+
+
+def _bits(image: Image.Image) -> int:
+    """The bits of a grey PNG that is not loaded yet and has less than 8; 8 of any other image."""
+    how = image.tile[0].args if image.format == "PNG" and image.tile else None
+    return {"1": 1, "L;2": 2, "L;4": 4}.get(how, 8)
 
 
 def _halved(image: Image.Image) -> str | None:
@@ -318,6 +331,9 @@ def _unidentified(data: bytes) -> str:
     name = kind(data[:132])
     if name == "TIFF":
         return tiff.unidentified(data)
+    deep = re.search(rb"\xff[\xc0-\xc3]..([\x09-\x10])", data, re.DOTALL) if name == "JPEG" else None
+    if deep:
+        return f"a JPEG of {deep[1][0]} bits, which cannot be read: save it as PNG or TIFF of 16 bits"
     if name:
         return f"damaged: a {name} by its first bytes, and no more"
     return next(
@@ -345,6 +361,8 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
         seen = Image.fromarray(ranges.to_8_bits(_values(image), value_range, padding)).convert("RGB")
         white = Image.new("RGB", image.size, "white")
         return seen if alpha is None else Image.composite(seen, white, Image.fromarray(alpha))
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImagePalette, TiffImagePlugin
 from PIL.TiffImagePlugin import II, MM, ImageFileDirectory_v2, TiffImageFile
 
 from headstart.base import wording
@@ -19,6 +19,7 @@ from headstart.images.ranges import ALPHA, PADDING, VALUES
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _FILL_ORDER = 256, 257, 258, 259, 262, 266  # tags
 _ORIENTATION, _CHANNELS, _ROWS, _PLANES, _PREDICTOR, _EXTRA, _FORMAT = 274, 277, 278, 284, 317, 338, 339
 _STRIPS, _TILE_SIZE, _TILES = (273, 279), (322, 323), (324, 325)  # where they are, and their bytes
+_COLOUR_MAP = 320
 _NO_DATA = 42113  # tag: GDAL's, a number as text
 _WHITE_IS_ZERO, _RGB = 0, 2  # of `_COLOURS`
 _SEPARATE = 2  # of `_PLANES`
@@ -32,9 +33,9 @@ _MOST = 8 * 89_478_485
 
 # Pillow opens these too, then, as far as their head; `loaded` reads their values.
 for _order, _colour, _format, _bits, _extra in itertools.product(
-    (II, MM), (0, 1, 2), _LETTERS, (8, 16, 32, 64), ((), (0,), (1,), (2,))
+    (II, MM), (0, 1, 2), _LETTERS, (8, 12, 16, 32, 64), ((), (0,), (1,), (2,))
 ):
-    if _bits > 8 or _format == 2:
+    if _bits > 12 or (_bits, _format) in ((8, 2), (12, 1)):
         _count = (3 if _colour == _RGB else 1) + len(_extra)
         _mode = "RGB" if _colour == _RGB else "F" if _format == 3 else "I"
         _key = (_order, _colour, (_format,), 1, (_bits,) * _count, _extra)
@@ -47,7 +48,7 @@ def is_deep(image: Image.Image) -> bool:
     if tags is None or _first(tags, _COLOURS, _WHITE_IS_ZERO) not in (0, 1, _RGB):
         return False
     bits, kind = _first(tags, _BITS), _first(tags, _FORMAT)
-    known = bits in (16, 32, 64) or (bits, kind) == (8, 2)
+    known = bits in (16, 32, 64) or (bits, kind) in ((8, 2), (12, 1))
     return known and _first(tags, _COMPRESSION) in _LOSSLESS and _first(tags, _FILL_ORDER) == 1
 
 
@@ -74,6 +75,13 @@ def refused(image: Image.Image) -> str | None:
     )
 
 
+def with_colours(image: Image.Image) -> None:
+    """Put right the palette of a TIFF whose colours were written as values of 8 bits instead of 16."""
+    colours = image.tag_v2.get(_COLOUR_MAP, ())
+    if image.mode in ("P", "PA") and 0 < max(colours, default=0) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
+
+
 def loaded(image: Image.Image, data: bytes) -> Image.Image:
     """Return the image of a TIFF that `is_deep`, upright; its values are in its `info[VALUES]`.
 
@@ -89,13 +97,13 @@ def loaded(image: Image.Image, data: bytes) -> Image.Image:
     colours = 3 if _first(tags, _COLOURS) == _RGB else 1
     values, rest = values[..., :colours], values[..., colours:]
     if _first(tags, _COLOURS, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
-        most = {"f": 0.0, "i": -1.0, "u": 2.0 ** (8 * values.dtype.itemsize) - 1}[values.dtype.kind]
-        values = -values if values.dtype.kind == "f" else ~values
+        most = {"f": 0, "i": -1, "u": 2 ** _first(tags, _BITS) - 1}[values.dtype.kind]
+        values = np.array(most, values.dtype) - values
         no_data = None if no_data is None else most - no_data
     stand_in = Image.new("L", values.shape[1::-1])
     extra = _first(tags, _EXTRA, 2 if colours == 3 else 0)
     if rest.size and extra in (1, 2):
-        most = 1 if rest.dtype.kind == "f" else np.iinfo(rest.dtype).max
+        most = 1 if rest.dtype.kind == "f" else 4095 if _first(tags, _BITS) == 12 else np.iinfo(rest.dtype).max
         alpha = np.clip(rest[..., :1] / most, 0, 1)
         if extra == 1:  # the colours are as they are seen on black
             values = np.minimum(values / np.where(alpha > 0, alpha, 1), np.inf if most == 1 else most)
@@ -123,7 +131,8 @@ def _lean(values: np.ndarray) -> np.ndarray:
 def _stored(tags: ImageFileDirectory_v2, data: bytes) -> np.ndarray:
     """The values of a file: (height, width, channels), as they lie there."""
     width, height, channels = tags[_WIDTH], tags[_HEIGHT], _first(tags, _CHANNELS)
-    kind = np.dtype(f"{_LETTERS[_first(tags, _FORMAT)]}{_first(tags, _BITS) // 8}")
+    bits = _first(tags, _BITS)
+    kind = np.dtype(f"{_LETTERS[_first(tags, _FORMAT)]}{-(-bits // 8)}")
     across, down, columns, rows, planes = _blocks(tags)
     depth, tiled = channels // planes, _TILES[0] in tags
     if min(across, down, depth) < 1 or columns * across * rows * down * channels * kind.itemsize > 4 * _MOST:
@@ -133,11 +142,15 @@ def _stored(tags: ImageFileDirectory_v2, data: bytes) -> np.ndarray:
     corners = list(itertools.product(range(planes), range(0, rows * down, down), range(0, columns * across, across)))
     # The last strip ends with the image, a tile does not.
     heights = [down if tiled else min(down, height - top) for _, top, _ in corners]
-    sizes = [rows * across * depth * kind.itemsize for rows in heights]
+    sizes = [tall * -(-across * depth * bits // 8) for tall in heights]
     pixels = np.zeros((planes, rows * down, columns * across, depth), kind)
     parts = _unpacked(tags, data, sizes)
     for (plane, top, left), part, tall in zip(corners, parts, heights, strict=True):
-        block = _unpredicted(part, _first(tags, _PREDICTOR), (tall, across, depth), kind, tags.prefix == MM)
+        if bits == 12:
+            part, big_endian = _of_12_bits(part, tall, across * depth), True
+        else:
+            big_endian = tags.prefix == MM
+        block = _unpredicted(part, _first(tags, _PREDICTOR), (tall, across, depth), kind, big_endian)
         pixels[plane, top : top + tall, left : left + across] = block
     return np.moveaxis(pixels[:, :height, :width], 0, -1).reshape(height, width, channels)
 
@@ -180,6 +193,14 @@ def _through_libtiff(packed: bytes, size: int, compression: int) -> bytes:
     head = b"II*\0" + struct.pack("<IH", 8, len(tags))
     with TiffImageFile(io.BytesIO(head + directory + bytes(4) + packed)) as image:
         return image.tobytes()
+
+
+def _of_12_bits(part: bytes | memoryview, rows: int, count: int) -> bytes:
+    """Rows of `count` values of 12 bits, two in three bytes, as big-endian ones of 16."""
+    packed = np.frombuffer(part, np.uint8).reshape(rows, -1)
+    first, middle, last = np.pad(packed, [(0, 0), (0, -packed.shape[1] % 3)]).reshape(rows, -1, 3).transpose(2, 0, 1)
+    pairs = [first >> 4, first << 4 | middle >> 4, middle & 15, last]
+    return np.ascontiguousarray(np.stack(pairs, -1).reshape(rows, -1)[:, : 2 * count]).tobytes()
 
 
 def _unpredicted(

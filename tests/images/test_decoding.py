@@ -267,6 +267,18 @@ def test_a_rotated_photo_is_turned_upright(orientation):
     np.testing.assert_array_equal(decoding.decode(encoded(stored, exif=exif)), drawn())
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_grey_value_of_few_bits_may_stand_for_transparent(bits):
+    values = np.arange(8) % 2**bits
+    row = np.packbits((values[:, None] >> np.arange(bits)[::-1] & 1).astype(bool).ravel()).tobytes()
+    for key in (0, 1):
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0))
+        body = chunk(b"tRNS", struct.pack(">H", key)) + chunk(b"IDAT", zlib.compress(b"\0" + row))
+        seen = decoding.decode(b"\x89PNG\r\n\x1a\n" + head + body + chunk(b"IEND", b""))
+        expected = np.where(values == key, 255, values * 255 // (2**bits - 1))
+        np.testing.assert_array_equal(seen[0], np.repeat(expected[:, None], 3, 1))
+
+
 def png_that_says(width, height):
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -282,6 +294,10 @@ PNG = encoded(Image.fromarray(drawn(200, 300)))
     [
         (b"", "zero bytes"),
         (b"<html>404</html>", "not an image"),
+        (
+            JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"),
+            "a JPEG of 12 bits, which cannot be read: save it",
+        ),
         (JPEG[:20], "damaged: a JPEG by its first bytes, and no more"),
         (HEIC[:-20], "truncated"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200), "damaged: a HEIF by its first bytes, and no more"),

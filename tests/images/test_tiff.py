@@ -120,6 +120,32 @@ def test_what_libtiff_packs_is_unpacked(kind, packing, rows):
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("white", [False, True])
+def test_two_values_of_12_bits_lie_in_three_bytes(white, order, packed):
+    values = (RAMP[:5, :7] * 50_000).astype("u2") & 4095
+    bits = np.pad((values[..., None] >> np.arange(12)[::-1] & 1).reshape(5, -1), [(0, 0), (0, 4)])
+    stored = np.packbits(bits.astype(bool), axis=1)
+    data = tiff(stored, colours=0 if white else 1, order=order, packed=packed, tag258=[12], tag256=[7])
+    expected = 4095 - values if white else values
+    assert decoding.examine(data).sha256 == decoding.pixel_hash(expected.astype(np.int32))
+
+
+def test_a_palette_may_have_values_of_8_bits_in_the_place_of_16():
+    index = np.arange(4, dtype="u1")[None]
+    palette = np.zeros((3, 256), int)
+    palette[:, :4] = [[255, 0, 10, 90], [0, 255, 20, 80], [5, 6, 30, 70]]
+    for scale in (1, 257):
+        seen = decoding.decode(tiff(index, colours=3, tag320=(palette * scale).ravel().tolist()))
+        np.testing.assert_array_equal(seen[0], palette[:, :4].T)
+
+
+def test_grey_on_black_with_transparency_is_read():
+    values = np.array([[[100, 200], [7, 0]]], "u1")
+    np.testing.assert_allclose(grey(tiff(values, tag338=[1])), [[100 + 55, 255]], atol=2)
+
+
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("planes", [1, 2])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_tiles_of_which_the_last_stand_over_are_read(order, planes, packed):
@@ -227,6 +253,12 @@ def test_transparency_of_deep_values_lies_on_white(extra, seen):
     pixels = decoding.decode(tiff(values, colours=2, tag338=[extra]))
     np.testing.assert_allclose(pixels[0, 0, :2], seen, atol=1)
     assert pixels[0, 1].tolist() == ([7] * 3 if extra == 0 else [255] * 3)
+
+
+@pytest.mark.parametrize(("number", "name"), [(34887, "LERC"), (33005, "JPEG 2000"), (65000, "number 65000")])
+def test_a_compression_that_cannot_be_read_is_named(number, name):
+    with pytest.raises(decoding.Broken, match=f"^a TIFF whose compression, {name}, cannot be read: save it with LZW"):
+        decoding.decode(tiff(RAMP.astype("f4"), tag259=[number]))
 
 
 def test_pages_are_noted_of_what_is_put_right():
