@@ -55,10 +55,34 @@ def opened(data: bytes) -> Image.Image:
         dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ValueError("a DICOM file without an image")
+    _take_from_groups(dataset)
     dataset.pixel_array_options(index=0)
-    image = _image(dataset, dataset.pixel_array)
+    image = _image(dataset, _stored(dataset))
     image.info[FRAMES] = int(dataset.get("NumberOfFrames") or 1)
     return image
+
+
+def _take_from_groups(dataset: Any) -> None:
+    """Give a file of several frames the rescaling and the window of the first one, which it keeps in groups."""
+    groups = [
+        *dataset.get("SharedFunctionalGroupsSequence", []),
+        *dataset.get("PerFrameFunctionalGroupsSequence", [])[:1],
+    ]
+    for group in groups:
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            for fields in group.get(name, [])[:1]:
+                dataset.update({field.tag: field for field in fields if field.tag not in dataset})
+
+
+def _stored(dataset: Any) -> np.ndarray:
+    """The first frame's values, without the bits below them that a file may leave unused."""
+    unused = dataset.get("HighBit", 0) + 1 - dataset.BitsStored
+    if unused <= 0:
+        return dataset.pixel_array
+    dataset.BitsStored += unused  # pydicom takes the lower bits for the values
+    stored = dataset.pixel_array >> unused
+    dataset.BitsStored -= unused
+    return stored
 
 
 def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
@@ -70,6 +94,7 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
         # A palette's colours fill their type; others may have 12 bits of 16.
         palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
         bits = 8 * stored.dtype.itemsize if palette else dataset.BitsStored
+        bits = 8 if palette and stored.max() < 256 else bits  # as some write them
         return Image.fromarray(np.clip(stored >> max(0, bits - 8), 0, 255).astype(np.uint8))
     values = apply_modality_lut(stored, dataset)
     view = _windowed(dataset, values)
@@ -77,8 +102,10 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
         values = sum(_ends(dataset)) - values
         view = None if view is None else 255 - view
     whole = values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
-    if whole and view is None and dataset.BitsStored <= 8 and values.min() >= 0 and values.max() <= 255:
-        return Image.fromarray(values.astype(np.uint8))
+    most = 2**dataset.BitsStored - 1
+    if whole and view is None and most <= 255 and values.min() >= 0 and values.max() <= 255:
+        few = most < 255 and values.max() <= most  # such as segmentations of 1 bit
+        return Image.fromarray(np.rint(values * (255 / most if few else 1)).astype(np.uint8))
     image = Image.fromarray(values.astype(np.int32 if whole and abs(values).max() < 2**31 else np.float32))
     if view is not None:
         image.info[WINDOWED] = Image.fromarray(view)
@@ -116,7 +143,7 @@ def _windowed(dataset: Any, values: np.ndarray) -> np.ndarray | None:
             seen, low, high = apply_voi(values, dataset), 0, 2 ** dataset.VOILUTSequence[0].LUTDescriptor[2] - 1
         elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
             seen = apply_windowing(values, dataset)
-            low, high = sorted(apply_windowing(np.array([-1e12, 1e12]), dataset))
+            low, high = apply_windowing(np.array([-1e12, 1e12]), dataset)  # turned around by a negative slope
         else:
             return None
     except (ValueError, TypeError, AttributeError, IndexError, KeyError):

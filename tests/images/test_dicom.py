@@ -67,6 +67,48 @@ def test_its_own_window_comes_first_unless_the_range_was_set():
     assert grey(dicom(STORED, **CT, **several)) == seen
 
 
+def test_a_slope_may_be_negative():
+    turned = {"RescaleSlope": -1, "RescaleIntercept": 3071}
+    assert grey(dicom(4095 - STORED, **turned), Range(-1024, 76)) == grey(dicom(STORED, **CT), Range(-1024, 76))
+    assert grey(dicom(4095 - STORED, **turned, **WINDOW)) == grey(dicom(STORED, **CT, **WINDOW))
+
+
+def test_of_several_frames_rescaling_and_window_may_lie_in_groups():
+    groups = []
+    for names, fields in (("PixelValueTransformationSequence", CT), ("FrameVOILUTSequence", WINDOW)):
+        inner, group = pydicom.Dataset(), pydicom.Dataset()
+        for name, value in fields.items():
+            setattr(inner, name, value)
+        setattr(group, names, [inner])
+        groups.append([group])
+    shared, own = groups
+    frames = dicom(STORED, SharedFunctionalGroupsSequence=shared, PerFrameFunctionalGroupsSequence=own)
+    assert grey(frames) == grey(dicom(STORED, **CT, **WINDOW))
+    facts = decoding.examine(frames, windows=False)
+    assert facts.own == decoding.examine(dicom(STORED, **CT)).own
+
+
+def test_values_may_lie_in_the_upper_bits():
+    left = dicom(STORED * 16, HighBit=15)
+    assert decoding.examine(left) == decoding.examine(dicom(STORED))
+
+
+@pytest.mark.parametrize("bits", [1, 4, 6])
+def test_few_bits_are_not_dark(bits):
+    values = np.array([[0, 1, 2**bits - 1]])
+    assert grey(dicom(values, BitsStored=bits)) == [0, 255 // (2**bits - 1), 255]
+
+
+@pytest.mark.parametrize(("bits", "scale"), [(8, 1), (16, 257), (16, 1)])
+def test_a_palette_may_have_values_of_8_bits_in_the_place_of_16(bits, scale):
+    palette = np.array([[255, 0, 100, 200], [0, 255, 0, 100], [0, 0, 255, 50]])
+    fields = {"PhotometricInterpretation": "PALETTE COLOR", "BitsStored": 8}
+    for name, values in zip(("Red", "Green", "Blue"), palette * scale, strict=True):
+        fields[f"{name}PaletteColorLookupTableDescriptor"] = [4, 0, bits]
+        fields[f"{name}PaletteColorLookupTableData"] = values.astype(f"<u{bits // 8}").tobytes()
+    np.testing.assert_array_equal(decoding.decode(dicom(np.arange(4)[None], **fields))[0], palette.T)
+
+
 @pytest.mark.parametrize("window", [{"WindowCenter": 0, "WindowWidth": 0}, {"WindowCenter": None, "WindowWidth": None}])
 def test_a_window_without_width_is_none(window):
     assert not decoding.examine(dicom(STORED, **window)).windowed
