@@ -76,13 +76,19 @@ def _take_from_groups(dataset: Any) -> None:
 
 def _stored(dataset: Any) -> np.ndarray:
     """The first frame's values, without the bits below them that a file may leave unused."""
-    unused = dataset.get("HighBit", 0) + 1 - dataset.BitsStored
-    if unused <= 0:
-        return dataset.pixel_array
+    syntax, unused = dataset.file_meta.TransferSyntaxUID, max(0, dataset.get("HighBit", 0) + 1 - dataset.BitsStored)
     dataset.BitsStored += unused  # pydicom takes the lower bits for the values
-    stored = dataset.pixel_array >> unused
+    try:
+        stored = dataset.pixel_array
+    except (NotImplementedError, RuntimeError):
+        if not syntax.is_compressed:
+            raise
+        raise ValueError(
+            f"a DICOM file packed as {syntax.name}, which is damaged or of a kind that cannot be read: unpack it, such "
+            "as with `gdcmconv --raw`"
+        ) from None
     dataset.BitsStored -= unused
-    return stored
+    return stored >> unused if unused else stored
 
 
 def _image(dataset: Any, stored: np.ndarray) -> Image.Image:

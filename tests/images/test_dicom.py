@@ -88,6 +88,19 @@ def test_of_several_frames_rescaling_and_window_may_lie_in_groups():
     assert facts.own == decoding.examine(dicom(STORED, **CT)).own
 
 
+def test_how_a_file_is_packed_that_cannot_be_read_is_named():
+    dataset = pydicom.dcmread(io.BytesIO(dicom(STORED)))
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGExtended12Bit
+    dataset.PixelData = pydicom.encaps.encapsulate([b"no JPEG"])
+    dataset["PixelData"].is_undefined_length = True
+    file = io.BytesIO()
+    dataset.save_as(file)
+    with pytest.raises(
+        decoding.Broken, match=r"a DICOM file packed as JPEG Extended.*: unpack it, such as with `gdcmcon"
+    ):
+        decoding.decode(file.getvalue())
+
+
 def test_values_may_lie_in_the_upper_bits():
     left = dicom(STORED * 16, HighBit=15)
     assert decoding.examine(left) == decoding.examine(dicom(STORED))

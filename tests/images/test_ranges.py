@@ -102,15 +102,20 @@ def test_the_range_comes_back_from_its_fields():
     assert ranges.of_fields(None) is None
 
 
-def test_the_range_goes_from_the_training_images_to_all_stages_and_with_the_classifier(project):
+@pytest.mark.parametrize("colours", [False, True])
+def test_the_range_goes_from_the_training_images_to_all_stages_and_with_the_classifier(project, colours):
     """Two shades of 12 bits, which are the same one of 8."""
     shutil.rmtree(project.path / "data/my_images")
     rng = np.random.default_rng(1)
     for name, level in (("dark", 1000), ("light", 1200)):
         (project.path / "data/my_images" / name).mkdir(parents=True)
         for number in range(16):
-            pixels = rng.normal(level, 20, (32, 32)).astype(np.uint16)
-            Image.fromarray(pixels).save(project.path / "data/my_images" / name / f"{number:02}.png")
+            pixels = rng.normal(level, 20, (32, 32, 3) if colours else (32, 32)).astype(np.uint16)
+            path = project.path / "data/my_images" / name / f"{number:02}.ppm"
+            if colours:  # which Pillow does not write
+                path.write_bytes(b"P6 32 32 65535\n" + pixels.astype(">u2").tobytes())
+            else:
+                Image.fromarray(pixels).save(path.with_suffix(".png"))
     project.set({"head.solver": "logistic"})
     project.repro()
     fields = json.loads((project.path / "data/range.json").read_text())
