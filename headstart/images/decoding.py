@@ -200,7 +200,10 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         if image.format == "TIFF" and (reason := tiff.refused(image)):
             raise Broken(reason)
         deep = is_deep(image)
-        reduced = not deep and any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+        reduced = not deep and (
+            any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+            or (image.format == "JPEG2000" and _bits_of_jpeg_2000(data) > 8)
+        )
         whole, full = image.width * image.height, image.size
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.
@@ -268,6 +271,12 @@ def _turn(image: Image.Image) -> None:
         raise
     except Exception:  # of many kinds; the pixels are sound
         return
+
+
+def _bits_of_jpeg_2000(data: bytes) -> int:
+    """The bits of the first channel, by the head of the code stream."""
+    head = data[data.index(b"\xff\x4f\xff\x51") :]
+    return (head[42] & 127) + 1
 
 
 def _bits(image: Image.Image) -> int:

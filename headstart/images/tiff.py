@@ -21,7 +21,7 @@ _ORIENTATION, _CHANNELS, _ROWS, _PLANES, _PREDICTOR, _EXTRA, _FORMAT = 274, 277,
 _STRIPS, _TILE_SIZE, _TILES = (273, 279), (322, 323), (324, 325)  # where they are, and their bytes
 _COLOUR_MAP = 320
 _NO_DATA = 42113  # tag: GDAL's, a number as text
-_WHITE_IS_ZERO, _RGB = 0, 2  # of `_COLOURS`
+_WHITE_IS_ZERO, _RGB, _YCBCR = 0, 2, 6  # of `_COLOURS`
 _SEPARATE = 2  # of `_PLANES`
 _FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 4: "of an unknown kind"}
 _LETTERS = {1: "u", 2: "i", 3: "f", 4: "u"}
@@ -63,6 +63,9 @@ def refused(image: Image.Image) -> str | None:
     columns, rows, planes = _blocks(tags)[2:]
     if planes * columns * rows > len(tags[_place(tags)[0]]):
         return "truncated: it has too few strips or tiles"  # Pillow leaves black what it has none for
+    stored = sum(tags.get(_place(tags)[1], ()))
+    if _first(tags, _COLOURS) == _YCBCR and 0 < stored < 3 * math.prod(image.size):
+        return f"{_described(tags)}, uncompressed with fewer colours than pixels, which cannot be read: save it as RGB"
     if _first(tags, _PLANES) != _SEPARATE:
         return None
     # Of how the values are stored, Pillow looks at the first letter alone: `L` of `L;I`.

@@ -156,6 +156,14 @@ def test_colours_of_12_bits_in_files_of_16_are_seen_by_the_range(big_endian):
             decoding.decode(data)
 
 
+def test_of_deep_colours_in_jpeg_2000_the_upper_8_bits_are_used_and_it_is_noted():
+    data = bytearray(encoded(Image.fromarray(drawn()), "JPEG2000", no_jp2=True))
+    assert not decoding.examine(bytes(data)).reduced
+    data[42] = data[45] = data[48] = 11  # one less than the bits of a channel
+    assert decoding.examine(bytes(data)).reduced
+    assert decoding.examine(encoded(Image.fromarray(COLOURS[..., 0]), "JPEG2000")).own[1] > 3000
+
+
 @pytest.mark.parametrize("colours", [4, 6])
 def test_transparency_of_16_bits_lies_on_white_and_does_not_count(colours):
     values = COLOURS if colours == 6 else COLOURS[..., :1]

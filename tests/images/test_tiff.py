@@ -140,6 +140,19 @@ def test_a_palette_may_have_values_of_8_bits_in_the_place_of_16():
         np.testing.assert_array_equal(seen[0], palette[:, :4].T)
 
 
+@pytest.mark.parametrize("few", [False, True])
+def test_colours_of_four_pixels_together_are_not_taken_for_those_of_each(few):
+    red = [76, 85, 255]
+    values = np.array([([76, 76, 76, 76, 85, 255] if few else red * 4) * 4], "u1")
+    tags = {"tag258": [8] * 3, "tag277": [3], "tag256": [4], "tag257": [4], "tag278": [4], "tag530": [1 + few] * 2}
+    data = tiff(values, colours=6, **tags)
+    if few:
+        with pytest.raises(decoding.Broken, match=r"^a TIFF of 3 channels of 8 bits \(YCbCr.*: save it as RGB"):
+            decoding.decode(data)
+    else:
+        np.testing.assert_allclose(decoding.decode(data)[3, 3], [255, 0, 0], atol=2)
+
+
 def test_grey_on_black_with_transparency_is_read():
     values = np.array([[[100, 200], [7, 0]]], "u1")
     np.testing.assert_allclose(grey(tiff(values, tag338=[1])), [[100 + 55, 255]], atol=2)
