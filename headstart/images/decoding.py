@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pi_heif
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from headstart.base import errors
 from headstart.images import dicom, ranges, tiff
@@ -230,36 +230,46 @@ def _upright(image: Image.Image, data: bytes) -> Image.Image:
     """The image with its pixels, upright."""
     if tiff.is_deep(image):
         return tiff.loaded(image, data)
-    halved, bits = _halved(image), _bits(image)
+    if _halved(image):
+        return _of_png(image, data) if image.format == "PNG" else _of_values(_of_ppm(image, data))
     if image.format == "TIFF":
         tiff.with_colours(image)
-    if halved and image.format == "PPM":
-        return _of_values(_of_ppm(image, data))
-    other = None
-    if halved:
-        other = Image.open(io.BytesIO(data))
-        other.tile = [tile._replace(args=_OTHER_HALF[halved]) for tile in other.tile]
-        _turn(other)
+    bits = _bits(image)
     _turn(image)
+    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        return ImageChops.invert(image)  # Pillow takes it for one of Adobe's, which are negatives
     key = image.info.get("transparency")
+    if image.mode == "I;16" and key is not None:
+        return _of_values(np.asarray(image), _alpha(np.asarray(image), key), _has_more(image))
     if bits < 8 and isinstance(key, int):
         # Pillow has the key as it is in the file, and the pixels from 0 to 255.
-        image.info["transparency"] = key * 255 // (2**bits - 1) if image.mode == "L" else key
-        image = image.convert("L")
-    if not halved and (key is None or image.mode != "I;16"):
-        return image
-    values = np.asarray(image if other is None else other)
+        image = image.convert("L") if bits == 1 else image
+        image.info["transparency"] = key if bits == 1 else key * 255 // (2**bits - 1)
+    return image
+
+
+def _of_png(image: Image.Image, data: bytes) -> Image.Image:
+    """A PNG of 16 bits of which Pillow keeps 8: these, and the others out of a second one."""
+    halved, other = _halved(image), Image.open(io.BytesIO(data))
+    other.tile = [tile._replace(args=_OTHER_HALF[halved]) for tile in other.tile]
+    _turn(image)
+    _turn(other)
     if halved == _GREY_AND_ALPHA:
-        values = values.view(">u2").astype(np.uint16)
-    elif halved:
-        values = np.asarray(image).astype(np.uint16) << 8 | values
-    alpha = None
-    if values.shape[2:] in ((2,), (4,)):
-        values, alpha = values[..., :-1], values[..., -1]
-        values = values[..., 0] if halved == _GREY_AND_ALPHA else values
-    elif key is not None:
-        alpha = np.where((values != key).reshape(*values.shape[:2], -1).any(axis=2), 65535, 0)
-    return _of_values(values, None if alpha is None else (alpha >> 8).astype(np.uint8), _has_more(image))
+        values = np.asarray(other).view(">u2").astype(np.uint16)
+    else:
+        values = np.asarray(image).astype(np.uint16) << 8 | np.asarray(other)
+    colours, key = values[..., 0] if halved == _GREY_AND_ALPHA else values[..., :3], image.info.get("transparency")
+    if values.shape[2] != 3:
+        alpha = (values[..., -1] >> 8).astype(np.uint8)
+    else:
+        alpha = None if key is None else _alpha(values, key)
+    return _of_values(colours, alpha, _has_more(image))
+
+
+def _alpha(values: np.ndarray, key: int | tuple[int, ...]) -> np.ndarray:
+    """How opaque values are, uint8 (h, w), of which `key` stands for transparent."""
+    other = (values != key).reshape(*values.shape[:2], -1).any(axis=2)
+    return np.where(other, 255, 0).astype(np.uint8)
 
 
 def _turn(image: Image.Image) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from headstart.images import decoding, ranges
 from headstart.images.facts import Facts
@@ -47,6 +47,15 @@ def test_cmyk():
     pixels = decoding.decode(encoded(Image.fromarray(drawn()).convert("CMYK"), "JPEG", quality=95))
     assert pixels.shape == (40, 60, 3)
     assert np.abs(pixels.astype(int) - drawn()).mean() < 5
+
+
+def test_cmyk_without_the_mark_of_adobe_is_no_negative():
+    adobe = encoded(ImageChops.invert(Image.fromarray(drawn()).convert("CMYK")), "JPEG", quality=95)
+    at = adobe.index(b"Adobe") - 4
+    plain = adobe[:at] + adobe[at + 16 :]
+    assert adobe[at : at + 2] == b"\xff\xee" and b"Adobe" not in plain
+    assert np.abs(decoding.decode(plain).astype(int) - drawn()).mean() < 5
+    assert np.abs(decoding.read(plain, 8).astype(int) - decoding.read(encoded(Image.fromarray(drawn())), 8)).mean() < 5
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
