@@ -229,7 +229,9 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
 def _upright(image: Image.Image, data: bytes) -> Image.Image:
     """The image with its pixels, upright."""
     if tiff.is_deep(image):
-        return tiff.loaded(image, data)
+        more, image = _has_more(image), tiff.loaded(image, data)
+        image.info[dicom.FRAMES] = 2 if more else 1
+        return image
     if _halved(image):
         return _of_png(image, data) if image.format == "PNG" else _of_values(_of_ppm(image, data))
     if image.format == "TIFF":

@@ -13,7 +13,6 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 from PIL.TiffImagePlugin import II, MM, ImageFileDirectory_v2, TiffImageFile
 
 from headstart.base import wording
-from headstart.images.dicom import FRAMES
 from headstart.images.ranges import ALPHA, PADDING, VALUES
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _FILL_ORDER = 256, 257, 258, 259, 262, 266  # tags
@@ -112,7 +111,7 @@ def loaded(image: Image.Image, data: bytes) -> Image.Image:
             values = np.minimum(values / np.where(alpha > 0, alpha, 1), np.inf if most == 1 else most)
             values = values.astype(rest.dtype)
         stand_in.info[ALPHA] = np.rint(255 * alpha[..., 0]).astype(np.uint8)
-    stand_in.info |= {VALUES: _lean(values if colours == 3 else values[..., 0]), FRAMES: 2 if image.is_animated else 1}
+    stand_in.info[VALUES] = _lean(values if colours == 3 else values[..., 0])
     if no_data is not None:
         stand_in.info[PADDING] = (no_data, no_data)
     return stand_in
@@ -138,7 +137,7 @@ def _stored(tags: ImageFileDirectory_v2, data: bytes) -> np.ndarray:
     kind = np.dtype(f"{_LETTERS[_first(tags, _FORMAT)]}{-(-bits // 8)}")
     across, down, columns, rows, planes = _blocks(tags)
     depth, tiled = channels // planes, _TILES[0] in tags
-    if min(across, down, depth) < 1 or columns * across * rows * down * channels * kind.itemsize > 4 * _MOST:
+    if min(across, down, depth) < 1 or columns * across * rows * down * channels * kind.itemsize > 2 * _MOST:
         raise ValueError("its tiles or strips have no size, or far too much")
     if planes * columns * rows > len(tags[_place(tags)[0]]):
         raise ValueError("truncated: it has too few strips or tiles")
@@ -149,11 +148,10 @@ def _stored(tags: ImageFileDirectory_v2, data: bytes) -> np.ndarray:
     pixels = np.zeros((planes, rows * down, columns * across, depth), kind)
     parts = _unpacked(tags, data, sizes)
     for (plane, top, left), part, tall in zip(corners, parts, heights, strict=True):
-        if bits == 12:
-            part, big_endian = _of_12_bits(part, tall, across * depth), True
-        else:
-            big_endian = tags.prefix == MM
-        block = _unpredicted(part, _first(tags, _PREDICTOR), (tall, across, depth), kind, big_endian)
+        part = _of_12_bits(part, tall, across * depth) if bits == 12 else part
+        block = _unpredicted(
+            part, _first(tags, _PREDICTOR), (tall, across, depth), kind, bits == 12 or tags.prefix == MM
+        )
         pixels[plane, top : top + tall, left : left + across] = block
     return np.moveaxis(pixels[:, :height, :width], 0, -1).reshape(height, width, channels)
 

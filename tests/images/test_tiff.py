@@ -279,3 +279,6 @@ def test_pages_are_noted_of_what_is_put_right():
     pages = [Image.fromarray(np.array([[1, 2]], np.uint16)) for _ in range(2)]
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:], tiffinfo={262: 0})
     assert decoding.examine(file.getvalue()).frames
+    # What comes after the first page may be damaged.
+    data = tiff(RAMP)
+    assert decoding.examine(data[:-4] + b"\xff\xff\xff\0").frames and not decoding.examine(data).frames
