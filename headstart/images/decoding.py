@@ -45,7 +45,11 @@ OTHERS = (
     Other((".czi", ".lif", ".nd2", ".svs", ".ndpi"), (), "a microscope's own file", "save its images as TIFF or PNG"),
     Other((".pam",), (b"P7\n", b"PF\n"), "a PAM, or a PFM in colour", _EXPORT),
     Other((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL", _EXPORT),
-    Other((".exr", ".hdr"), (b"v/1\1", b"#?RADIANCE"), "an image of high dynamic range", _EXPORT),
+    Other((".fits", ".fit", ".fts"), (b"SIMPLE  =",), "a FITS file", "save its images as TIFF"),
+    Other(
+        (".ico", ".icns", ".pcx", ".sgi", ".dds", ".qoi", ".jxr"), (), "an image of a kind that is not read", _EXPORT
+    ),
+    Other((".exr",), (b"v/1\1", b"#?RADIANCE"), "an image of high dynamic range", _EXPORT),
     Other((".pdf", ".svg", ".eps", ".psd", ".xcf"), (b"%PDF", b"<svg", b"gimp xcf"), "no image of pixels", _EXPORT),
 )
 _SIZE = "size"  # in a Pillow image's info: (width, height) in the file
@@ -199,11 +203,9 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
         if image.format == "TIFF" and (reason := tiff.refused(image)):
             raise Broken(reason)
-        deep = is_deep(image)
-        reduced = not deep and (
-            any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
-            or (image.format == "JPEG2000" and _bits_of_jpeg_2000(data) > 8)
-        )
+        reduced = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+        reduced |= image.format == "JPEG2000" and _bits_of_jpeg_2000(data) > 8
+        reduced &= not is_deep(image)
         whole, full = image.width * image.height, image.size
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.
@@ -380,8 +382,9 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
             return image.info[dicom.WINDOWED].convert("RGB")
         padding, alpha = image.info.get(ranges.PADDING), image.info.get(ranges.ALPHA)
         seen = Image.fromarray(ranges.to_8_bits(_values(image), value_range, padding)).convert("RGB")
-        white = Image.new("RGB", image.size, "white")
-        return seen if alpha is None else Image.composite(seen, white, Image.fromarray(alpha))
+        if alpha is None:
+            return seen
+        return Image.composite(seen, Image.new("RGB", image.size, "white"), Image.fromarray(alpha))
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())
     if image.has_transparency_data:

@@ -48,6 +48,8 @@ def test_a_code_stream_of_jpeg_2000_is_an_image(ending):
         ("a/brain.NII", b"\x5c\1\0\0", "a volume: save its slices as TIFF"),
         ("x.npy", b"\x93NUMPY\1\0", "an array of NumPy's: save each image as PNG or TIFF"),
         ("IMG_1.CR2", None, "a camera's raw file: save it as"),
+        ("m31.fits", b"SIMPLE  =  T", "a FITS file: save its images as TIFF"),
+        ("a.qoi", None, "an image of a kind that is not read: save it as PNG"),
         ("a.mp4", None, "a film: save frames"),
         ("a.jxl", b"\xff\x0a", "a JPEG XL: save it as PNG"),
     ],
