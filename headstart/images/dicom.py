@@ -55,6 +55,10 @@ def opened(data: bytes) -> Image.Image:
         dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ValueError("a DICOM file without an image")
+    if (pixels := int(dataset.Rows) * int(dataset.Columns)) > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"{pixels:,} pixels, more than the {Image.MAX_IMAGE_PIXELS:,} that are decoded of a DICOM file"
+        )
     _take_from_groups(dataset)
     dataset.pixel_array_options(index=0)
     image = _image(dataset, _stored(dataset))

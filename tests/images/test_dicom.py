@@ -101,6 +101,12 @@ def test_how_a_file_is_packed_that_cannot_be_read_is_named():
         decoding.decode(file.getvalue())
 
 
+def test_one_that_says_to_be_far_too_large_is_refused_before_it_is_unpacked():
+    for data in (whole := dicom(STORED, Rows=60_000, Columns=60_000), whole[132:]):
+        with pytest.raises(decoding.Broken, match=r"3,600,000,000 pixels, more than the 178,956,970 that are decoded"):
+            decoding.decode(data)
+
+
 def test_values_may_lie_in_the_upper_bits():
     left = dicom(STORED * 16, HighBit=15)
     assert decoding.examine(left) == decoding.examine(dicom(STORED))
