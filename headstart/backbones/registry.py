@@ -1,5 +1,6 @@
 """The backbones there are: building one without its top, with its weights, and scaling pixels as it expects them."""
 
+import random
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -34,13 +35,17 @@ def build(name: str, size: int, weights: Path | None) -> keras.Model:
     It maps scaled float32 (n, size, size, 3) to float32 (n, h, w, channels), or to tokens, (n, 1 + patches, d)
     (`base.places`).
 
+    Whatever the caller draws afterwards goes on from the caller's seed, not from that of the weights.
+
     weights: an .h5 file as keras.applications publishes it (without the top), for an EfficientNetLite a PyTorch state
         dict (.pth), of KerasHub's `hub:NAME` an archive (`base.bundle`); None draws random ones, the same each time.
 
     Raises UserError for an unknown name, a size below the network's minimum, and weights that do not fit.
     """
+    after = random.getrandbits(32)  # or dropout, made after it, would draw the same whatever the caller's seed
     keras.utils.set_random_seed(RANDOM_SEED)
     network = hub.build(name, size, weights) if origin.is_of_hub(name) else _build(name, size, weights)
+    keras.utils.set_random_seed(after)
     network.title = name  # Keras's own name is another one, such as mobilenet_1.00_224
     return network
 

@@ -10,7 +10,7 @@ from networks import backbone, pixels, run
 from headstart.backbones import registry
 from headstart.base import origin
 from headstart.base.errors import UserError
-from headstart.base.runtime import keras
+from headstart.base.runtime import deterministic, keras
 
 
 def scaled(name, mode, images):
@@ -43,6 +43,15 @@ def test_scaling_takes_the_uint8_of_an_image():
 def test_random_weights_are_the_same_each_time():
     first, second = (registry.build("EfficientNetLite0", 32, None).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_what_is_drawn_after_a_backbone_goes_by_the_callers_seed():
+    def dropped(seed):
+        deterministic(seed)
+        registry.build("MobileNet", 32, None)
+        return keras.layers.Dropout(0.5)(np.ones((1, 100), "float32"), training=True).numpy().tolist()
+
+    assert dropped(1) == dropped(1) != dropped(2)
 
 
 @pytest.mark.parametrize(
