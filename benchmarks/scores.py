@@ -105,11 +105,13 @@ def _noise(numbers: Numbers) -> list[str]:
 
 def _trust(numbers: Numbers) -> list[str]:
     if any("trust" not in run for run in numbers):
-        return [UNKNOWN] * 4
+        return [UNKNOWN] * 5
     of = [run["trust"] for run in numbers]
     errors = [spread([run["calibration"][when]["ece"] for run in of], 3) for when in ("before", "after")]
+    chance = [run["calibration"]["after"].get("ece_by_chance") for run in of]
     return [
         *errors,
+        UNKNOWN if None in chance else spread(chance, 3),
         spread([run["possible"]["coverage"] for run in of], 3),
         spread([run["possible"]["one_class"] for run in of], 3),
     ]
@@ -291,7 +293,7 @@ PAPER = Table(
 TRUST = Table(
     "trust",
     RESULTS,
-    ("run", "calibration error before", "after", "the true class remains possible", "one class remains"),
+    ("run", "calibration error before", "after", "by chance", "the true class remains possible", "one class remains"),
     (
         Row("solar_cells", (SOLAR,), _trust, runs.SOLAR_CELLS),
         Row("cats_vs_dogs", (PHOTOS,), _trust, runs.CATS),

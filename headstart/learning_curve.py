@@ -29,6 +29,7 @@ from headstart import experiments
 from headstart.base import checkpoint, figures, wording
 from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
+from headstart.base.intervals import wilson
 from headstart.base.tables import Table
 from headstart.base.terminal import say
 from headstart.experiments import MODELS, Run
@@ -193,22 +194,15 @@ def _worth(runs: list[Run], model: str) -> float:
     return float(np.mean(worth))
 
 
-def _wilson(share: float, images: float) -> tuple[float, float]:
-    # scipy's binomtest takes whole images; the mean over seeds is rarely one.
-    extra = 1.96**2 / images
-    middle, half = share + extra / 2, np.sqrt(extra * (share * (1 - share) + extra / 4))
-    return (middle - half) / (1 + extra), (middle + half) / (1 + extra)
-
-
 def _width(images: float, share: float) -> float:
-    low, high = _wilson(share, images)
+    low, high = wilson(share, images)
     return high - low
 
 
 def _mean(runs: list[Run], model: str) -> tuple[float, float, float]:
     """The mean error over the seeds, and its interval."""
     mean = np.mean(_errors(runs, model))
-    return mean, *_wilson(mean, _worth(runs, model))
+    return mean, *wilson(mean, _worth(runs, model))
 
 
 def _draw(axes: Axes, curve: Points, model: str, shift: float) -> PowerLaw | None:

@@ -259,7 +259,7 @@ def made_up(measurement: Measurement) -> dict:
         "epochs": [50.0, 50.0],
         "test": scores,
         "trust": {
-            "calibration": {"before": {"ece": 0.05}, "after": {"ece": 0.02}},
+            "calibration": {"before": {"ece": 0.05}, "after": {"ece": 0.02, "ece_by_chance": 0.01}},
             "possible": {"coverage": 0.95, "one_class": 0.9},
             "decision": {f"{name}{end}": 0.9 for name in ("recall", "precision") for end in ("", "_low", "_high")},
             "unlike": {"share": 0.01},

@@ -14,7 +14,7 @@ from headstart import learning_curve
 from headstart.artifacts.results import Results
 from headstart.base import checkpoint
 from headstart.base.errors import UserError
-from headstart.evaluation.scores import wilson
+from headstart.base.intervals import wilson
 from headstart.experiments import Run
 
 

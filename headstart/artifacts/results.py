@@ -68,6 +68,11 @@ class Results:
         """The name of the model that models/classifier.keras is."""
         return list(self.scores)[-1]
 
+    @property
+    def by_rule(self) -> bool:
+        """Whether the classifier decides by a rule of its own, not for the likeliest class."""
+        return self.trust.get("decision", {}).get("goal", "accuracy") != "accuracy"
+
 
 def write(results: Results, project: Path = Path()) -> None:
     """Write metrics/test.json in the folder `project`, whole or not at all."""

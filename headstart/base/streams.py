@@ -17,6 +17,7 @@ PURPOSES = {
     "corruptions": 11,  # number: 0 which test images are corrupted, 1 their noise
     "images for 8 bits": 12,  # training images by which an export in int8 finds its ranges; number: 0
     "regression": 13,  # the images that the head is solved on, where there are many; number: the class
+    "calibration by chance": 14,  # which images are right where each is as often as it is sure; number: 0
     "live views": 3,  # views that are computed anew in every epoch; number: the epoch, from 0
 }
 

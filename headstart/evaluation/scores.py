@@ -1,25 +1,16 @@
 """How good are predictions: the numbers that `evaluate` reports. Every number is rounded to 6 decimals."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binom
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
+from headstart.base.intervals import wilson
 from headstart.classifier import decision
 from headstart.classifier.decision import SMALLEST
 from headstart.evaluation import curves
 from headstart.evaluation.curves import Curves, number
-
-WIDE = 1.959963984540054  # standard deviations on either side, of 95 %
-
-
-class Interval(NamedTuple):
-    """From `low` to `high`."""
-
-    low: float
-    high: float
 
 
 def score(
@@ -94,13 +85,6 @@ def _weighted(
         "weighted_accuracy": number(np.average(guesses == labels, weights=weights)),
         "weighted_loss": number(np.average(losses, weights=weights)),
     }
-
-
-def wilson(value: float, images: float) -> Interval:
-    """Wilson's interval of a share of images that are independent of each other; their number need not be whole."""
-    squared = WIDE**2 / images
-    middle, half = value + squared / 2, (squared * value * (1 - value) + squared**2 / 4) ** 0.5
-    return Interval(max((middle - half) / (1 + squared), 0.0), min((middle + half) / (1 + squared), 1.0))
 
 
 def per_class(labels: np.ndarray, guesses: np.ndarray, averages: Sequence[float | None]) -> list[dict]:

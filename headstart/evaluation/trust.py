@@ -16,6 +16,7 @@ import numpy as np
 from headstart.artifacts import results
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
+from headstart.base.intervals import wilson
 from headstart.base.streams import rng
 from headstart.classifier import unlike
 from headstart.classifier.details import Details, Rule
@@ -82,10 +83,13 @@ def bins(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]
     labels: (n,) int. probabilities: (n, k) float. Returns at most `BINS`, from the least sure on, each with its images.
     Of images that are exactly as sure each counts as their mean: their order, by their names, says nothing.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return _bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+def _bins(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     _, same = np.unique(confidence, return_inverse=True)
     right = (np.bincount(same, right) / np.bincount(same))[same]
-    parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(labels)))
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(right)))
     return [
         {
             "images": len(part),
@@ -101,11 +105,14 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
 
     The calibration error is the mean over `bins` of the distance between confidence and accuracy, by their images
     (Nixon et al., Measuring Calibration in Deep Learning, 2019); the Brier score the mean squared error over the
-    classes, from 0 to 2.
+    classes, from 0 to 2. ece_by_chance: what the calibration error would be on average if each image was right just
+    as often as it is sure. It is above 0, the more so the fewer images there are (Bröcker and Smith, Increasing the
+    Reliability of Reliability Diagrams, Weather and Forecasting 22, 2007).
     """
     errors = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     return {
-        **interval("ece", lambda rows: _ece(labels[rows], probabilities[rows]), groups, seed, biased=True),
+        **interval("ece", lambda rows: _ece(bins(labels[rows], probabilities[rows])), groups, seed, biased=True),
+        "ece_by_chance": number(_by_chance(probabilities.max(axis=1), seed)),
         **interval("brier", lambda rows: errors[rows].mean(), groups, seed, most=2),
     }
 
@@ -182,7 +189,7 @@ def share(name: str, counts: np.ndarray, groups: np.ndarray, seed: int) -> dict[
     if not len(groups):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
     if len(np.unique(groups)) == len(groups) or counts.all() or not counts.any():
-        return _numbers(name, counts.mean(), scores.wilson(counts.mean(), independent(groups)))
+        return _numbers(name, counts.mean(), wilson(counts.mean(), independent(groups)))
     # As `interval` does it, for all draws at once: of a thousand classes each has two shares.
     return _interval(name, counts.mean(), lambda: _drawn_shares(counts, groups, seed), independent(groups))
 
@@ -225,7 +232,7 @@ def _interval(
             low, high = (max(0.0, end + value - np.mean(values)) for end in (low, high))
         if low <= value <= high and low < high:
             return _numbers(name, value, (low, high))
-    low, high = scores.wilson(value / most, worth)
+    low, high = wilson(value / most, worth)
     return _numbers(name, value, (low * most, high * most))
 
 
@@ -257,6 +264,12 @@ def _numbers(name: str, value: float, ends: tuple[float, float]) -> dict[str, fl
     return dict(zip((name, f"{name}_low", f"{name}_high"), map(number, (value, *ends)), strict=True))
 
 
-def _ece(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    apart = [part["images"] * abs(part["confidence"] - part["accuracy"]) for part in bins(labels, probabilities)]
-    return sum(apart) / len(labels)
+def _ece(parts: list[dict[str, float]]) -> float:
+    apart = [part["images"] * abs(part["confidence"] - part["accuracy"]) for part in parts]
+    return sum(apart) / sum(part["images"] for part in parts)
+
+
+def _by_chance(confidence: np.ndarray, seed: int) -> float:
+    draws = rng(seed, "calibration by chance", 0)
+    errors = [_ece(_bins(confidence, draws.random(len(confidence)) < confidence)) for _ in range(DRAWS // 5)]
+    return float(np.mean(errors))

@@ -73,7 +73,7 @@ def header(run: Run) -> str:
     """Return the metadata as YAML, without the lines around them."""
     trust, score = run.measured.trust, run.measured.scores[run.measured.delivered]
     values = {kind: score[name] for kind, name in METRICS.items()}
-    if words.by_rule(run.measured):
+    if run.measured.by_rule:
         values |= _by_rule(run)
     if "calibration" in trust:
         values["ece"] = trust["calibration"]["after"]["ece"]

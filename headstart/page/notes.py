@@ -91,8 +91,8 @@ def warnings(measured: Results, decided: dict[str, dict[str, Any]] | None = None
 def relied(measured: Results) -> list[str]:
     """How far the delivered model can be relied on, one sentence each."""
     trust, sentences = measured.trust, []
-    decided = trust.get("decision", {})
-    if decided.get("goal", "accuracy") != "accuracy":
+    if measured.by_rule:
+        decided = trust["decision"]
         reached = [f"accuracy {_with_interval(decided, 'accuracy')}"]
         for name in ("balanced_accuracy", "recall", "precision"):
             if decided.get(name) is not None:
@@ -104,6 +104,8 @@ def relied(measured: Results) -> list[str]:
     if "calibration" in trust:
         before, after = (trust["calibration"][when]["ece"] for when in ("before", "after"))
         sentences.append(f"Probabilities are off by {after:.3f} on average ({before:.3f} before the temperature).")
+        if (chance := trust["calibration"]["after"].get("ece_by_chance")) is not None:  # as of an earlier version
+            sentences[-1] += f" On so many images perfect ones would be off by {chance:.3f}, by chance."
     if "possible" in trust:
         possible = trust["possible"]
         sentences.append(

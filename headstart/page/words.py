@@ -33,7 +33,7 @@ def headline(measured: Results, by_class: dict[str, dict[str, Any]], positive: s
     if name is not None and shares["precision_low"] is not None:
         right = between(shares["precision_low"], shares["precision_high"])
         said.append(f"Of 100 images that it calls {name}, {right} are.")
-    right = decided if by_rule(measured) else score
+    right = decided if measured.by_rule else score
     low, high = (right[f"accuracy_{end}"] for end in ("low", "high"))
     said.append(f"Of 100 new images like the test images, it gets {between(low, high)} right.")
     return said
@@ -49,7 +49,7 @@ def warnings(
     said = [_sentence(warning) for warning in found["warnings"]]
     if "fold" in summary:  # inspect knows of no fold
         said = [f"Of the splits of `fold: null`: {warning}" for warning in said]
-    said += notes.warnings(measured, by_class if by_rule(measured) else None)
+    said += notes.warnings(measured, by_class if measured.by_rule else None)
     if copies := summary.get("test_copies"):
         said.append(f"{wording.count(copies, 'test image')} with a near copy in training: the scores are too high.")
     if measured.trust.get("unlike", {}).get("share_low", 0) > STRANGE:
@@ -59,11 +59,6 @@ def warnings(
     if left_out > 0.1 * summary["found"]:
         said.append(f"{wording.count(left_out, 'file')} of {summary['found']:,} left out: see below.")
     return said
-
-
-def by_rule(measured: Results) -> bool:
-    """Whether the classifier goes by a rule of its own, not by the likeliest class."""
-    return measured.trust.get("decision", {}).get("goal", "accuracy") != "accuracy"
 
 
 def of_decision(measured: Results, answers: Predictions, wanted: params.Decision) -> list[str]:

@@ -61,9 +61,9 @@ def _metrics(classifier: headstart.Classifier, root: Path) -> dict[str, Any] | N
         measured = results.read(root)
     except UserError:
         return None
-    scores, decided = measured.scores[measured.delivered], measured.trust.get("decision", {})
-    if decided.get("goal", "accuracy") != "accuracy":
-        scores = {name: of for name, of in scores.items() if name not in BY_CLASS} | decided
+    scores = measured.scores[measured.delivered]
+    if measured.by_rule:
+        scores = {name: of for name, of in scores.items() if name not in BY_CLASS} | measured.trust["decision"]
     return {"images": measured.images} | {name: scores[name] for name in SCORES if name in scores}
 
 

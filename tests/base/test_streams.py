@@ -33,6 +33,7 @@ def test_a_purpose_keeps_its_stream_for_good():
         "corruptions": int(np.random.default_rng([1, 2, 11]).integers(2**31)),
         "images for 8 bits": int(np.random.default_rng([1, 2, 12]).integers(2**31)),
         "regression": int(np.random.default_rng([1, 2, 13]).integers(2**31)),
+        "calibration by chance": int(np.random.default_rng([1, 2, 14]).integers(2**31)),
     }
 
 

@@ -33,6 +33,16 @@ def test_the_calibration_error_is_small_where_it_is_as_sure_as_right_and_not_whe
     assert good["brier_low"] < good["brier"] < good["brier_high"] < bad["brier_low"]
 
 
+@pytest.mark.parametrize(("count", "least", "most"), [(50, 0.06, 0.11), (650, 0.02, 0.04), (3_000, 0.0, 0.016)])
+def test_what_chance_alone_makes_of_the_calibration_error_is_less_the_more_images_there_are(count, least, most):
+    """And about what is measured where the probabilities are right."""
+    labels, probabilities = drawn(count)
+    by_chance = trust.calibration(labels, probabilities, groups_of(count), 1)["ece_by_chance"]
+    assert least < by_chance < most
+    right = [trust.calibration(*drawn(count, seed), groups_of(count), 1)["ece"] for seed in range(2, 5)]
+    assert by_chance == pytest.approx(np.mean(right), rel=0.35)
+
+
 def test_the_diagram_has_as_many_images_in_each_bin():
     labels, probabilities = drawn(103)
     bins = trust.bins(labels, probabilities)
