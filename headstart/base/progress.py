@@ -120,7 +120,7 @@ def counter(
         elif (now := time.monotonic()) - printed >= EVERY:
             printed = now
             rate = pace.done / (now - pace.start)
-            left = f", {(total - pace.done) / rate:.0f} s left" if total and pace.done else ""
+            left = f", {wording.duration((total - pace.done) / rate)} left" if total and pace.done else ""
             say(f"{what}: {line(pace.done, rate)}{left}", file=sys.stderr)
 
     if console.is_terminal:

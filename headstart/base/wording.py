@@ -38,6 +38,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
+def duration(seconds: float) -> str:
+    """`58 s`, `12 min` from two minutes on, `3 h 5 min` from two hours on."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def label(name: str, cells: int = 40) -> str:
     """A class's name as it stands in a table or a picture: in one line, at most `cells` columns wide.
 

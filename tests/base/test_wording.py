@@ -13,6 +13,11 @@ def test_one_of_a_thing_is_in_the_singular():
     assert wording.plural("MB") == "MB"
 
 
+def test_how_long_it_takes_is_said_in_what_people_count_in():
+    said = [wording.duration(seconds) for seconds in (0.2, 119, 121, 754, 7200, 11_090)]
+    assert said == ["0 s", "119 s", "2 min", "13 min", "2 h 0 min", "3 h 5 min"]
+
+
 def test_a_label_is_one_line_of_at_most_so_many_columns():
     assert wording.label("cats") == "cats"
     assert wording.label("a\n\0b\u202ec") == "a b c"
