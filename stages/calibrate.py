@@ -42,15 +42,15 @@ def main() -> None:
     classes, (answers, rows) = table.classes, validation(table)
     network, details = file.load_own(classes, file.NETWORK)
     (given,) = answers.probabilities.values()
-    weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
+    weights, targets, groups = table.of(rows, "weights"), table.of(rows, "probabilities"), table.groups[rows]
     temperature = selection.temperature(given, answers.labels, weights, targets)
     sure = decision.tempered(given, temperature)
     goal = settings.decision
     decision.positive_class(classes, settings.dataset.positive)  # refuses here what evaluate would refuse later
     # The table has six decimals: what is 0 or 1 there lies up to half of the last one from it; a threshold takes that.
     bounded = decision.tempered(given.clip(5e-7, 1 - 5e-7), temperature)
-    rule = deciding.find(goal, settings.dataset.positive, classes, bounded, answers.labels, weights, table.groups[rows])
-    at_least = coverage.at_least(sure, answers.labels, goal.coverage) if goal.coverage else None
+    rule = deciding.find(goal, settings.dataset.positive, classes, bounded, answers.labels, weights, groups)
+    at_least = coverage.at_least(sure, answers.labels, groups, goal.coverage) if goal.coverage else None
     costs = None if rule.costs is None else rule.costs.tolist()
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
     classifier = joining.calibrated(network, temperature)
@@ -74,9 +74,9 @@ def main() -> None:
     if rule.threshold is not None:
         shown = decision.shown(rule.threshold)
         say(f"calibrate: {rule.of} from a probability of {shown} on (decision.goal: {goal.goal})")
-    needed, groups = coverage.needed(goal.coverage or 0), len(np.unique(table.groups[rows]))
-    if groups < needed:
-        said = "images, and every class remains possible" if len(rows) < needed else f"groups of images, not {groups:,}"
+    needed, count = coverage.needed(goal.coverage or 0), len(np.unique(groups))
+    if count < needed:
+        said = "images, and every class remains possible" if len(rows) < needed else f"groups of images, not {count:,}"
         say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} takes {needed:,} such {said}")
     if set_on is not None and (warning := set_on.warning()):
         say(f"calibrate: WARNING: {warning}")
