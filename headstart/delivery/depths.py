@@ -39,7 +39,7 @@ class Depths:
         deep, plain = self.counts[16], self.counts[8]
         if value_range is None and deep:
             return (
-                f"{wording.count(deep, 'grey image')} of more than 8 bits, and the classifier was trained on 8: 0 to "
+                f"{wording.count(deep, 'image')} of more than 8 bits, and the classifier was trained on 8: 0 to "
                 "65535 was taken as black to white, and of other values each image's own range; better convert them "
                 "alike"
             )

@@ -86,5 +86,6 @@ def _pixels_of_dicom(data: bytes) -> int | None:
         from pydicom import dcmread
     except ImportError:
         return None  # `decoding` says what to install
-    header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["Rows", "Columns", "NumberOfFrames"])
+    tags = ["Rows", "Columns", "NumberOfFrames"]
+    header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=tags)  # with no mark, too
     return int(header.Rows) * int(header.Columns) * max(1, int(header.get("NumberOfFrames") or 1))

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -361,6 +362,21 @@ def test_the_program_beside_an_export_reads_a_tiff_as_headstart_does_or_refuses_
             assert said["error"].startswith("a TIFF that Pillow misreads: save it as"), name
 
 
+def test_the_program_beside_an_export_refuses_colours_of_which_pillow_keeps_8_bits(exported, tmp_path):
+    deep = np.arange(12 * 12 * 3, dtype=">u2").reshape(12, 12, 3)
+    (tmp_path / "colour.ppm").write_bytes(b"P6 12 12 4095\n" + deep.tobytes())
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+    parts = (b"IHDR", struct.pack(">IIBBBBB", 12, 12, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    chunks = [struct.pack(">I", len(of)) + name + of + struct.pack(">I", zlib.crc32(name + of)) for name, of in parts]
+    (tmp_path / "colour.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    command = [sys.executable, str(exported("two classes", "onnx") / "predict.py")]
+    paths = [str(tmp_path / "colour.ppm"), str(tmp_path / "colour.png")]
+    paths.append(str(photo(tmp_path / "plain.ppm", (20, 20))))
+    done = subprocess.run([*command, *paths], capture_output=True, text=True)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [of.get("error", "")[:17] for of in said] == ["16 bits in colour", "16 bits in colour", ""]
+
+
 def test_a_program_that_was_changed_is_kept_beside_the_new_one(exported, tmp_path, capsys):
     folder, new = (shutil.copytree(exported(FLIPS, "onnx"), tmp_path / name) for name in ("onnx", "made"))
     (folder / "predict.py").write_text("# my own\n")
@@ -399,7 +415,7 @@ def test_a_program_gets_what_is_wrong_with_its_images(classifiers, tmp_path):
         with pytest.raises(Broken, match="image 1: an array of (bool|int8) is no image: takes uint8"):
             classifier.predict([wrong])
     grey = pixels(1)[0][:, :, 0]
-    with pytest.warns(UserWarning, match="1 grey image of more than 8 bits, and the classifier was trained on 8"):
+    with pytest.warns(UserWarning, match="1 image of more than 8 bits, and the classifier was trained on 8"):
         classifier.predict([grey, grey.astype("int32")])
     with pytest.raises(Broken, match="no path: embedded null byte"):
         classifier.predict(["a\0b"])

@@ -16,7 +16,7 @@ Image.MAX_IMAGE_PIXELS = 2 * 89_478_485  # telephones have 200 megapixels
 def pixels(path):
     """An image file as the classifier takes it: uint8 (1, size, size, 3), RGB. What Pillow reads; so no DICOM.
 
-    Raises ValueError for a TIFF of which Pillow takes the values for others.
+    Raises ValueError for a TIFF of which Pillow takes the values for others, and for 16 bits of which it keeps 8.
     """
     # From memory: of a file, Pillow leaves some TIFFs as they lie.
     size, image = ABOUT["size"], Image.open(io.BytesIO(Path(path).read_bytes()))
@@ -32,7 +32,15 @@ def pixels(path):
 
 
 def refuse_misread(image):
-    """Raise ValueError for a TIFF of 8 bits with a sign, or of more where 0 is white, unsigned 32, or with no data."""
+    """Raise ValueError for a TIFF of 8 bits with a sign, or of more where 0 is white, unsigned 32, or with no data.
+
+    Also for 16 bits in colour, or in grey with transparency.
+    """
+    stored = [tile.args for tile in image.tile]
+    deep_ppm = image.format == "PPM" and any(isinstance(how, tuple) and how[1] > 255 for how in stored)
+    halved = deep_ppm or any(";16" in str(how) for how in stored)
+    if halved and not image.mode.startswith("I"):
+        raise ValueError("16 bits in colour, of which Pillow keeps 8: save it with 8 bits, black being 0")
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     bits, form = (max(value) if isinstance(value, tuple) else value for value in (tags.get(258, 1), tags.get(339, 1)))
     deep = bits > 8 and (tags.get(262) == 0 or (bits, form) == (32, 1) or tags.get(284) == 2 or 42113 in tags)
