@@ -10,7 +10,7 @@ from headstart.base import openvino, progress
 from headstart.base.runtime import keras, traced
 from headstart.classifier.reading import BATCH, Read, outcomes
 from headstart.images import archive
-from headstart.images.batches import changed
+from headstart.images.archive import changed
 from headstart.images.ranges import Range
 
 

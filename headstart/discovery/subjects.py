@@ -12,8 +12,9 @@ from headstart.labels.layouts import folder_at
 from headstart.labels.matching import without_ending
 
 NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before its last number: P012 of P012_3.png
-# The same where names end in .jp2, whose 2 numbers no shot.
-OF_JP2 = r"(?P<group>[^/]*\d)(?!(?i:\.jp2)$)[^/\d]+\d+[^/\d]*(?i:\.jp2)?$"
+# The same where names end in .jp2 or the like, whose 2 numbers no shot.
+_JP2 = r"(?i:\.j(p2|2[kc]))"
+OF_JP2 = rf"(?P<group>[^/]*\d)(?!{_JP2}$)[^/\d]+\d+[^/\d]*{_JP2}?$"
 SIZED = r"\d+ ?[xX×] ?\d+[^/\d]*$"  # names, without ending, that end in a size in pixels, which numbers no shot
 # All that a path has before what marks a copy made for augmentation: x of x_aug3.png and x.rf.0a1….jpg; no month.
 COPIED = r"(?s)^(?P<group>.+?)(?P<copy>[-_ .]+(aug|AUG|[Aa]ugmented)[-_ ]?\d{0,3}|\.rf\.[0-9a-f]{16,})?"
@@ -83,7 +84,7 @@ def _in_names(labels: dict[str, str], splits: dict[str, str | None]) -> Iterator
         how = "the file names, but for what marks copies of an image,"
         names = {path: match["group"] for path, match in found.items()}
         yield from _candidates({"pattern": COPIED}, how, names, labels, len(NAMES))
-    pattern = OF_JP2 if any(path.lower().endswith(".jp2") for path in labels) else NUMBERED
+    pattern = OF_JP2 if any(re.search(f"{_JP2}$", path) for path in labels) else NUMBERED
     matches = {path: re.search(pattern, path) for path in labels if not re.search(SIZED, without_ending(path))}
     groups = {path: match["group"] for path, match in matches.items() if match}
     if len(groups) < 0.8 * len(labels):

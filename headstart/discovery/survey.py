@@ -92,7 +92,7 @@ def _look(source: archive.Source, path: str) -> Look | LeftOut:
         pixels = decoding.decode(data, Range(*facts.own) if facts and facts.own else None)
     except (archive.Unreadable, decoding.Broken) as error:
         return LeftOut(path, str(error))
-    if decoding.kind(data[: archive.HEAD]) == "DICOM":
+    if decoding.kind(data[: archive.HEAD]) == "DICOM" or (facts and facts.colour):
         depth = "16 bits" if facts.own or facts.windowed else "8 bits"
     else:
         with Image.open(io.BytesIO(data)) as image:

@@ -10,7 +10,6 @@ from headstart.base.runtime import ahead, tf
 from headstart.base.threads import THREADS
 from headstart.images import archive, augment, decoding
 from headstart.images.archive import Source
-from headstart.images.archive import changed as changed  # for who imports this already
 
 
 def pixels(source: Source, path: str, size: int) -> np.ndarray:

@@ -10,11 +10,10 @@ from headstart.images.archive import Source
 
 # Of the file names of images, in lower case.
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif")
-ENDINGS += (".jp2", ".jpc", ".jpf", ".jpx")
+ENDINGS += (".jp2", ".jpc", ".jpf", ".jpx", ".j2k", ".j2c")
 ENDINGS += (".heic", ".heif", ".hif", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".tga", ".dcm", ".dicom", ".ima")
-# Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001, and endings with a digit, which
-# might be the number of a shot.
-_VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp", ".j2k", ".j2c")
+# Endings that say as little as none; so do digits, as in 1.2.840.113619 or scan.0001.
+_VAGUE = ("", ".bin", ".dat", ".data", ".file", ".img", ".tmp")
 # Of masks beside images: the ends of their names, as in scan_mask_1, and their folders; and folders of images.
 _MASK = re.compile(r"[-_ .]\(?(mask|seg|segmentation|ground[-_ ]?truth|gt|trimap)s?\)?([-_ ]?\d+)?$", re.I)
 _MASKS = re.compile(r"(.+[-_ ])?(masks|trimaps?|segmentation\w*|annotations?|ground[-_ ]?truths?|gts?|labels)", re.I)
