@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from headstart.artifacts.inspection import INSPECTION, LOOKS, MOST, in_words
 from headstart.artifacts.manifest import NOT_DEALT, Manifest
 from headstart.base import wording
@@ -49,11 +51,28 @@ def of(
         "looks": {name: [paths[row] for row in rows[:MOST]] for name, rows in looks.items()},
         "elsewhere": {name: round(area, 4) for name, area in areas.items()},
     }
-    return {**found, "warnings": _warnings(found, counts), "counts": counts}
+    warnings = _elsewhere(found["elsewhere"])
+    if across:
+        pair = " and ".join(found["alike"][0]["paths"])
+        pairs = wording.count(len(across), "pair")
+        warnings.append(f"{pairs} of nearly the same image lie in two splits, such as {pair}: {_cost(table, across)}")
+    return {**found, "warnings": warnings, "counts": counts}
 
 
-def _warnings(found: dict[str, Any], counts: dict[str, int]) -> list[str]:
-    far = sorted(((area, name) for name, area in found["elsewhere"].items() if area >= shift.WARN), reverse=True)
+def _cost(table: Manifest, across: list[tuple[int, int]]) -> str:
+    """What pairs across splits are worth: at most, each test image in one is right because of the other alone."""
+    tests = table.rows("test")
+    copied = np.isin(tests, np.array(across).ravel())
+    if not copied.any():
+        return "none of them is a test image, so that the scores hold, and validation alone is too high"
+    weights = table.of(tests, "weights")
+    most = np.average(copied, weights=weights if weights is not None and weights.any() else None)
+    images = f"{copied.sum():,} of {wording.count(len(tests), 'test image')}"
+    return f"with {images} in them, accuracy is too high by {most:.4f} at most"
+
+
+def _elsewhere(areas: dict[str, float]) -> list[str]:
+    far = sorted(((area, name) for name, area in areas.items() if area >= shift.WARN), reverse=True)
     warnings = [
         f"the test images of class {name} come from elsewhere than its training images: a classifier tells them apart "
         f"(area {area:.2f}), so validation says little about them"
@@ -62,10 +81,6 @@ def _warnings(found: dict[str, Any], counts: dict[str, int]) -> list[str]:
     if len(far) > NAMED:
         others = wording.count(len(far) - NAMED, "other class")
         warnings.append(f"the test images of {others} come from elsewhere, too: elsewhere in {INSPECTION} has them all")
-    if counts["alike"]:
-        pair = " and ".join(found["alike"][0]["paths"])
-        pairs = wording.count(counts["alike"], "pair")
-        warnings.append(f"{pairs} of nearly the same image lie in two splits, such as {pair}: the scores are too high")
     return warnings
 
 
