@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from conftest import put_array
 from PIL import Image
+from threadpoolctl import threadpool_info
 
 from headstart.artifacts import dataset, features, inspection, manifest, value_range
 from headstart.artifacts.manifest import Manifest
 from headstart.base.errors import UserError
-from headstart.inspection import summary
+from headstart.inspection import shift, summary
 from stages import inspect
 
 EACH = 60  # images of a class
@@ -149,6 +150,26 @@ def test_test_images_from_elsewhere_are_a_warning_where_the_source_fixed_the_spl
     assert seen["elsewhere"]["a"] < 0.75 and seen["elsewhere"]["b"] > 0.9
     assert [warning for warning in seen["warnings"] if "class b come from elsewhere" in warning]
     assert "WARNING: the test images of class b come from elsewhere" in capsys.readouterr().out
+
+
+def test_many_classes_are_compared_by_fewer_images_each_and_by_one_thread(prepared, monkeypatch, capsys):
+    names, labels, splits, vectors = state()
+    splits = np.where(splits == "validation", "test", splits)  # 24 test images a class, 36 for training
+    write(names, labels, splits, vectors, published=("test", "train"))
+    whole, taken = found()["elsewhere"], []
+    assert "comparing the splits of 2 classes" not in capsys.readouterr().out
+
+    def predict(model, features, *options, predict=shift.cross_val_predict, **others):
+        taken.append((len(features), {pool["num_threads"] for pool in threadpool_info()}))
+        return predict(model, features, *options, **others)
+
+    monkeypatch.setattr(shift, "cross_val_predict", predict)
+    for name, value in {"ALL": 50, "LEAST": 5}.items():
+        monkeypatch.setattr(shift, name, value)
+    few = found()["elsewhere"]
+    assert "comparing the splits of 2 classes: by 25 images of each in a split, not all" in capsys.readouterr().out
+    assert taken == [(25 + 24, {1})] * 2
+    assert few.keys() == whole.keys() and few != whole
 
 
 def test_many_classes_from_elsewhere_are_no_wall_of_warnings(prepared):
