@@ -4,6 +4,8 @@ from headstart.base import watch
 
 watch.start(__name__, lower="head.batch_size or image.size")  # before what takes seconds to import
 
+import json
+
 from headstart.artifacts import manifest, models
 from headstart.base import checkpoint, errors, params
 from headstart.base.runtime import deterministic
@@ -27,7 +29,7 @@ def main() -> None:
         drawn = features.draw(seed, "head views", number)
         return of(batches.shuffled(train, seed, number), settings.head.class_weights, drawn)
 
-    model = head.build(features.shape, len(table.classes), settings.head)
+    model, additions = head.build(features.shape, len(table.classes), settings.head), {}
     if settings.head.solver == "logistic":
         some = logistic.enough(table, train, features.count, seed)
         pooled = features.pooled(model, some, batch_size)
@@ -35,7 +37,7 @@ def main() -> None:
         loop.solved(model, solution.weights, of(train), of(validation), "train_head", solution.facts)
     else:
         steps = -(-len(train) // batch_size)
-        loop.train(
+        kept = loop.train(
             # A step of so small a network is over before Python has asked for the next.
             loop.compiled(model, settings.head, steps, at_once=steps),
             epoch,
@@ -44,7 +46,8 @@ def main() -> None:
             "train_head",
             better=loop.by_loss if settings.head.early_stopping else None,
         )
-    models.save(model, models.HEAD)
+        additions = {models.EPOCHS: json.dumps(kept).encode()}
+    models.save(model, models.HEAD, additions)
     checkpoint.finish("train_head")
 
 

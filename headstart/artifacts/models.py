@@ -14,6 +14,7 @@ from headstart.base.origin import INSTALL_HUB
 from headstart.base.runtime import keras
 
 HEAD = Path("models/head.keras")
+EPOCHS = "epochs.json"  # in the archive of a head that was trained: how many epochs it was kept after
 
 
 def save(model: keras.Model, path: Path, additions: dict[str, bytes] | None = None) -> None:
@@ -96,6 +97,15 @@ def load_head(project: Path = Path(), classes: int | None = None, shape: tuple[i
             "then `dvc repro --force --single-item train_head`"
         ) from None
     return head
+
+
+def head_epochs(project: Path = Path()) -> int | None:
+    """Returns after how many epochs of training the head was kept that `train_head` wrote; None where it was solved.
+
+    `load_head` has told whether the file is whole.
+    """
+    with zipfile.ZipFile(project / HEAD) as archive:
+        return json.loads(archive.read(EPOCHS)) if EPOCHS in archive.namelist() else None
 
 
 def _numbered(config: bytes) -> dict:

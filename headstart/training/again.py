@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from headstart.artifacts import models
 from headstart.artifacts.manifest import Manifest
 from headstart.backbones import cut
 from headstart.base import params
@@ -31,7 +32,10 @@ def folds(table: Manifest, settings: params.View) -> list[tuple[np.ndarray, np.n
 
 
 def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Model:
-    """Returns a head trained as `settings.head` says on the images `rows`, without early stopping."""
+    """Returns a head trained as `settings.head` says on the images `rows`.
+
+    There is nothing here to stop it by: it is trained for as many epochs as the head of `train_head` was kept after.
+    """
     batch_size, features = settings.head.batch_size, views.of_bottleneck(table, settings.head.views)
     model = heads.build(features.shape, len(table.classes), settings.head)
 
@@ -48,7 +52,7 @@ def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Mode
     else:
         steps = -(-len(rows) // settings.head.batch_size)
         compiled = loop.compiled(model, settings.head, steps, at_once=steps)
-        loop.fit(compiled, epoch, settings.head.epochs, "train the head")
+        loop.fit(compiled, epoch, models.head_epochs(), "train the head")
     return model
 
 

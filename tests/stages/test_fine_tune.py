@@ -9,7 +9,7 @@ from conftest import put_array
 from headstart.artifacts import features, manifest, models
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
-from headstart.base.runtime import keras, tf
+from headstart.base.runtime import deterministic, keras, tf
 from headstart.classifier import candidates, decision, file, selection
 from headstart.images import archive, augment, decoding
 from headstart.training import again, assembly, batches, remembering
@@ -259,6 +259,18 @@ def test_refit_trains_on_validation_images_too(prepared):
         fine_tune.main()
         weights.append(file.load(file.NETWORK)[0].get_weights())
     assert any(not np.array_equal(*pair) for pair in zip(*weights, strict=True))
+
+
+def test_a_head_is_trained_again_for_as_many_epochs_as_were_kept(prepared):
+    prepared(fine_tune__views=2, head__epochs=40, head__early_stopping=1, head__learning_rate=1.0)
+    kept = json.loads(Path("metrics/head/metrics.json").read_text())["kept_epoch"]
+    assert models.head_epochs() == kept < 39
+    settings, table = params.load_stage("fine_tune"), manifest.read()
+    deterministic(settings.seed)
+    head = again.head(settings, table, table.rows("train"))
+    # On the same images it is the same head.
+    for pair in zip(head.get_weights(), models.load_head().get_weights(), strict=True):
+        np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-4)
 
 
 def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
