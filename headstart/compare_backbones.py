@@ -25,10 +25,13 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 # isort: split
 import hashlib
 import json
+import os
 import re
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +52,7 @@ from headstart.training import logistic
 
 PICTURE = Path("metrics/backbones.png")
 NOTES = Path(".dvc/tmp/backbones")
+FOLDERS, RUNS = Path(".dvc/tmp/exps/standalone"), Path(".dvc/tmp/exps/run")  # of DVC's experiments, and what it notes
 LUCK = 0.05
 # What is the same for every network.
 HEAD_ALONE = {
@@ -187,7 +191,7 @@ def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
         say(f"{number}/{len(left)} {candidate}{forecast.of(left[number - 1 :])}", file=sys.stderr)
         began, heard = time.monotonic(), _Heard()
         try:
-            with experiments.aside(candidate.parameters, "train_head", heard) as experiment:
+            with _tidied(), experiments.aside(candidate.parameters, "train_head", heard) as experiment:
                 done[candidate] = measure(experiment)._replace(speed=heard.speed)
         except UserError as error:
             failed[candidate] = str(error)
@@ -196,6 +200,26 @@ def run(wanted: Sequence[Candidate]) -> tuple[Outcomes, dict[Candidate, str]]:
         _write(places[candidate], done[candidate])
         forecast.add(candidate, done[candidate], time.monotonic() - began)
     return done, failed
+
+
+@contextmanager
+def _tidied() -> Iterator[None]:
+    """Afterwards remove what is left of the folders of this process's experiments.
+
+    DVC removes them itself, but not where Ctrl-C comes in the seconds in which it makes one: then that stays, for good.
+    """
+    before, own = set(FOLDERS.glob("tmp*")), f"{experiments.ASIDE}{os.getpid()}-"
+    try:
+        yield
+    finally:
+        names = {}
+        for path in RUNS.glob("*/*.run"):
+            with suppress(OSError, ValueError, LookupError, TypeError):  # its writing was cut short, too
+                note = json.loads(path.read_text(encoding="utf-8"))
+                names[note["root_dir"]] = note["name"] or ""
+        for folder in set(FOLDERS.glob("tmp*")) - before:
+            if names.get(str(folder.resolve()), own).startswith(own):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def ranked(outcomes: Outcomes) -> list[Candidate]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -282,6 +283,29 @@ def test_the_others_go_on_where_one_fails(tried, monkeypatch, capsys):
     assert re.search(
         r"^2/3 MobileNetV2@224: about \d+ s, and [\d,]+ s for all that are left$", printed.err, re.MULTILINE
     )
+
+
+def test_ctrl_c_leaves_no_folder_of_an_experiment(tried, monkeypatch):
+    old, new, noted, other = (compare_backbones.FOLDERS / f"tmp{name}" for name in ("old", "new", "noted", "other"))
+    names = {noted: f"aside-{os.getpid()}-1795962674053", other: "rate-1"}
+    (old / ".git").mkdir(parents=True)
+
+    @contextmanager
+    def aside(values, stage, heard):
+        for folder in (new, noted, other):
+            (folder / ".git").mkdir(parents=True)
+        for number, (folder, name) in enumerate(names.items()):
+            note = compare_backbones.RUNS / f"{number}/{number}.run"
+            note.parent.mkdir(parents=True)
+            note.write_text(json.dumps({"root_dir": str(folder.resolve()), "name": name}))
+        (note.parent / "torn.run").write_text('{"root_dir"')
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(compare_backbones.experiments, "aside", aside)
+    with pytest.raises(KeyboardInterrupt):
+        compare_backbones.run([LITE])
+    assert set(compare_backbones.FOLDERS.iterdir()) == {old, other}
 
 
 def written(project: Path) -> dict[Path, bytes]:
