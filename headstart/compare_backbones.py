@@ -164,18 +164,20 @@ def measure(experiment: Experiment) -> Outcome:
     """
     table, seed = experiment.manifest(), experiment.params["seed"]
     rows = np.flatnonzero(np.isin(table.splits, ("train", "validation")))
-    _, positions, counts = np.unique(table.labels[rows], return_inverse=True, return_counts=True)
+    _, positions = np.unique(table.labels[rows], return_inverse=True)
+    names, groups = np.unique(table.groups[rows], return_inverse=True)
     averages = experiment.averages(table)
     probabilities = logistic.out_of_fold(averages, rows, positions, table.groups[rows], seed)
     if probabilities is None:
-        least = table.classes[np.unique(table.labels[rows])[counts.argmin()]]
+        counts = np.bincount(np.unique(np.stack([positions, groups]), axis=1)[0])  # groups of each class
+        mine = positions == counts.argmin()
+        least, images = table.classes[table.labels[rows][mine][0]], wording.count(int(mine.sum()), "image")
         raise UserError(
-            f"class {least} has {wording.count(int(counts.min()), 'image')} in training and validation, or all of them "
-            "in one group; cross-validation takes two of each class, in two groups: add some, or take the class out"
+            f"class {least} has {images} in training and validation, in {wording.count(int(counts.min()), 'group')}; "
+            "cross-validation takes two of each class, in two groups: add some, or take the class out"
         )
-    loss = float(log_loss(positions, probabilities, labels=np.arange(len(counts))))
+    loss = float(log_loss(positions, probabilities, labels=np.arange(positions.max() + 1)))
     took = seconds.of(experiment.lock())
-    names, groups = np.unique(table.groups[rows], return_inverse=True)
     together = groups if len(names) < len(rows) else None
     right = probabilities.argmax(1) == positions
     return Outcome(right, loss, took.get("extract"), took.get("train_head"), groups=together)

@@ -138,6 +138,12 @@ def test_images_are_predicted_by_heads_that_have_not_seen_them_and_those_of_the_
 def test_a_class_with_one_image_is_named():
     with pytest.raises(UserError, match="^class class 2 has 1 image in training and validation, .* takes two of each"):
         compare_backbones.measure(Made([20, 20, 1]))
+    # Its images may be many, and of one patient.
+    made = Made([20, 20, 10])
+    groups = np.where(made._table.labels == 1, "one", made._table.groups)
+    made._table = dataclasses.replace(made._table, groups=groups)
+    with pytest.raises(UserError, match="^class class 1 has 20 images in training and validation, in 1 group; cross"):
+        compare_backbones.measure(made)
 
 
 def test_the_table_has_the_best_first_with_wilsons_interval_and_holms_p(capsys):

@@ -22,9 +22,9 @@ def together(table: Manifest, settings: params.View) -> np.ndarray:
 
 
 def folds(table: Manifest, settings: params.View) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns the rows inside and outside of each fold of the images `together`; none where a class has too few.
+    """Returns the rows inside and outside of each fold of the images `together`; none where classes have too few.
 
-    Groups stay together (`logistic.folds`).
+    Groups stay together, and what is a class by itself is outside of none (`logistic.folds`).
     """
     rows = together(table, settings)
     dealt = logistic.folds(table.labels[rows], table.groups[rows], settings.seed, FOLDS)

@@ -22,7 +22,7 @@ STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(-4, 2.5, 0.5
 FOLDS = 5
 ENOUGH = 4000  # images that the strength is chosen on: C, unlike the loss, does not grow with their number
 MOST = 16_384  # images, each of their views counted, that the regression is solved on: its memory grows with them
-DEFAULT = 0.1  # where a class has a single image, and nothing can be left out
+DEFAULT = 0.1  # where no two classes have more than a single image, and nothing can be left out
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Solution:
     """Output weights for pooled features: `kernel` float64 (c, units), `bias` (units,); one unit for two classes.
 
     `strength`: scikit-learn's C; `standardised`: whether each feature was divided by its own deviation, rather than all
-    by one; `loss`: cross-validated, in nats, None where a class has one image alone.
+    by one; `loss`: cross-validated, in nats, None where there are no `folds`.
     """
 
     kernel: np.ndarray
@@ -95,7 +95,9 @@ def solve(
 def out_of_fold(
     features: np.ndarray, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int
 ) -> np.ndarray | None:
-    """Returns what a regression that did not see an image, nor its group, says of it: float64 (n, k); None as `folds`.
+    """Returns what a regression that did not see an image, nor its group, says of it: float64 (n, k).
+
+    None where there are no `folds`, or an image is outside of none.
 
     features: (N, c), pooled, of which the `rows` (n,) count. labels, groups: of these, as `folds` takes them. The
     strength is the one with the lowest loss, for features that are scaled by one number. Each regression is fitted on
@@ -103,8 +105,8 @@ def out_of_fold(
     """
     classes = np.eye(labels.max() + 1)
     chosen = _sample(labels, ENOUGH, seed, "cross-validation")
-    dealt = folds(labels[chosen], groups[chosen], seed)
-    if not dealt:
+    dealt, whole = folds(labels[chosen], groups[chosen], seed), folds(labels, groups, seed)
+    if not dealt or sum(len(outer) for _, outer in whole) < len(labels):
         return None
     _, mean, deviation = _scaled(_views(features[rows[_sample(labels, MOST, seed, "regression")]]), False)
 
@@ -116,7 +118,7 @@ def out_of_fold(
         return best
     strength = min(path, key=path.get)
     outside = np.zeros((len(labels), len(classes)))
-    for inner, outer in progress.track(folds(labels, groups, seed), "looking at the labels", unit="fold"):
+    for inner, outer in progress.track(whole, "looking at the labels", unit="fold"):
         inner = inner[_sample(labels[inner], MOST, seed, "regression")]
         model = _fitted(_model(strength, tolerance=1e-3), scaled(inner), classes[labels[inner]], np.ones(len(inner)))
         for part in np.array_split(outer, -(-len(outer) // MOST)):
@@ -157,20 +159,58 @@ def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) 
     """Returns the images (inside, outside) of each fold: as many as the rarest class allows, `most` at most; or none.
 
     labels: (n,) int, each of the classes 0 to k - 1 at least once. groups: str (n,), equal for images that no fold
-    parts.
+    parts. Each class is inside of every fold, so that a group is outside of none that has all images of one. There are
+    no folds where two classes are not left without such groups.
     """
-    count = min(most, np.bincount(labels).min())
-    if count < 2:
+    _, of = np.unique(groups, return_inverse=True)
+    classes, owners = np.unique(np.stack([labels, of]), axis=1)
+    counts = np.bincount(classes)  # of each class the groups
+    rows = np.flatnonzero(~np.isin(of, owners[counts[classes] == 1]))
+    left = np.unique(labels[rows])
+    largest = min(most, np.bincount(labels[rows]).max(initial=0), len(np.unique(of[rows])))
+    if len(left) < 2 or largest < 2:
         return []
-    if len(np.unique(groups)) == len(groups):
-        return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
-    # No group is parted, and no fold may take all images of a class with it.
-    least = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    for count in range(min(most, least), 1, -1):
-        dealt = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
-        if all(len(np.unique(labels[inner])) == labels.max() + 1 for inner, _ in dealt):
-            return dealt
-    return []
+    by = None if of.max() + 1 == len(groups) else of
+    for count in range(min(largest, counts[left].min()), 1, -1):
+        fold = _dealt(labels, by, rows, count, seed)
+        if not len(_lost(labels, fold)):
+            break
+    else:
+        fold = _spread(labels, of, _dealt(labels, by, rows, largest, seed))
+    numbers = np.unique(fold[rows]) if not len(_lost(labels, fold)) else ()
+    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in numbers]
+
+
+def _dealt(labels: np.ndarray, groups: np.ndarray | None, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """In which of so many folds each of `rows` is outside: int (n,); -1: in none. groups: int (n,); None: all alone."""
+    fold, mine = np.full(len(labels), -1), labels[rows]
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    parts = kind(count, shuffle=True, random_state=seed).split(mine, mine, groups if groups is None else groups[rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer images than there are folds
+        for number, (_, outer) in enumerate(parts):
+            fold[rows[outer]] = number
+    return fold
+
+
+def _lost(labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """The classes that are not inside of a fold. fold: as `_dealt` returns it."""
+    classes, folds = np.unique(np.stack([labels, fold]), axis=1)
+    return classes[(np.bincount(classes)[classes] == 1) & (folds >= 0)]
+
+
+def _spread(labels: np.ndarray, groups: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """The same folds, but for groups that are moved to others, until no class is lost or there is no way."""
+    sizes, count = np.bincount(groups), fold.max() + 1
+    for _ in range(2 * len(sizes)):
+        if not len(lost := _lost(labels, fold)):
+            break
+        here = labels == lost[0]
+        smallest = min(np.unique(groups[here]), key=sizes.__getitem__)
+        others = [number for number in range(count) if number != fold[here][0]]
+        moved = [np.where(groups == smallest, number, fold) for number in others]
+        fold = min(moved, key=lambda one: len(_lost(labels, one)))
+    return fold
 
 
 def _views(features: np.ndarray) -> np.ndarray:
@@ -195,6 +235,8 @@ def _path(scaled, shares, weights, folds, standardised: bool) -> tuple[dict[floa
     """
     classes, found, best = np.arange(shares.shape[1]), {}, np.empty(0)
     images, labels, parts = _parted(shares, weights)
+    seen = np.isin(images, np.concatenate([outer for _, outer in folds]))
+    images, labels, parts = images[seen], labels[seen], parts[seen]
     models = [_model(STRENGTHS[0], tolerance=1e-3) for _ in folds]  # the loss is flat around its minimum
     name = "choosing the penalty" + (", standardised" if standardised else "")
     for strength in progress.track(STRENGTHS, name, unit="strength"):

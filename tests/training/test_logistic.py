@@ -94,6 +94,34 @@ def test_a_class_of_a_single_image_has_nothing_to_leave_out():
     assert np.isfinite(solution.kernel).all()
 
 
+@pytest.mark.parametrize("groups", [None, [*map(str, np.arange(60) // 2), "60"]])
+def test_one_class_of_a_single_image_leaves_the_penalty_to_the_others(groups):
+    features, labels = clouds(60, 2, noise=40)
+    features, labels = np.concatenate([features, features[:1] + 9]), np.append(labels, 2)
+    groups = groups and np.array(groups)
+    solution = logistic.solve(features, labels, "none", seed=1, groups=groups)
+    assert solution.strength < logistic.DEFAULT, "nothing can be learned from noise"
+    assert solution.loss == pytest.approx(np.log(2), abs=0.1)
+    dealt = logistic.folds(labels, np.arange(61).astype(str) if groups is None else groups, seed=1)
+    assert all(60 in inside for inside, _ in dealt)
+    # Of what is never left out nothing can be said.
+    names = np.arange(61).astype(str)
+    assert logistic.out_of_fold(features, np.arange(61), labels, names, seed=1) is None
+
+
+def test_no_fold_takes_a_class_with_it_or_parts_a_group():
+    """Twenty places, at which photos of two hundred species were taken."""
+    rng = np.random.default_rng(1)
+    labels = np.concatenate([np.arange(200), np.arange(200), rng.integers(0, 200, 400)])
+    groups = np.concatenate([np.arange(200) % 20, (np.arange(200) + rng.integers(1, 20, 200)) % 20])
+    groups = np.concatenate([groups, rng.integers(0, 20, 400)]).astype(str)
+    dealt = logistic.folds(labels, groups, seed=1)
+    assert len(dealt) > 1
+    assert np.sort(np.concatenate([outside for _, outside in dealt])).tolist() == list(range(800))
+    for inside, outside in dealt:
+        assert len(np.unique(labels[inside])) == 200 and not set(groups[inside]) & set(groups[outside])
+
+
 def test_features_that_are_all_the_same_give_the_classes_shares():
     labels = np.repeat([0, 1], [30, 10])
     solution = logistic.solve(np.ones((40, 5), "float32"), labels, "none", seed=1)
