@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -269,7 +268,8 @@ def _fitted(model: LogisticRegression, features, shares, weights) -> LogisticReg
     views, flat = features.shape[1], features.reshape(-1, features.shape[-1])
     rows, labels, parts = _parted(shares.repeat(views, axis=0), weights.repeat(views) / views)
     with warnings.catch_warnings():
-        # The weakest penalties may need more steps; they are not the ones that are chosen.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        # The weakest penalties may need more steps; they are not the ones that are chosen. And of many classes with few
+        # images each it asks whether they are classes.
+        warnings.simplefilter("ignore", UserWarning)
         flat = flat if len(rows) == len(flat) else flat[rows]
         return model.fit(flat, labels, sample_weight=parts)

@@ -1,4 +1,5 @@
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -120,6 +121,13 @@ def test_no_fold_takes_a_class_with_it_or_parts_a_group():
     assert np.sort(np.concatenate([outside for _, outside in dealt])).tolist() == list(range(800))
     for inside, outside in dealt:
         assert len(np.unique(labels[inside])) == 200 and not set(groups[inside]) & set(groups[outside])
+
+
+def test_many_classes_of_few_images_are_nothing_to_be_warned_of():
+    labels = np.repeat(np.arange(40), 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logistic.solve(np.eye(40, dtype="float32")[labels], labels, "none", seed=1)
 
 
 def test_features_that_are_all_the_same_give_the_classes_shares():
