@@ -39,7 +39,8 @@ def main() -> None:
     suspects = [suspect for suspect in mislabelled.find(vectors, table, settings.seed) if fresh[suspect.row]]
     outliers = [outlier for outlier in neighbours.outliers(near) if fresh[outlier[0]]]
     areas = shift.areas(vectors, table, settings.seed) if published else {}
-    found = summary.of(table, suspects, outliers, neighbours.alike(near), unusual, areas)
+    lost = neighbours.are_lost(vectors)
+    found = summary.of(table, suspects, outliers, neighbours.alike(near), unusual, areas, lost)
     inspection.write(found)
     for line in [*summary.lines(found), *filter(None, [mislabelled.note(table)])]:
         say(line)

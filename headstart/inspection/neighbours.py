@@ -20,6 +20,7 @@ NEAR = 0.25
 # with all, 998 of 998 and 50 of 50, and so are 70 % of the ten nearest; their mean distance is 1.3 % longer.
 ALL, LEAD, LEADERS = 20_000, 500, 8
 BLOCK = 4096  # images
+SMALLEST = 1e-5  # features that are all smaller are lost: they are kept as float16, in steps of 6e-8
 MEMORY = 128  # MB for distances, which would grow with the images
 
 
@@ -28,6 +29,12 @@ class Distances(NamedTuple):
 
     positions: np.ndarray
     distances: np.ndarray
+
+
+def are_lost(features: np.ndarray) -> bool:
+    """Return whether all features, float32 (n, c), are so small that float16 has kept little or nothing of them."""
+    starts = range(0, len(features), BLOCK)
+    return all(np.abs(features[start : start + BLOCK]).max() < SMALLEST for start in starts)
 
 
 def nearest(features: np.ndarray, most: int = NEAREST) -> Distances:

@@ -20,8 +20,9 @@ def of(
     alike: list[tuple[int, int, float]],
     looks: dict[str, list[int]],
     areas: dict[str, float],
+    lost: bool = False,
 ) -> dict[str, Any]:
-    """Return what `artifacts.inspection` lists; positions are rows of the manifest."""
+    """Return what `artifacts.inspection` lists; positions are rows of the manifest. lost: as `neighbours.are_lost`."""
     paths, classes, splits = table.paths, table.classes, table.splits
     across = [
         (first, second)
@@ -52,6 +53,11 @@ def of(
         "elsewhere": {name: round(area, 4) for name, area in areas.items()},
     }
     warnings = _elsewhere(found["elsewhere"])
+    if lost:
+        warnings.append(
+            "the network's features are so small that float16, as which they are kept, holds next to nothing of them: "
+            "no head can tell classes apart by these; take weights that were trained, or another backbone"
+        )
     if across:
         pair = " and ".join(found["alike"][0]["paths"])
         pairs = wording.count(len(across), "pair")

@@ -211,6 +211,17 @@ def test_a_class_whose_labels_are_not_looked_at_is_said(prepared, capsys):
     assert "labels are not looked at of 1 class with one image, or one group, outside of the" in capsys.readouterr().out
 
 
+def test_features_that_float16_does_not_hold_are_a_warning(prepared, capsys):
+    """As those of MobileNet with random weights are, at most 3e-19."""
+    names, labels, splits, vectors = state()
+    write(names, labels, splits, vectors / vectors.max() * 2e-5)
+    assert found()["warnings"] == []
+    write(names, labels, splits, vectors * 1e-19)
+    (warning,) = found()["warnings"]
+    assert warning.startswith("the network's features are so small that float16")
+    assert f"WARNING: {warning}" in capsys.readouterr().out
+
+
 def test_a_handful_of_images_passes(prepared):
     names, labels, splits, vectors = state()
     few = np.array([0, 1, 6, 8])
