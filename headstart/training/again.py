@@ -53,7 +53,7 @@ def head(settings: params.View, table: Manifest, rows: np.ndarray) -> keras.Mode
         steps = -(-len(rows) // settings.head.batch_size)
         compiled = loop.compiled(model, settings.head, steps, at_once=steps)
         loop.fit(compiled, epoch, models.head_epochs(), "train the head")
-    return model
+    return joining.copied(model)  # inside of a classifier no optimizer is saved, nor could it be read again
 
 
 def tuned(

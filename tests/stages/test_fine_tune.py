@@ -261,6 +261,13 @@ def test_refit_trains_on_validation_images_too(prepared):
     assert any(not np.array_equal(*pair) for pair in zip(*weights, strict=True))
 
 
+def test_a_head_that_is_trained_again_can_be_delivered(prepared, capsys):
+    prepared(fine_tune__views=2, fine_tune__learning_rate=1e6, fine_tune__refit=True, head__epochs=30)
+    fine_tune.main()
+    assert "fine_tune: delivers head (validation loss: head 0." in capsys.readouterr().out
+    assert file.load(file.NETWORK)[0].output.shape == (None, 1)
+
+
 def test_a_head_is_trained_again_for_as_many_epochs_as_were_kept(prepared):
     prepared(fine_tune__views=2, head__epochs=40, head__early_stopping=1, head__learning_rate=1.0)
     kept = json.loads(Path("metrics/head/metrics.json").read_text())["kept_epoch"]
