@@ -8,6 +8,7 @@ from cleanlab.rank import get_self_confidence_for_each_label
 
 from headstart.artifacts.manifest import Manifest
 from headstart.base import wording
+from headstart.base.terminal import say
 from headstart.training import logistic
 
 
@@ -38,6 +39,7 @@ def find(features: np.ndarray, table: Manifest, seed: int) -> list[Suspect]:
         return []
     probabilities = logistic.out_of_fold(features, rows, positions, table.groups[rows], seed)
     if probabilities is None:
+        say("labels are not looked at: the groups of images cannot be dealt so that no fold takes a class with it")
         return []
     flagged = find_label_issues(positions, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
     own = get_self_confidence_for_each_label(positions, probabilities)

@@ -82,6 +82,8 @@ def solve(
         scaled = _scaled(features[chosen], standardised)[0]
         path, _ = _path(scaled, shares[chosen], weights[chosen], dealt, standardised)
         losses |= {(standardised, strength): loss for strength, loss in path.items()}
+    if not losses:
+        say(f"the head's penalty is not chosen: no folds leave two images, or groups, of two classes; C is {DEFAULT:g}")
     standardised, strength = choice = min(losses, key=losses.get) if losses else (False, DEFAULT)
     scaled, mean, deviation = _scaled(features, standardised)
     model = _fitted(_model(strength, tolerance=1e-4), scaled, shares, weights)

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,12 @@ def test_all_suspects_are_found_however_many_they_are():
     labels[::5] = 1 - truth[::5]
     found = mislabelled.find(features(truth), table(labels, classes=2), seed=1)
     assert 700 < len(found) <= 800, "those that somebody looked at go out of them later"
+
+
+def test_labels_that_no_folds_can_tell_of_are_said_not_to_be_looked_at(capsys):
+    """Each class is of two of six groups, and each two groups are a class: two of them are in one of five folds."""
+    pairs = list(combinations(range(6), 2))
+    labels, groups = np.repeat(np.arange(15), 2), np.array(pairs).ravel().astype(str)
+    seen = table(labels, groups=groups, classes=15)
+    assert mislabelled.find(np.zeros((30, 4), "float32"), seen, seed=1) == []
+    assert "labels are not looked at: the groups of images cannot be dealt" in capsys.readouterr().out

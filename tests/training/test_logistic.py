@@ -161,11 +161,12 @@ def test_the_cross_validated_loss_is_that_of_groups_left_out():
 
 
 @pytest.mark.parametrize("groups", [["p"] * 40 + ["q"] * 20, ["p"] * 30 + ["q"] * 30, ["p"] * 58 + ["q"] * 2])
-def test_where_groups_leave_no_folds_the_strength_is_the_default(groups):
+def test_where_groups_leave_no_folds_the_strength_is_the_default_which_is_said(groups, capsys):
     features, labels = clouds(60, 2, noise=1)
     labels = np.sort(labels)
     solution = logistic.solve(features, labels, "none", seed=1, groups=np.array(groups))
     assert solution.loss is None and solution.strength == logistic.DEFAULT
+    assert "the head's penalty is not chosen: no folds leave two images, or groups," in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
