@@ -139,7 +139,8 @@ def heading(images: int, summary: dict[str, Any] | None, found: dict[str, Any] |
     if copies:
         words.append(f"{copies:,} of them with a near copy in training")
     elif alike:
-        words.append(f"{len(alike):,} nearly the same as one in another split")
+        more = "at least " * (found["counts"]["alike"] > len(pairs))  # than are listed
+        words.append(f"{more}{len(alike):,} nearly the same as one in another split")
     else:
         words.append("none of them used before")
     return ", ".join(words)
