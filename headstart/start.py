@@ -32,6 +32,24 @@ FEWEST = 3  # images of a class: one for each split
 # Patterns for paths, by which the inner ones of two levels of folders are the classes, or the outer ones.
 INNER, OUTER = r"(.*/)?(?P<label>[^/]+)/[^/]+", r"(.*/)?(?P<label>[^/]+)/[^/]+/[^/]+"
 
+# How what is given in place of a path may begin, and what to do about it; the first that fits counts.
+ADDRESSES = {
+    r"[a-z+]+://.*\.git/?$|git@|git://": "`git clone {0} data/my_images`, then give that folder",
+    r"file://(?P<path>/.*)": "give {path}",
+    r"[A-Za-z]:[\\/]": "give it as WSL has it, where the drive C: is /mnt/c",
+    r"s3://": "`aws s3 cp --recursive {0} data/my_images`, then give that folder; by hand, dataset.path takes s3:// as "
+    "well (docs/scale.md)",
+    r"gs://": "`gcloud storage cp --recursive {0} data/my_images`, then give that folder",
+    r"(hf://(datasets/)?|https://huggingface\.co/datasets/)(?P<name>[^/?#]+(/[^/?#]+)?)": "`hf download --repo-type "
+    "dataset {name} --local-dir data/my_images`, write images that are in Parquet as files, then give that folder",
+    r"(kaggle://competitions/|https://www\.kaggle\.com/(c|competitions)/)(?P<name>[^/?#]+)": "`kaggle competitions "
+    "download {name}`, then give the zip",
+    r"(kaggle://(datasets/)?|https://www\.kaggle\.com/datasets/)(?P<name>[^/?#]+/[^/?#]+)": "`kaggle datasets download "
+    "{name}`, then give the zip",
+    r"(https?|ftp)://": "fetch it, as with `curl -LO {0}`, unpack it where it is no zip, then give the folder or zip",
+    r"[a-z][\w+-]*://|([\w.-]+@)?[\w.-]+:/": "copy it here, as with `rsync -r`, then give the folder or zip",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0; what a user can mend is a UserError."""
@@ -70,6 +88,7 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if options.group is not None:
         only["level"] = int(options.group) if re.fullmatch(r"-?\d+", options.group) else None
     if not path.exists():
+        _refuse_address(options.path)
         near = wording.did_you_mean(path.name, [entry.name for entry in path.parent.glob("*")])
         raise UserError(f"nothing is at {path}; {near}takes the path of a folder, a zip or a table of images")
     if path.is_file() and path.suffix.lower() in sniffing.TABLES:
@@ -78,11 +97,23 @@ def _place(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         raise UserError(f"{path} is {sniffing.AS_CSV}, and give that")
     elif path.is_file() and path.suffix.lower() in sniffing.OTHERS:
         raise UserError(f"{path} is {sniffing.AS_ROWS}, and give that")
+    elif path.is_file() and path.name.lower().endswith(labelling.CONTAINERS) and path.suffix.lower() != ".zip":
+        raise UserError(
+            f"{path} is an archive that is not read in place: unpack it, and give the folder or a zip of it"
+        )
     elif path.is_file() and sniffing.is_image(path):
         raise UserError(f"{path} is one image; takes a folder, a zip or a table of images: give the folder it is in")
     # Relative inside of the project, where it moves with it; else whole, since queued experiments run in other folders.
     path = Path(os.path.normpath(Path.cwd() / path))
     return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix(), only
+
+
+def _refuse_address(address: str) -> None:
+    """Raise UserError for an address in place of a path, which says how the images come here."""
+    for form, how in ADDRESSES.items():
+        if found := re.match(form, address):
+            told = how.format(address, **found.groupdict())
+            raise UserError(f"{address} is an address; takes a path on this machine: {told}")
 
 
 def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argparse.Namespace) -> Layout:

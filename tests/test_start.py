@@ -574,6 +574,7 @@ FAULTS = {
         [],
         "(labels.xlsx: a spreadsheet, which is n",
     ),
+    "another archive": (no_zip, "mine.tar.gz", [], "mine.tar.gz is an archive that is not read in place: unpack"),
     "a file that is no table": (
         an_array,
         "mine.npz",
@@ -664,6 +665,35 @@ def test_what_cannot_be_used_is_one_line_and_changes_nothing(tmp_path, make, nam
     with pytest.raises(UserError, match=re.escape(message).replace(r"\.\*", ".*")):
         start.main([*paths, *options])
     assert params.PARAMS.read_bytes() == before
+
+
+ADDRESSES = {
+    "https://github.com/me/mine.git": "`git clone https://github.com/me/mine.git data/my_images`, then give that f",
+    "git@github.com:me/mine.git": "`git clone git@github.com:me/mine.git data/my_images`, then give that folder",
+    "file:///srv/mine": "give /srv/mine",
+    r"C:\Users\me\mine": "give it as WSL has it, where the drive C: is /mnt/c",
+    "s3://bucket/mine": "`aws s3 cp --recursive s3://bucket/mine data/my_images`, then give that folder; by hand,",
+    "gs://bucket/mine": "`gcloud storage cp --recursive gs://bucket/mine data/my_images`, then give that folder",
+    "hf://datasets/me/mine": "`hf download --repo-type dataset me/mine --local-dir data/my_images`, write images",
+    "https://huggingface.co/datasets/mine": "`hf download --repo-type dataset mine --local-dir data/my_images`, write",
+    "kaggle://me/mine": "`kaggle datasets download me/mine`, then give the zip",
+    "https://www.kaggle.com/datasets/me/mine?x=1": "`kaggle datasets download me/mine`, then give the zip",
+    "https://www.kaggle.com/c/mine/data": "`kaggle competitions download mine`, then give the zip",
+    "https://host.org/mine.tar": "fetch it, as with `curl -LO https://host.org/mine.tar`, unpack it where it is no",
+    "sftp://me@host/mine": "copy it here, as with `rsync -r`, then give the folder or zip",
+    "me@host:/srv/mine": "copy it here, as with `rsync -r`, then give the folder or zip",
+}
+
+
+@pytest.mark.parametrize(("address", "message"), ADDRESSES.items(), ids=ADDRESSES)
+def test_an_address_in_place_of_a_path_is_told_how_to_fetch(address, message):
+    with pytest.raises(UserError, match=re.escape(f"{address} is an address; takes a path on this machine: {message}")):
+        start.main([address])
+
+
+def test_a_folder_with_the_name_of_an_address_is_a_folder():
+    cats_and_dogs(Path("host:/mine"))
+    assert run("host:/mine")["dataset"]["labels"] == "folders"
 
 
 @pytest.mark.parametrize("make", [sites_twice, sites_in_utf_16, sites_without_numbers, sites_and_a_spreadsheet])
