@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
-from headstart.images.finding import is_image_name
+from headstart.images.finding import is_image_name, masks
 
 _HINTS = 3  # missing images that the nearest file is looked up for
 
@@ -59,6 +59,7 @@ class Files:
     def __init__(self, names: Iterable[str], folder: str):
         """folder: that of the table, which its paths are relative to."""
         self._names, self._folder = set(names), folder
+        self._masks = masks(sorted(filter(is_image_name, self._names)))
         self._ends: dict[_Level, dict[str, list[str]]] = {}
         self._wholes: dict[_Level, dict[str, list[str]]] = {}
 
@@ -66,7 +67,8 @@ class Files:
         """Return the file at that path; else the one whose path ends alike in the most folders, in any spelling.
 
         Where no file's name is alike, endings are left aside: `scan_7` and `scan_7.tif` mean scans/scan_7.png. Of files
-        that are alike, the one at just that path, from the table's folder or else from the source's top, counts.
+        that are alike, the one at just that path, from the table's folder or else from the source's top, counts; or the
+        one that is no mask of another by its name.
         """
         path = posixpath.normpath(posixpath.join(self._folder, written))
         if path in self._names:
@@ -84,6 +86,7 @@ class Files:
                 key = key.partition("/")[2]
             # A path that is an end of the written one as a whole is nearer than one with other folders above.
             for paths in (wholes.get(key, []), ends.get(key, [])):
+                paths = [path for path in paths if path not in self._masks] or paths
                 if len(paths) == 1:
                     return _match(read, path, paths[0], rank, at_place=False)
             if paths:

@@ -50,6 +50,16 @@ def test_a_path_from_the_tables_folder_or_above_it_is_the_files_own():
     assert way.startswith("1 row of a/t.csv names images from the source's top folder: ")
 
 
+def test_of_an_image_and_its_mask_the_image_is_meant():
+    """As Oxford's pets have them."""
+    files, left_out, _ = find(
+        ["a_1", "a_2"], [f"{place}/a_{n}.png" for place in ("notes/trimaps", "images") for n in (1, 2)]
+    )
+    assert (files, left_out) == ({"a_1": "images/a_1.png", "a_2": "images/a_2.png"}, {})
+    files, _, _ = find(["trimaps/a_1.png"], ["notes/trimaps/a_1.png", "images/a_1.png"])
+    assert files == {"trimaps/a_1.png": "notes/trimaps/a_1.png"}
+
+
 def test_the_longest_end_that_is_alike_counts():
     names = ["left/img/1.png", "right/img/1.png", "img/2.png", "old/img/2.png"]
     files, left_out, _ = find(["/x/right/img/1.png", "/x/img/2.png"], names)
