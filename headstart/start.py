@@ -132,7 +132,7 @@ def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argp
     if not best.sure and not (_asks(options) and _agreed(f"Classes by {best.how}: {_in_short(best.counts)}?")):
         doubt, flags = "these may be subjects, days or cameras as well", "--label, --labels, --table or --pattern"
         if "table" in best.settings:
-            doubt = "another column may be meant"
+            doubt, flags = "another column may be meant", _flags_of_columns(best)
         elif "group" in best.settings:
             doubt, flags = "the others may be the classes", _flags_of_levels(best)
         raise UserError(
@@ -162,6 +162,13 @@ def _say_subjects(other: Layout, best: Layout) -> None:
         file = other.settings["table"]["file"]
         say(f"In {subject.how} of {file} are {subject.count:,} subjects: it belongs into the table of the labels.")
         return
+
+
+def _flags_of_columns(layout: Layout) -> str:
+    """The options that say which column of a table has the labels."""
+    label = layout.settings["table"]["label"]
+    label = shlex.quote(",".join(map(str, label)) if isinstance(label, list) else str(label))
+    return f"--label (--label {label} takes this one), --labels, --table or --pattern"
 
 
 def _flags_of_levels(layout: Layout) -> str:

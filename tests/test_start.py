@@ -488,6 +488,13 @@ def days(path: Path) -> None:
     shapes(path, [f"{day}.05.2021 {n}.png" for day in (12, 13, 14) for n in range(8)])
 
 
+def findings(path: Path) -> None:
+    """As NIH's chest X-rays have them."""
+    shapes(path, names := twice("images"))
+    rows = "".join(f"{name},{'ab'[n % 2]},{n}\n" for n, name in enumerate(names))
+    (path / "t.csv").write_text("Image Index,Finding Labels,Patient Age\n" + rows)
+
+
 def an_array(path: Path) -> None:
     np.savez(path, images=np.zeros(3))
 
@@ -575,6 +582,13 @@ FAULTS = {
         "(labels.xlsx: a spreadsheet, which is n",
     ),
     "another archive": (no_zip, "mine.tar.gz", [], "mine.tar.gz is an archive that is not read in place: unpack"),
+    "a column that may be the label": (
+        findings,
+        "mine",
+        [],
+        "label Finding Labels), a 10, b 10, but another column may be meant: say what they are with --label (--label "
+        "'Finding Labels' takes this one), --labels",
+    ),
     "a file that is no table": (
         an_array,
         "mine.npz",

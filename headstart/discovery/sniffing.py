@@ -15,19 +15,20 @@ from headstart.base import wording
 from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching
-from headstart.labels.annotations import CERTAIN, is_missing
+from headstart.labels.annotations import CERTAIN, MARKS, is_missing
 from headstart.labels.matching import without_ending
 from headstart.labels.published import split_of
-from headstart.labels.rows import TEXT_ERRORS, separated
+from headstart.labels.rows import ABOVE, TEXT_ERRORS, separated
 
-TABLES = (".csv", ".tsv", ".tab", ".txt")
+TABLES = (".csv", ".tsv", ".tab", ".txt", ".lst")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 # Of files that may have labels too, and are not read.
 OTHERS = (".json", ".jsonl", ".ndjson", ".xml", ".parquet", ".feather", ".arrow", ".mat", ".npy", ".npz", ".pkl")
 OTHERS += (".pickle", ".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
 AS_ROWS = "not read: write the labels in it as a CSV, a row for each image, and images in it as files of their own"
-LABELS = r"labels?|class(_?(name|label|id))?|category|categories|target|diagnosis|dx|species|breed|y"
+LABELS = r"labels?|(class|category|label)[_ ]?(name|label|id)|class|category|categories|target|diagnosis|dx|species"
+LABELS += r"|breed|y|choice|klasse|kategorie|classe|catégorie|clase|categor[ií]a"
 PROBABILITIES = r"p|p_.*|.*prob(s|abilit(y|ies))?|likelihood|risk"
 IMAGES = r".*(image|img|file|path|photo|picture|name|id).*"
 MANY = 20  # files with images' names in a folder without these images: from here on they are no tables of all
@@ -128,7 +129,7 @@ def sniff(
     that is taken where a column has many numbers from 0 to 1, or all rows of several add up to 1. classes: if they are
     known.
     """
-    read = _read(source, file, len(images.keys))
+    read = _read(source, file, images.keys)
     if isinstance(read, Refused):
         return read
     delimiter, rows = read
@@ -152,8 +153,8 @@ def sniff(
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
         return Refused(_lacks_labels(body, others, names, names[image]), meant=False)
-    if not named and len(body) < ENOUGH * len(images.paths):
-        return Refused(f"has {wording.count(len(body), 'row')} for {len(images.paths):,} images, too few", meant=False)
+    if not named and (why := _other_than_labels(file, {row[labels[0]] for row in body}, len(body), len(images.paths))):
+        return Refused(why, meant=False)
     probable = probabilities or _are_probabilities(body, labels)
     if probable and len(labels) == 1 and len(classes or ()) != 2:
         why = f"{names[labels[0]]} has the probability of the second of two classes: name both with --classes A,B"
@@ -165,17 +166,21 @@ def sniff(
     return Sniffed(settings, named, [row[image] for row in body], rest)
 
 
-def _read(source: Source, file: str, images: int) -> tuple[str, list[list[str]]] | Refused:
-    """The delimiter and the rows of a table; or why it is none, or cannot be read."""
+def _read(source: Source, file: str, images: set[str]) -> tuple[str, list[list[str]]] | Refused:
+    """The delimiter and the rows of a table, beginning with its header if it has one; or why it is none."""
     try:
         data = source.read(file)
-        if (lines := data.count(b"\n")) > 1000 + MOST * images:
-            return Refused(f"has {lines:,} lines for {images:,} images, too many for a row each", meant=False)
+        if (lines := data.count(b"\n")) > 1000 + MOST * len(images):
+            return Refused(f"has {lines:,} lines for {len(images):,} images, too many for a row each", meant=False)
         delimiter, rows = _rows(separated(data.decode("utf-8-sig"))[0])
     except TEXT_ERRORS as error:
         why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
-        return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), images))
-    return (delimiter, rows) if rows else Refused("not a table of two or more columns", meant=False)
+        return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), len(images)))
+    return (
+        (delimiter, rows[_start(rows, images) :])
+        if rows
+        else Refused("not a table of two or more columns", meant=False)
+    )
 
 
 def _looks_meant(rows: list[list[str]], images: int) -> bool:
@@ -203,10 +208,26 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
         rows = [cells for row in rows if any(cells := [cell.strip() for cell in row])]
         width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        usual = [number for number, row in enumerate(rows) if len(row) == width]
+        if usual and usual[0] <= ABOVE and len(rows) - usual[-1] <= ABOVE:  # between a title and a footer
+            rows = rows[usual[0] : usual[-1] + 1]
         # Blanks part the words of a sentence too: only where no sign makes columns.
         if width > 1 and count >= 0.9 * len(rows) and not (delimiter == "whitespace" and best[3]):
             best = max(best, (count, width, delimiter, [row for row in rows if len(row) == width]))
     return best[2], best[3]
+
+
+def _start(rows: list[list[str]], images: set[str]) -> int:
+    """The number of the header, or of the first row where there is none: below a title, notes and comments."""
+    entry = next((at for at, row in enumerate(rows[: ABOVE + 1]) if any(key(cell) in images for cell in row)), None)
+    if entry is None:  # a title is in the first cell alone
+        return next((at for at, row in enumerate(rows[:ABOVE]) if not row[0] or any(row[1:])), 0)
+    found = []
+    for at, row in enumerate(rows[:entry]):
+        told = any(re.fullmatch(LABELS, cell.lower()) for cell in row)
+        if not row[0].startswith("#") or (told and at == entry - 1):
+            found.append((told, sum(map(bool, row)), -at))
+    return -max(found)[2] if found else entry
 
 
 def _names(header: list[str] | None, count: int) -> list[str | int]:
@@ -307,10 +328,10 @@ def _label_columns(
     named.sort(key=lambda number: all(map(_is_number, values[number])))
     if named:
         return named[:1], True
-    binary = [number for number in others if values[number] <= {"0", "1", "0.0", "1.0"}]
+    binary = [number for number in others if {*map(str.lower, values[number])} <= MARKS.keys()]
     binary = [number for number in binary if not _is_split(names[number], ())]
     if len(binary) > 1:
-        sums = Counter(sum(row[number] in ("1", "1.0") for number in binary) for row in spread)
+        sums = Counter(sum(MARKS.get(row[number].lower(), False) for number in binary) for row in spread)
         if sums[1] >= 0.9 * len(spread):
             return binary, True
     if likely := [number for number in shares if re.fullmatch(PROBABILITIES, str(names[number]).lower())]:
@@ -357,9 +378,27 @@ def split_columns(columns: Mapping[str | int, Mapping[str, str]]) -> list[str | 
 
 def _is_split(name: str | int, kinds: Collection[str]) -> bool:
     told = re.fullmatch(r"(?i)is[_ ]?(.+)", str(name))  # not train alone, which may be a class beside bus
-    if str(name).lower() in _SPLITS or (told and split_of(told[1])):
+    if re.fullmatch(rf"(?i)(k|cv)?[_ ]?({_SPLITS})([_ ]?(id|no|nr|number|\d+))?", str(name)):
+        return True
+    if told and split_of(told[1]):
         return True
     return len(kinds) > 1 and all(map(split_of, kinds))
+
+
+def _other_than_labels(file: str, kinds: Collection[str], rows: int, images: int) -> str | None:
+    """Why a column that no name calls one of labels is none; kinds: what is in it."""
+    if rows < ENOUGH * images:
+        return f"has {wording.count(rows, 'row')} for {images:,} images, too few"
+    return "has the numbers of splits or folds, by its name; --label takes them" if _tells_splits(file, kinds) else None
+
+
+def _tells_splits(file: str, kinds: Collection[str]) -> bool:
+    """Whether a table has splits where labels may be, by its name: 0, 1 and 2 in list_eval_partition.txt."""
+    words = re.split(r"[\W_\d]+", posixpath.basename(file).lower())
+    named = [word for word in words if re.fullmatch(rf"k?({_SPLITS})s?", word)]
+    # Of one split they may be classes, as in train_split.txt.
+    one = len({*map(split_of, words)} - {None}) == 1 and not {"partition", "fold", "folds", "kfold"} & {*named}
+    return bool(named) and not one and len(kinds) <= 10 and all(map(str.isdigit, kinds))
 
 
 def is_list(source: Source, file: str, images: Index) -> bool:
@@ -371,4 +410,4 @@ def is_list(source: Source, file: str, images: Index) -> bool:
     return bool(lines) and sum(key(line.strip()) in images.keys for line in lines) > len(lines) / 2
 
 
-_SPLITS = ("split", "subset", "fold", "set", "usage", "partition")
+_SPLITS = "split|subset|fold|set|usage|partition"

@@ -12,7 +12,8 @@ from headstart.base.params import Table
 from headstart.labels.classes import clean
 from headstart.labels.rows import Row
 
-_MARKS = {"0": False, "0.0": False, "false": False, "": False, "1": True, "1.0": True, "true": True}
+# Of columns with a class each: whether a cell says that it is the image's, in lower case.
+MARKS = {"0": False, "0.0": False, "false": False, "": False, "1": True, "1.0": True, "true": True}
 # What programs write for no value, and pandas reads so.
 _MISSING = {"", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "N-A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 CERTAIN = 0.01  # how much the probabilities of an image may be off 1 in all, by rounding
@@ -38,9 +39,10 @@ def several_at_once(cells: Collection[str]) -> dict[str, list[str]]:
     """Return the labels of the cells that name several, as `cat|dog` does; by cell.
 
     cells: those of the column of labels. The parts between |, ; or commas are labels where one of them, or with commas
-    each of them, is a cell of its own or a part of two cells at least, as those of `Paris, France` are not.
+    each of them, is a cell of its own or a part of two cells at least, as those of `Paris, France` are not. A list as
+    Python and JSON write it, `['cat', 'dog']`, has its parts without brackets and quotes.
     """
-    parts = {cell: [part.strip() for part in re.split(r"[|;,]", cell) if part.strip()] for cell in set(cells)}
+    parts = {cell: _parts(cell) for cell in set(cells)}
     counts = Counter(part for names in parts.values() for part in set(names))
     counts.update(cell for cell in parts if cell)
     return {
@@ -48,6 +50,15 @@ def several_at_once(cells: Collection[str]) -> dict[str, list[str]]:
         for cell, names in parts.items()
         if len(names) > 1 and (all if "," in cell else any)(counts[name] > 1 for name in names)
     }
+
+
+def _parts(cell: str) -> list[str]:
+    """What a cell may have for several labels."""
+    is_list = re.fullmatch(r"\[.*\]|\{.*\}|\(.*\)", cell)
+    parts = (
+        part.strip(" '\"") if is_list else part.strip() for part in re.split("[|;,]", cell[1:-1] if is_list else cell)
+    )
+    return [part for part in parts if part]
 
 
 class Reader:
@@ -179,12 +190,12 @@ class Reader:
 def _marked(row: Row, names: Sequence[str], cells: Sequence[str]) -> list[str]:
     """The columns that have a 1, where the others have a 0."""
     for name, cell in zip(names, cells, strict=False):
-        if cell.lower() not in _MARKS:
+        if cell.lower() not in MARKS:
             raise UserError(
                 f"{row.place}: got {cell!r} in the column {name}; a list of columns as dataset.table.label takes 1 for "
                 "the image's class and 0 for the others; for probabilities set dataset.table.probabilities to true"
             )
-    return [name for name, cell in zip(names, cells, strict=False) if _MARKS[cell.lower()]]
+    return [name for name, cell in zip(names, cells, strict=False) if MARKS[cell.lower()]]
 
 
 def _most_probable(probabilities: Mapping[str, float]) -> str:

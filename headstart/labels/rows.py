@@ -2,6 +2,7 @@
 
 import csv
 import io
+import posixpath
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,10 +10,13 @@ from typing import NamedTuple
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Table
+from headstart.images import finding
 from headstart.images.archive import Source
+from headstart.labels.matching import without_ending
 
 csv.field_size_limit(2**31 - 1)  # a mask in a cell is long, and files are bounded where they are read
 TEXT_ERRORS = (ValueError, TypeError, csv.Error)  # of what is no table: Unreadable, UnicodeDecodeError are ValueErrors
+ABOVE = 50  # lines above the header in which a title and notes may stand, empty ones aside
 
 
 class Row(NamedTuple):
@@ -27,8 +31,14 @@ class Row(NamedTuple):
     over: bool = False
 
 
-def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]]) -> tuple[list[str], list[Row]]:
-    """Return the names of the columns, in their order, and the rows; without a header a column's number is its name.
+def read(
+    source: Source, table: Table, columns: Sequence[tuple[str, str | int]]
+) -> tuple[list[str], list[Row], list[str]]:
+    """Return the names of the columns, in their order; the rows; and the lines above and below that are none.
+
+    Without a header a column's number is its name. The header is the first line that has all columns that are asked for
+    by name. Lines at the top and the end that have too few columns, or are comments (`#`), are no rows unless they name
+    an image.
 
     table: the section `dataset.table` of params.yaml. columns: pairs of a parameter and the column that it gives, by
     name or number; besides the one that `table` gives for images.
@@ -52,7 +62,8 @@ def read(source: Source, table: Table, columns: Sequence[tuple[str, str | int]])
     stripped = ([cell.strip() for cell in line] for line in lines)
     # Excel ends with rows of nothing.
     numbered = [(number, line) for number, line in enumerate(stripped, 1) if any(line)]
-    return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table))
+    images = {_stem(name) for name in names if finding.is_image_name(name)}
+    return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table), images)
 
 
 def separated(text: str) -> tuple[str, str | None]:
@@ -62,12 +73,19 @@ def separated(text: str) -> tuple[str, str | None]:
 
 
 def _chosen(
-    lines: list[tuple[int, list[str]]], table: Table, columns: list[tuple[str, str | int]], looks: str
-) -> tuple[list[str], list[Row]]:
-    header = (lines[0][1] if lines else []) if table.header else None
+    lines: list[tuple[int, list[str]]], table: Table, columns: list[tuple[str, str | int]], looks: str, images: set[str]
+) -> tuple[list[str], list[Row], list[str]]:
+    header, first = None, 0
+    if table.header:
+        named = {column for _, column in columns if isinstance(column, str)}
+        first = next((at for at, (_, line) in enumerate(lines[:ABOVE]) if named and named <= {*line}), 0)
+        header = lines[first][1] if lines else []
     indices = [_index(parameter, column, table, header, looks) for parameter, column in columns]
+    body = lines[first + table.header :]
+    kept = [at for at, (_, line) in enumerate(body) if _is_row(line, indices, images)]
+    start, end = (0 if table.header or not kept else kept[0]), kept[-1] + 1 if kept else len(body)
     rows = []
-    for number, line in lines[table.header :]:
+    for number, line in body[start:end]:
         if max(indices) >= len(line):
             wanted = " and ".join(f"{parameter}: {column}" for parameter, column in columns)
             raise UserError(
@@ -78,7 +96,18 @@ def _chosen(
         over = header is not None and any(line[len(header) :])
         rows.append(Row(f"{table.file}, line {number}", image, cells, over))
     names = [header[index] if header and index < len(header) else str(index) for index in indices[1:]]
-    return names, rows
+    aside = [*lines[:first], *body[:start], *body[end:]]
+    return names, rows, [" | ".join(filter(None, line)) for _, line in aside]
+
+
+def _is_row(line: list[str], indices: Sequence[int], images: set[str]) -> bool:
+    """Whether a line is a row, or was to be one since it names an image, rather than a note above or below the rows."""
+    whole = max(indices) < len(line) and not line[0].startswith("#")
+    return whole or _stem(line[min(indices[0], len(line) - 1)]) in images
+
+
+def _stem(path: str) -> str:
+    return without_ending(posixpath.basename(path.replace("\\", "/")))
 
 
 def _looks(text: str, table: Table) -> str:

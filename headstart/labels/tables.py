@@ -23,13 +23,13 @@ def read_labels(
     only one file (`matching`). Of several label columns, which hold 1 for an image's class and 0 for the others, the
     names are the classes.
 
-    One printed line each says in which way paths are written otherwise, which classes have no image, and which values
-    of the parameters do not occur.
+    One printed line each says in which way paths are written otherwise, which classes have no image, which lines above
+    or below the rows are none, and which values of the parameters do not occur.
 
     Raises UserError where the table is not in the source, is no text, or lacks what `table` says is in it.
     """
     reader = Reader(table, classes)
-    names, entries = rows.read(source, table, reader.columns)
+    names, entries, aside = rows.read(source, table, reader.columns)
     files, left_out, lines = matching.match([row.image for row in entries], source.names(), table.file)
     reader.look_over(entries)
     found, contradictory, unlabelled, numbers = {}, {}, {}, Counter()
@@ -53,6 +53,8 @@ def read_labels(
         lines.append(
             f"class {name} has no image: what {number} of {table.file} name{'s' * (numbers[name] == 1)} is left out"
         )
+    if aside:
+        lines.append(f"{table.file}: {wording.count(len(aside), 'line')} passed over, such as {aside[0][:80]!r}")
     lines += _doubtful(entries, reader, table)
     if unseen := reader.unseen():
         lines.append(f"{table.file} has no label {', '.join(map(repr, unseen))}, which dataset.table gives a meaning")
@@ -86,7 +88,7 @@ def read_column(source: Source, table: Table, column: str | int) -> list[tuple[s
     Rows without an image in the source, or with a cell that is empty or says NaN or the like, are left out. Raises what
     `read_labels` raises.
     """
-    _, entries = rows.read(source, table, [("dataset.group.column", column)])
+    _, entries, _ = rows.read(source, table, [("dataset.group.column", column)])
     files, _, _ = matching.match([row.image for row in entries], source.names(), table.file)
     pairs = [(row.image, row.cells[0]) for row in entries]
     return [(files[image], cell) for image, cell in pairs if image in files and not is_missing(cell)]

@@ -114,6 +114,68 @@ def table(folder: Path, text: str, count: int = 40, **only):
     return (layouts[0] if layouts else None), [str(reason) for reason in reasons]
 
 
+ROWS = "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(40))
+HEADS = {
+    "a title": ("Survey 2021\n\n", ""),
+    "a title as Excel writes it": ("Survey,\nby me,2021\n,\n", "Sum,40\n"),
+    "comments": ("# by me, 2021\n# version 3\n#\n", ""),
+    "many lines": ("".join(f"note {number}\n" for number in range(20)), "\nnotes below\n\n40 images"),
+}
+
+
+@pytest.mark.parametrize(("above", "below"), HEADS.values(), ids=HEADS)
+def test_a_table_is_found_below_a_title_and_above_a_footer(tmp_path, above, below):
+    layout, _ = table(tmp_path, f"{above}file,label\n{ROWS}{below}")
+    section = layout.settings["table"]
+    assert (section["image"], section["label"], section["header"], len(layout.items)) == ("file", "label", True, 40)
+    assert "labels.csv: " in layout.notes and "passed over" in layout.notes
+
+
+@pytest.mark.parametrize(
+    "above", ["#Image CLASS-ID\n#ID: 1:37 Class ids\n#all of them\n", "# image label\n", "40\nx\n"]
+)
+def test_comments_above_rows_without_a_header_are_none(tmp_path, above):
+    layout, _ = table(tmp_path, above + ROWS.replace(",", " "))
+    assert (layout.settings["table"]["header"], len(layout.items)) == (False, 40)
+    assert [entry.path for entry in layout.left_out] == []
+
+
+def test_a_header_that_is_a_comment_is_one(tmp_path):
+    layout, _ = table(tmp_path, f"#file,label\n{ROWS}")
+    assert (layout.settings["table"]["image"], layout.sure, len(layout.items)) == ("#file", True, 40)
+
+
+@pytest.mark.parametrize("name", ["list_eval_partition.txt", "train_test_split.txt", "folds.csv"])
+def test_the_numbers_of_splits_are_no_classes(tmp_path, name):
+    """As CelebA and CUB have them."""
+    images(tmp_path, [f"{number}.png" for number in range(40)])
+    (tmp_path / name).write_text("".join(f"{number}.png {number % 3}\n" for number in range(40)))
+    layouts, reasons = found(tmp_path)
+    assert layouts == [] and "has the numbers of splits or folds" in str(reasons[0])
+    (tmp_path / name).rename(tmp_path / "train_split.txt")
+    assert len(found(tmp_path)[0][0].items) == 40
+
+
+def test_a_column_of_folds_is_no_label(tmp_path):
+    rows = "".join(f"{number}.png,{number % 5},{'ab'[number % 2]}\n" for number in range(40))
+    for name in ("kfold", "fold", "Fold_id", "cv_fold", "split 1"):
+        layout, _ = table(tmp_path, f"file,{name},sort\n{rows}")
+        assert layout.settings["table"]["label"] == "sort"
+
+
+def test_columns_of_true_and_false_are_a_class_each(tmp_path):
+    rows = "".join(f"{number}.png,{','.join(str(number % 3 == kind) for kind in range(3))}\n" for number in range(40))
+    layout, _ = table(tmp_path, f"file,a,b,c\n{rows}")
+    assert (layout.settings["table"]["label"], layout.counts) == (["a", "b", "c"], {"a": 14, "b": 13, "c": 13})
+
+
+@pytest.mark.parametrize("name", ["choice", "Klasse", "category_name", "Label ID"])
+def test_a_column_is_known_as_the_label_by_its_name(tmp_path, name):
+    rows = "".join(f"{number}.png,{number // 20},{'ab'[number % 2]}\n" for number in range(40))
+    layout, _ = table(tmp_path, f"file,annotator,{name}\n{rows}")
+    assert (layout.settings["table"]["label"], layout.sure) == (name, True)
+
+
 def test_a_column_without_a_name_is_known_by_its_number(tmp_path):
     """As pandas writes its index."""
     rows = "".join(f"{number},{number},{'ab'[number % 2]}\n" for number in range(40))

@@ -158,6 +158,36 @@ def test_a_delimiter_that_the_table_rather_has_is_named():
         read(lines)
 
 
+ROWS = ["images/0.png,a", "images/1.png,b"]
+AROUND = {
+    "a title": ["Survey 2021", "", "file,kind", *ROWS],
+    "a title as Excel writes it": ["Survey,", "by me,2021", "file,kind", *ROWS],
+    "comments": ["# by me, 2021", "#", "# version 3", "file,kind", *ROWS, "# end"],
+    "a footer": ["file,kind", *ROWS, "", "2 images"],
+}
+
+
+@pytest.mark.parametrize("lines", AROUND.values(), ids=AROUND)
+def test_what_stands_above_the_header_and_below_the_rows_is_passed_over_and_said(lines, capsys):
+    labels, left_out = read(lines, range(2), delimiter=",", header=True, image="file", label="kind")
+    assert (labels, left_out) == ({"elpv/images/0.png": "a", "elpv/images/1.png": "b"}, {})
+    aside = [line for line in lines if line and line not in ("file,kind", *ROWS)]
+    assert f"{FILE}: {len(aside)} line" in (printed := capsys.readouterr().out) and "passed over, such as" in printed
+
+
+def test_comments_above_rows_without_a_header_are_passed_over():
+    lines = ["#Image CLASS-ID", "#ID: 1:37 Class ids", "images/0.png a", "images/1.png b", "Total 2"]
+    labels, left_out = read(lines, range(2))
+    assert labels == {"elpv/images/0.png": "a", "elpv/images/1.png": "b"}
+    assert left_out == {"elpv/Total": f"listed in {FILE}, but missing in the source"}
+
+
+def test_a_row_at_the_end_that_is_cut_off_is_no_footer():
+    for last in ("images/2.png", "2", r"images\2.png"):
+        with pytest.raises(UserError, match="line 3: 1 column, too few"):
+            read([*ROWS, last], delimiter=",")
+
+
 def test_numbers_are_the_values_that_they_equal():
     labels, _ = read(["images/0.png 1", "images/1.png 0.0"], range(2), values={0: 7, "1.0": 8})
     assert labels == {"elpv/images/0.png": "8", "elpv/images/1.png": "7"}
@@ -254,3 +284,10 @@ def test_a_table_that_is_not_as_described(changes, message):
 def test_an_empty_table_has_no_columns():
     with pytest.raises(UserError, match="has no column 'kind'; with .* it has no columns"):
         read([], header=True, image="kind")
+
+
+def test_a_list_of_several_labels_is_several(capsys):
+    kinds = ["['cat']", "['dog']", "['cat', 'dog']", '["cat", "dog"]']
+    labels, left_out = read([f"images/{number}.png;{kind}" for number, kind in enumerate(kinds)], delimiter=";")
+    assert labels == {"elpv/images/0.png": "['cat']", "elpv/images/1.png": "['dog']"}
+    assert left_out["elpv/images/2.png"].startswith(f"of several classes at once in {FILE} (cat, dog)")
