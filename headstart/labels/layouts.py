@@ -52,7 +52,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     - `table`: what a table in the source gives for it.
 
     Folders named train, validation and test or the like (`published`), above the image, are its publisher's split;
-    where the source has only one of the three, there is no such split.
+    where the source has only one of the three, or just one class in train, there is no such split.
 
     Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched, without an image or looks
     like a mask is said in a printed line each.
@@ -70,7 +70,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     above = {path: _above_class(path, level) if dataset.labels == "folders" else _above(path) for path in labels}
     splits, outside = publisher_splits(above)
     left_out = sorted(left_out + outside)
-    if not splits:
+    if not (splits := _without_anomalies(splits, labels)):
         reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])
         raise UserError(
             f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
@@ -87,6 +87,18 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
         Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
         for path in sorted(splits)
     ], left_out
+
+
+def _without_anomalies(splits: dict[str, str | None], labels: Mapping[str, str]) -> dict[str, str | None]:
+    """The splits by path, None throughout where training has one class of several: by these, nothing can be trained."""
+    trained = {labels[path] for path, split in splits.items() if split == "train"}
+    if len(trained) != 1 or len({labels[path] for path in splits}) == 1:
+        return splits
+    say(
+        f"All images in train/ are of one class, {min(trained)}, as for finding what is unlike it: the folders of "
+        "splits are passed over, and the images of all of them dealt out"
+    )
+    return dict.fromkeys(splits)
 
 
 def numbers(items: list[Item], classes: list[str]) -> dict[str, np.ndarray | None]:

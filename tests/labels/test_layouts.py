@@ -33,6 +33,13 @@ def test_folders_name_the_classes_under_a_folder_that_holds_them_all():
     assert left_out == []
 
 
+def test_splits_with_one_class_in_training_are_none(capsys):
+    """As those for finding anomalies are."""
+    items, left_out = find(["train/ok/1.png", "test/ok/2.png", "test/bent/3.png", "val/bent/4.png"])
+    assert [(item.label, item.split) for item in items] == [("bent", None), ("ok", None), ("ok", None), ("bent", None)]
+    assert left_out == [] and "All images in train/ are of one class, ok, as for" in capsys.readouterr().out
+
+
 def test_prefixes_name_the_classes():
     items, left_out = find(["train/dog.1.jpg", "train/cat.0.jpg", "train/7.jpg", "readme.en.txt"], "prefix")
     assert items == [Item("train/cat.0.jpg", "cat", None), Item("train/dog.1.jpg", "dog", None)]
