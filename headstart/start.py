@@ -130,13 +130,8 @@ def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argp
             raise UserError(f"got {answer}; takes a number from 1 to {len(found)}")
         return found[int(answer) - 1]
     if not best.sure and not (_asks(options) and _agreed(f"Classes by {best.how}: {_in_short(best.counts)}?")):
-        doubt, flags = "these may be subjects, days or cameras as well", "--label, --labels, --table or --pattern"
-        if "table" in best.settings:
-            doubt, flags = "another column may be meant", _flags_of_columns(best)
-        elif "group" in best.settings:
-            doubt, flags = "the others may be the classes", _flags_of_levels(best)
         raise UserError(
-            f"the classes may be in {best.how}, {_in_short(best.counts)}, but {doubt}: say what they are with {flags}"
+            f"the classes may be in {best.how}, {_in_short(best.counts)}, but {_doubt(best, found, reasons)}"
         )
     _refuse_rivals(found, options)
     for other in found[1:]:
@@ -162,6 +157,24 @@ def _say_subjects(other: Layout, best: Layout) -> None:
         file = other.settings["table"]["file"]
         say(f"In {subject.how} of {file} are {subject.count:,} subjects: it belongs into the table of the labels.")
         return
+
+
+def _doubt(best: Layout, found: list[Layout], reasons: list[Reason]) -> str:
+    """Why the best layout is not taken unasked, and the options that say what is."""
+    doubt, flags = "these may be subjects, days or cameras as well", "--label, --labels, --table or --pattern"
+    if "table" in best.settings:
+        doubt, flags = "another column may be meant", _flags_of_columns(best)
+    elif "group" in best.settings:
+        doubt, flags = "the others may be the classes", _flags_of_levels(best)
+    elif best.in_paths:
+        doubt, flags = "other folders may be meant", "--labels, --table or --pattern"
+    elif reasons:
+        doubt += f" ({reasons[0]})"
+    for layout in found:
+        if layout.in_paths and not layout.sure:
+            pattern = shlex.quote(layout.settings["pattern"])
+            flags += f"; without the folders that hold masks, by their names, it is --pattern {pattern}"
+    return f"{doubt}: say what they are with {flags}"
 
 
 def _flags_of_columns(layout: Layout) -> str:

@@ -133,6 +133,29 @@ LAYOUTS = {
         {"truth.csv": "image,A,B,C\n" + "".join(f"{n:03},{['1,0,0', '0,1,0', '0,0,1'][n % 3]}\n" for n in range(60))},
         {"labels": "table", "table.image": "image", "table.label": ["A", "B", "C"]},
     ),
+    "folders of kinds of files in those of the classes": (
+        [*twice("train/cats/images", "train/dogs/images"), *twice("val/images")],
+        {},
+        {"labels": "pattern", "pattern": "(.*/)?(?!(images|val)/)(?P<label>[^/]+)/(images)/[^/]+"},
+    ),
+    "splits in the folders of the classes": (
+        twice("cats/train", "cats/test", "dogs/train", "dogs/test"),
+        {},
+        {"labels": "pattern", "pattern": "(.*/)?(?P<label>[^/]+)/(test|train)/[^/]+"},
+    ),
+    "training images of one class": (
+        twice("train/good", "test/good", "test/bent", "test/cut"),
+        {},
+        {"labels": "folders"},
+    ),
+    "folders, and a table for each split that says the same": (
+        twice("cats", "dogs"),
+        {
+            f"{split}.csv": "file,label\n" + "".join(f"{name},{name[:4]}\n" for name in names)
+            for split, names in {"train": twice("cats", "dogs")[::2], "test": twice("cats", "dogs")[1::2]}.items()
+        },
+        {"labels": "folders"},
+    ),
     "a table beside folders of classes, on something else": (
         [*twice("cats", "dogs")],
         {
@@ -472,6 +495,30 @@ def masks(path: Path) -> None:
     shapes(path, [f"{name}{end}.png" for name in names for end in ("", "_mask", "_mask_1")])
 
 
+def anomalies(path: Path) -> None:
+    """As MVTec AD has them."""
+    shapes(path, twice("cup/train/good", "cup/test/good", "cup/test/bent", count=6))
+    shapes(path, [f"cup/ground_truth/bent/{n:03}_mask.png" for n in range(6)])
+
+
+def several_levels(path: Path) -> None:
+    shapes(
+        path, [f"plant{p}/line{n}/2021/{k}/{i}{p}{n}.png" for p in "12" for n in "12" for k in "ab" for i in range(5)]
+    )
+
+
+def annotated_one_by_one(path: Path) -> None:
+    """As labelme and webdatasets have them."""
+    shapes(path, names := twice("IMG", between="_"))
+    for name in names:
+        (path / name).with_suffix(".json").write_text("{}")
+
+
+def parquet(path: Path) -> None:
+    path.mkdir()
+    (path / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
+
+
 def a_folder_of_masks(path: Path) -> None:
     shapes(path, twice("images", "masks", count=6))
 
@@ -640,6 +687,30 @@ FAULTS = {
         [],
         "6 images may be masks of others, such as masks/000.png of im",
     ),
+    "folders of masks beside those of splits": (
+        anomalies,
+        "mine",
+        [],
+        "; without the folders that hold masks, by their names, it is --pattern '(?!(.*/)?(ground_truth)/)(.*/)?(?P<la",
+    ),
+    "classes in one of several folders": (
+        several_levels,
+        "mine",
+        [],
+        "cameras as well (the folders' names: plant1/line1/2021/a/011.png is 4 folders deep, so that its cla",
+    ),
+    "a file of labels for each image": (
+        annotated_one_by_one,
+        "mine",
+        [],
+        "(20 files with the name of an image each, such as IMG_000.json: not read: write their labels into one CSV",
+    ),
+    "images in parquet": (
+        parquet,
+        "mine",
+        [],
+        "1 with .parquet): images in .parquet are not read: write each as a file",
+    ),
     "names of cameras": (
         cameras,
         "mine",
@@ -753,6 +824,17 @@ def test_masks_are_left_out_by_the_pattern_that_is_offered_or_used_where_that_is
     assert "12 images in" in (printed := capsys.readouterr().out) and "  benign     6\n  malignant  6\n" in printed
     run(tmp_path / "mine", "--labels", "folders")
     assert "36 images in" in (printed := capsys.readouterr().out) and "24 images may be masks of others" in printed
+
+
+def test_what_only_the_test_has_is_dealt_out_where_training_has_one_class(tmp_path, capsys):
+    anomalies(tmp_path / "mine")
+    with pytest.raises(UserError, match="it is --pattern") as refused:
+        start.main([str(tmp_path / "mine")])
+    pattern = shlex.split(str(refused.value).partition("it is --pattern ")[2])[0]
+    assert run(tmp_path / "mine", "--pattern", pattern)["dataset"]["group"] is None
+    printed = capsys.readouterr().out
+    assert "18 images in" in printed and "  bent  6\n  good  12\n" in printed
+    assert "All images in train/ are of one class, good, as for finding what is unlike it: the folders of" in printed
 
 
 @pytest.mark.parametrize(("group", "classes"), [("-1", ["P0", "P1", "P2"]), ("0", ["a", "b", "c"])])

@@ -77,6 +77,11 @@ class Layout(NamedTuple):
         """The images that are masks of others by their names, each with that one; a table lists none."""
         return finding.masks(item.path for item in self.items) if self.settings["labels"] != "table" else {}
 
+    @property
+    def in_paths(self) -> bool:
+        """Whether it is a pattern for paths, which tells classes by folders."""
+        return self.settings["labels"] == "pattern" and "/" in self.settings["pattern"]
+
     def other_labels(self) -> list[str | int]:
         """The columns whose names say that they are labels, and which say something else than the one that is read."""
         labels, found = self.label_by_path, []
@@ -154,7 +159,8 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
     ranked = _ranked(found, images)
     if not ranked:
         say(*source.notes)
-    return _with_parts(ranked, found), reasons + _too_few(found, ranked, len(images))
+    fitting = _with_parts(ranked, found)
+    return fitting, reasons + _too_few(found, fitting, len(images))
 
 
 def _refuse_classes(items: list[Item], section: Dataset) -> None:
@@ -183,7 +189,10 @@ def _say_packed(names: list[str]) -> None:
 
 
 def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
-    """The same layouts, the first with a note where it is one of several tables of the same columns."""
+    """The same layouts, the first with a note where it is one of several tables of the same columns.
+
+    Where folders say the same as all of these tables do, they come first, since they label the images of all.
+    """
 
     def form(layout: Layout) -> dict[str, Any]:
         return layout.settings.get("table", {}) | {"file": None}
@@ -198,6 +207,9 @@ def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
     ]
     if not parts:
         return ranked
+    by_folder = next((layout for layout in found if layout.settings == {"labels": "folders"}), None)
+    if by_folder and all(_agree(layout, by_folder) for layout in [best, *parts]):
+        return [by_folder, *(layout for layout in others if layout not in parts)]  # which has all of them
     files = " and ".join(layout.settings["table"]["file"] for layout in parts[:3])
     more = wording.count(sum(len(layout.items) for layout in parts), "other image")
     note = f"{files}: labels of {more}, by the same columns. "
@@ -217,7 +229,10 @@ def _refuse_empty(names: list[str], images: list[str], path: str) -> None:
         )
     endings = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names)
     kinds = ", ".join(f"{count:,} with {ending}" for ending, count in endings.most_common(3))
-    raise UserError(f"{path} holds no images ({wording.count(len(names), 'file')}{': ' + kinds if kinds else ''})")
+    kinds = f"{wording.count(len(names), 'file')}{': ' + kinds if kinds else ''}"
+    inside = next((ending for ending, _ in endings.most_common() if ending in sniffing.OTHERS), None)
+    told = f": images in {inside} are not read: write each as a file of its own, into a folder of its class"
+    raise UserError(f"{path} holds no images ({kinds}){told * bool(inside)}")
 
 
 class Proposal(NamedTuple):
@@ -253,6 +268,9 @@ def _proposals(
         for level, beside in levels.of_subjects(images).items() if "level" not in only else ():
             how = f"the folders' names, where {beside} are subjects"
             yield Proposal({"labels": "folders", "group": {"folder": level}}, how, False, guessed=True)
+    if kind is None and (found := levels.between(images)):
+        how = f"the folders' names, by {found.pattern}"
+        yield Proposal({"labels": "pattern", "pattern": found.pattern}, how, not found.masks, guessed=True)
     if kind in ("prefix", None):
         how = "the file names up to the first full stop"
         yield Proposal({"labels": "prefix"}, how, kind is not None, guessed=kind is None)
@@ -306,6 +324,9 @@ def _tables(
         column = next((name for name in ("label", "image") if name in only), None)
         if column and not tables:
             raise UserError(f"--{column}: got {only[column]}, but the source has no table")
+        if beside := sorted(sidecars.intersection(unread)):
+            how = f"{wording.count(len(beside), 'file')} with the name of an image each, such as {beside[0]}"
+            reasons.append(Reason(how, "not read: write their labels into one CSV, a row for each image"))
         for file in sorted({*unread} - sidecars):
             meant = file.lower().endswith(sniffing.SPREADSHEETS)
             reasons.append(Reason(file, sniffing.AS_CSV if meant else sniffing.AS_ROWS, meant))
@@ -335,7 +356,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
             agrees = by_folder is not None and _agree(layout, by_folder)
             return (0 if layout.sure or agrees else 3), False, -len(layout.items)
         # Of two levels of folders, the one that is told to be the classes, else the one with fewer names.
-        return {"folders": 1, "prefix": 2, "pattern": 4}[kind], not layout.sure, len(layout.counts)
+        in_paths = 1 if layout.sure else 2  # with folders of masks, which are left out
+        place = {"folders": 1, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
+        return place, not layout.sure, len(layout.counts)
 
     fitting = []
     for layout in sorted(found, key=rank):
@@ -350,7 +373,8 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
             enough = enough and sum(count for count in counts if count >= 3) >= 0.8 * len(layout.items)
         # Names have patterns of many kinds: they say something only where nothing else does, and the commonest counts.
         idle = layout.settings["labels"] == "pattern" and any(other.sure for other in fitting)
-        if enough and not idle and not any(_agree(layout, other) for other in fitting):
+        without_masks = layout.in_paths and not layout.sure  # which others say the same with
+        if enough and not idle and (without_masks or not any(_agree(layout, other) for other in fitting)):
             fitting.append(layout._replace(sure=layout.sure or rank(layout)[0] == 0 or _is_plain(layout)))
     return fitting
 
@@ -371,4 +395,4 @@ def _is_plain(layout: Layout) -> bool:
     if kind == "table":
         return not layout.columns
     idle = [name for name in names if re.search(r"\d", name) or split_of(name) or re.fullmatch(IDLE, name.lower())]
-    return kind in ("prefix", "pattern") and not idle
+    return kind in ("prefix", "pattern") and not idle and not layout.in_paths

@@ -1,16 +1,70 @@
 """Which of two levels of folders names the classes, and which one the subjects."""
 
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from headstart.labels.layouts import Item, folder_at
+from headstart.labels.published import split_of
 
 COVERED = 0.9  # share of images that lie in a subject's folder
 REPEATED = 0.8  # share of the outer folders in which the name of a class comes back
 FEWEST = 3  # outer folders in which it has to
 # What folders are called by the kind of file in them, in lower case: these are no classes.
-KINDS = r"(jpeg)?images?|imgs?|photos?|pictures?|originals?|raw|masks?|labels?|annotations?|segmentations?"
+PICTURES = r"(jpeg)?images?|imgs?|photos?|pictures?|originals?|raw"
+MASKS = r"masks?|labels?|annotations?|segmentations?|ground[-_ ]?truths?|gts?|trimaps?"
+KINDS = rf"{PICTURES}|{MASKS}"
+
+
+class Between(NamedTuple):
+    """A pattern for paths whose classes have folders of splits or kinds of files in them; and what it leaves out."""
+
+    pattern: str
+    masks: list[str]
+
+
+def between(images: Iterable[str]) -> Between | None:
+    """The pattern by which folders are classes that have such as `images` or `train` in them, or masks beside them.
+
+    As cats/images/1.jpg, cats/train/1.jpg and ground_truth/cats/1.png have them. None where the plain names of the
+    folders do, and where more than one folder above an image may be its class.
+    """
+    paths = list(images)
+    folders = {tuple(path.split("/")[:-1]) for path in paths}
+    masks = {name for above in folders for name in above if re.fullmatch(MASKS, name.lower())}
+    named = {
+        above: [name for name in above if not split_of(name) and not re.fullmatch(PICTURES, name.lower())]
+        for above in folders
+        if not masks.intersection(above)
+    }
+    root = posixpath.commonprefix(list(named.values())) if named else []
+    inside = {
+        above: above[len(above) - above[::-1].index(names[-1]) :] for above, names in named.items() if names != root
+    }
+    others = [above for above in named if above not in inside]
+    labels = {above: named[above][-1] for above in inside}
+    if len(set(labels.values())) < 2 or any(len(named[above]) != len(root) + 1 for above in inside):
+        return None
+    if not (masks or any(inside.values())) or any(not any(map(split_of, above)) for above in others):
+        return None
+    kinds = defaultdict(set)  # of files, by the folder of a class: of several, each may be a class
+    for above, names in inside.items():
+        kinds[above[: len(above) - len(names)]] |= {name for name in names if not split_of(name)}
+    tails = {name for names in inside.values() for name in names}
+    same = {len(names) for names in inside.values()} == {1}
+    barred = {name for above in others for name in above} - {*root} | (set() if same else tails)
+    pattern = f"(?!(.*/)?({_any(masks)})/)" * bool(masks) + "(.*/)?"
+    pattern += f"(?!({_any(barred)})/)" * bool(barred) + "(?P<label>[^/]+)"
+    pattern += (f"/({_any(tails)})" if same else f"(/({_any(tails)}))*") * bool(tails) + "/[^/]+"
+    expected = {path: labels.get(tuple(path.split("/")[:-1])) for path in paths}
+    read = {path: found and found["label"] for path in paths for found in [re.fullmatch(pattern, path)]}
+    return Between(pattern, sorted(masks)) if read == expected and max(map(len, kinds.values())) < 2 else None
+
+
+def _any(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(names)))
 
 
 def of_subjects(images: Iterable[str]) -> dict[int, str]:

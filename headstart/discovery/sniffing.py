@@ -25,7 +25,7 @@ SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 AS_CSV = "a spreadsheet, which is not read: save it as CSV, in UTF-8"
 # Of files that may have labels too, and are not read.
 OTHERS = (".json", ".jsonl", ".ndjson", ".xml", ".parquet", ".feather", ".arrow", ".mat", ".npy", ".npz", ".pkl")
-OTHERS += (".pickle", ".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
+OTHERS += (".cls", ".pickle", ".h5", ".hdf5", ".tfrecord", ".record", ".db", ".sqlite", ".rds", ".sav", ".dbf")
 AS_ROWS = "not read: write the labels in it as a CSV, a row for each image, and images in it as files of their own"
 LABELS = r"labels?|(class|category|label)[_ ]?(name|label|id)|class|category|categories|target|diagnosis|dx|species"
 LABELS += r"|breed|y|choice|klasse|kategorie|classe|catégorie|clase|categor[ií]a"
@@ -226,8 +226,9 @@ def _start(rows: list[list[str]], images: set[str]) -> int:
     for at, row in enumerate(rows[:entry]):
         told = any(re.fullmatch(LABELS, cell.lower()) for cell in row)
         if not row[0].startswith("#") or (told and at == entry - 1):
-            found.append((told, sum(map(bool, row)), -at))
-    return -max(found)[2] if found else entry
+            # A legend of the labels may stand above the header, and units below it.
+            found.append((told, sum(map(bool, row)), at if told else -at, at))
+    return max(found)[-1] if found else entry
 
 
 def _names(header: list[str] | None, count: int) -> list[str | int]:

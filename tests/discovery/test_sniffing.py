@@ -118,6 +118,7 @@ ROWS = "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(40))
 HEADS = {
     "a title": ("Survey 2021\n\n", ""),
     "a title as Excel writes it": ("Survey,\nby me,2021\n,\n", "Sum,40\n"),
+    "a legend": ("Label,Meaning\na,ant\nb,bee\n\n", ""),
     "comments": ("# by me, 2021\n# version 3\n#\n", ""),
     "many lines": ("".join(f"note {number}\n" for number in range(20)), "\nnotes below\n\n40 images"),
 }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from headstart.discovery import subjects
+from headstart.discovery import levels, subjects
 from headstart.discovery.labelling import Layout
 from headstart.images import finding
 from headstart.labels.layouts import Item
@@ -144,3 +144,28 @@ def test_names_that_come_in_several_published_splits_are_no_subjects_unasked():
     images = images._replace(items=[Item(path, *path.split("/")[1::-1]) for path in paths])
     (found,) = subjects.find_subjects(images)
     assert (found.count, found.sure) == (20, False)
+
+
+# Images, and the pattern by which folders are classes whatever other folders are in them.
+BETWEEN = {
+    "plain": (["a/1.png", "b/1.png"], None),
+    "kinds of files": (["a/images/1.png", "b/Images/1.png"], "(.*/)?(?P<label>[^/]+)/(Images|images)/[^/]+"),
+    "a root and splits": (
+        ["x/train/a/images/1.png", "x/train/b/images/1.png"],
+        "(.*/)?(?P<label>[^/]+)/(images)/[^/]+",
+    ),
+    "in some classes only": (["a/images/1.png", "b/1.png"], "(.*/)?(?!(images)/)(?P<label>[^/]+)(/(images))*/[^/]+"),
+    "masks beside": (["a/1.png", "b/1.png", "masks/1.png"], "(?!(.*/)?(masks)/)(.*/)?(?P<label>[^/]+)/[^/]+"),
+    "kinds that may be classes": (["a/photos/1.png", "a/pictures/1.png", "b/photos/1.png"], None),
+    "images beside classes": (["a/images/1.png", "b/images/1.png", "1.png"], None),
+    "two levels": (["x/a/images/1.png", "y/b/images/1.png"], None),
+    "one class": (["a/images/1.png", "a/images/2.png"], None),
+    "no class": (["train/images/1.png", "val/images/1.png"], None),
+    "no folder": (["1.png"], None),
+}
+
+
+@pytest.mark.parametrize(("images", "pattern"), BETWEEN.values(), ids=BETWEEN)
+def test_a_pattern_tells_the_classes_whatever_folders_are_in_them(images, pattern):
+    found = levels.between(images)
+    assert (found and found.pattern) == pattern
