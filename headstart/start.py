@@ -171,9 +171,9 @@ def _doubt(best: Layout, found: list[Layout], reasons: list[Reason]) -> str:
     elif reasons:
         doubt += f" ({reasons[0]})"
     for layout in found:
-        if layout.in_paths and not layout.sure:
-            pattern = shlex.quote(layout.settings["pattern"])
-            flags += f"; without the folders that hold masks, by their names, it is --pattern {pattern}"
+        if layout.in_paths:
+            why = "by the folders" if layout.sure else "without the folders that hold masks, by their names,"
+            flags += f"; {why} it is --pattern {shlex.quote(layout.settings['pattern'])}"
     return f"{doubt}: say what they are with {flags}"
 
 

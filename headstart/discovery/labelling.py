@@ -137,6 +137,9 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
     found, reasons = [], []
     for proposal in _proposals(source, images, dataset["classes"], only, reasons):
         settings, how, sure, table, guessed = proposal
+        told = any(layout.sure and len(layout.items) >= sniffing.ENOUGH * len(images) for layout in found)
+        if guessed and told and settings["labels"] == "pattern":
+            continue  # as `_ranked` would; of many images each takes seconds
         notes = io.StringIO()
         try:
             section = Dataset.model_validate({**dataset, "positive": None, "group": None, **settings})
@@ -349,6 +352,8 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
     """The layouts that label enough images, in enough classes but not too many; the best first."""
     by_folder = next((layout for layout in found if layout.settings == {"labels": "folders"}), None)
 
+    listed = any("table" in layout.settings and len(layout.items) > len(images) / 2 for layout in found)
+
     def rank(layout: Layout) -> tuple:
         kind = layout.settings["labels"]
         if kind == "table":
@@ -356,7 +361,8 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
             agrees = by_folder is not None and _agree(layout, by_folder)
             return (0 if layout.sure or agrees else 3), False, -len(layout.items)
         # Of two levels of folders, the one that is told to be the classes, else the one with fewer names.
-        in_paths = 1 if layout.sure else 2  # with folders of masks, which are left out
+        # Others have folders of masks, which are left out; and a table of most images may tell more than folders.
+        in_paths = (4 if listed else 1) if layout.sure else 2
         place = {"folders": 1, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
         return place, not layout.sure, len(layout.counts)
 

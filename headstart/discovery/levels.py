@@ -47,6 +47,8 @@ def between(images: Iterable[str]) -> Between | None:
     labels = {above: named[above][-1] for above in inside}
     if len(set(labels.values())) < 2 or any(len(named[above]) != len(root) + 1 for above in inside):
         return None
+    if any(re.fullmatch(rf"({PICTURES})[-_ ]?\d*", name.lower()) for name in labels.values()):  # as images_001
+        return None
     if not (masks or any(inside.values())) or any(not any(map(split_of, above)) for above in others):
         return None
     kinds = defaultdict(set)  # of files, by the folder of a class: of several, each may be a class

@@ -4,7 +4,6 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,11 +148,11 @@ def _labels_in_names(source: Source, dataset: Any) -> tuple[dict[str, str], list
 
 def _whole(pattern: re.Pattern, path: str) -> str:
     """What a pattern has to match as a whole: the path, or, if it has no slash, the name; both without the ending."""
-    return without_ending(path if "/" in pattern.pattern else PurePosixPath(path).name)
+    return without_ending(path if "/" in pattern.pattern else posixpath.basename(path))
 
 
 def _above(path: str) -> list[str]:
-    return list(PurePosixPath(path).parts[:-1])
+    return [part for part in path.split("/")[:-1] if part]  # PurePosixPath takes ten times as long
 
 
 def _folders(path: str, level: int | None) -> list[str]:

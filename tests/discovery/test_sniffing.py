@@ -53,6 +53,16 @@ def test_a_file_for_each_image_is_not_looked_into(tmp_path, monkeypatch, capsys,
     )
 
 
+def test_names_are_not_guessed_at_where_folders_tell_the_classes(tmp_path, monkeypatch):
+    images(tmp_path, names(20))
+    tried, plain = [], labelling.layouts.find_images
+    monkeypatch.setattr(
+        labelling.layouts, "find_images", lambda source, section: tried.append(section.labels) or plain(source, section)
+    )
+    assert found(tmp_path)[0][0].settings == {"labels": "folders"}
+    assert "pattern" not in tried
+
+
 def test_one_of_them_is_read_where_it_is_given(tmp_path, capsys):
     images(tmp_path, [f"{number:03}.png" for number in range(20)])
     rows = "".join(f"{number:03}.png,{'ab'[number % 2]}\n" for number in range(20))
@@ -155,6 +165,16 @@ def test_the_numbers_of_splits_are_no_classes(tmp_path, name):
     assert layouts == [] and "has the numbers of splits or folds" in str(reasons[0])
     (tmp_path / name).rename(tmp_path / "train_split.txt")
     assert len(found(tmp_path)[0][0].items) == 40
+
+
+def test_a_table_of_all_images_may_tell_more_than_folders_of_one_kind(tmp_path):
+    paths = [f"site{number % 3}/images/{number}.png" for number in range(40)]
+    images(tmp_path, paths)
+    rows = "".join(f"{number}.png,{'ab'[number % 2]},{number}\n" for number in range(40))
+    (tmp_path / "t.csv").write_text("file,finding,age\n" + rows)
+    (first, *others), _ = found(tmp_path)
+    assert (first.settings["labels"], first.sure) == ("table", False)
+    assert [other.settings.get("pattern") for other in others] == ["(.*/)?(?P<label>[^/]+)/(images)/[^/]+"]
 
 
 def test_a_column_of_folds_is_no_label(tmp_path):
