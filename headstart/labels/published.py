@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from headstart.artifacts.dataset import LeftOut
 from headstart.base.errors import UserError
 
-# What folders of a split are called, without case, signs, numbers and what they hold: Training Set, test1, val2017.
+# What folders of a split are called, without case, signs, numbers and what they hold: Training Set, test1, train_mini.
 _NAMES = {
-    "train": ("train", "training", "trn"),
+    "train": ("train", "training", "trn", "trainval"),
     "validation": ("validation", "validate", "valid", "val", "dev", "development", "eval", "evaluation"),
     "test": ("test", "testing", "tst"),
 }
 _SPLITS = {name: split for split, names in _NAMES.items() for name in names}
-_HELD = re.compile("(set|data|images?|imgs?|photos?|split|folder)$")
+_HELD = re.compile("(set|data|images?|imgs?|photos?|split|folder|mini|another)$")
 
 
 def split_of(folder: str) -> str | None:

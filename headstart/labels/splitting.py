@@ -131,8 +131,8 @@ def _refuse_missing(
             folders = "/ and ".join(split for split in SPLITS if split in there)
             others = f" ({lost[name]})" if name in lost else ""
             raise UserError(
-                f"class {name} has images in {folders}/ only, and none in {part}/{others}: put some there, or take all "
-                "images out of the folders of the splits, so that they are dealt out"
+                f"class {name} has images in {folders}/ only, and none in {part}/{others}: put some there, take these "
+                "out if that is no class, or take all images out of the splits' folders, so that they are dealt out"
             )
 
 

@@ -40,6 +40,12 @@ def test_splits_with_one_class_in_training_are_none(capsys):
     assert left_out == [] and "All images in train/ are of one class, ok, as for" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["trainval", "train_mini", "train_another", "Training Set", "trn"])
+def test_the_training_split_has_many_names(name):
+    items, _ = find([f"{split}/{kind}/1.png" for split in (name, "test") for kind in "ab"])
+    assert [item.split for item in items if name in item.path] == ["train", "train"]
+
+
 def test_prefixes_name_the_classes():
     items, left_out = find(["train/dog.1.jpg", "train/cat.0.jpg", "train/7.jpg", "readme.en.txt"], "prefix")
     assert items == [Item("train/cat.0.jpg", "cat", None), Item("train/dog.1.jpg", "dog", None)]
