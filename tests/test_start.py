@@ -539,7 +539,9 @@ def findings(path: Path) -> None:
     """As NIH's chest X-rays have them."""
     shapes(path, names := twice("images"))
     rows = "".join(f"{name},{'ab'[n % 2]},{n}\n" for n, name in enumerate(names))
-    (path / "t.csv").write_text("Image Index,Finding Labels,Patient Age\n" + rows)
+    (path / "notes").mkdir()
+    for name in ("t.csv", "notes/t.csv"):
+        (path / name).write_text("Image Index,Finding Labels,Patient Age\n" + rows)
 
 
 def an_array(path: Path) -> None:
@@ -629,6 +631,12 @@ FAULTS = {
         "(labels.xlsx: a spreadsheet, which is n",
     ),
     "another archive": (no_zip, "mine.tar.gz", [], "mine.tar.gz is an archive that is not read in place: unpack"),
+    "a table in a folder of its own": (
+        findings,
+        "mine",
+        ["../mine/notes/t.csv"],
+        "notes holds no images beside the table t.csv",
+    ),
     "a column that may be the label": (
         findings,
         "mine",

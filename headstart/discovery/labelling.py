@@ -132,7 +132,7 @@ def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[La
 
 def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
     images = sorted(finding.images(source))
-    _refuse_empty(source.names(), images, dataset["path"])
+    _refuse_empty(source.names(), images, dataset["path"], only.get("table"))
     _say_packed(source.names())
     found, reasons = [], []
     for proposal in _proposals(source, images, dataset["classes"], only, reasons):
@@ -221,9 +221,14 @@ def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
     return [best._replace(notes=best.notes + note), *(layout for layout in others if layout.how not in known)]
 
 
-def _refuse_empty(names: list[str], images: list[str], path: str) -> None:
+def _refuse_empty(names: list[str], images: list[str], path: str, table: str | None) -> None:
     if images:
         return
+    if table is not None:
+        raise UserError(
+            f"{path} holds no images beside the table {table}: give the folder that holds both, with --table and the "
+            "table's path in it"
+        )
     packed = [name for name in names if name.lower().endswith(CONTAINERS)]
     if packed:
         raise UserError(

@@ -208,6 +208,8 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
         rows = [cells for row in rows if any(cells := [cell.strip() for cell in row])]
         width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        if empty := min((_empty_at_the_end(row) for row in rows if len(row) == width), default=0):
+            width, rows = width - empty, [row[: width - empty] for row in rows]  # rows end with a delimiter
         usual = [number for number, row in enumerate(rows) if len(row) == width]
         if usual and usual[0] <= ABOVE and len(rows) - usual[-1] <= ABOVE:  # between a title and a footer
             rows = rows[usual[0] : usual[-1] + 1]
@@ -215,6 +217,11 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
         if width > 1 and count >= 0.9 * len(rows) and not (delimiter == "whitespace" and best[3]):
             best = max(best, (count, width, delimiter, [row for row in rows if len(row) == width]))
     return best[2], best[3]
+
+
+def _empty_at_the_end(row: list[str]) -> int:
+    """How many cells at the end of a row are empty."""
+    return next((number for number, cell in enumerate(reversed(row)) if cell), len(row))
 
 
 def _start(rows: list[list[str]], images: set[str]) -> int:
@@ -269,8 +276,14 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
 def _lacks_images(rows: list[list[str]], images: Index, names: list[str | int], file: str) -> str:
     """Why no column names an image in each row: where one names most images in several, that is said."""
     spread = rows[:: max(1, len(rows) // _ROWS)]
+    ends = {without_ending("/".join(path.split("/")[-2:])) for path in images.paths}
     for number, name in enumerate(names):
         if spread and sum(key(row[number]) in images.keys for row in spread) >= 0.5 * len(spread):
+            for other in set(range(len(names))) - {number}:
+                joined = {without_ending(f"{row[other]}/{row[number]}") for row in spread}
+                if len(joined & ends) > len(spread) / 2:
+                    where = f"the folder of an image in the column {names[other]} and its file in {name}"
+                    return f"has {where}: write both into one, as {min(joined)}"
             return f"names an image in several rows of the column {name}, as for boxes in it: give it one row"
     return f"no column of it names images of the source{_nearest(rows, images.paths, names, file)}"
 

@@ -151,6 +151,13 @@ def test_comments_above_rows_without_a_header_are_none(tmp_path, above):
     assert [entry.path for entry in layout.left_out] == []
 
 
+@pytest.mark.parametrize("header", ["file,label", "file,label,", "file,label,,"])
+def test_delimiters_at_the_ends_of_rows_make_no_columns(tmp_path, header):
+    layout, _ = table(tmp_path, header + "\n" + ROWS.replace("\n", ",\n"))
+    section = layout.settings["table"]
+    assert (section["image"], section["label"], layout.columns, len(layout.items)) == ("file", "label", {}, 40)
+
+
 def test_a_header_that_is_a_comment_is_one(tmp_path):
     layout, _ = table(tmp_path, f"#file,label\n{ROWS}")
     assert (layout.settings["table"]["image"], layout.sure, len(layout.items)) == ("#file", True, 40)
@@ -232,6 +239,15 @@ def test_several_rows_for_an_image_are_said_to_be_the_reason(tmp_path):
     rows = "".join(f"{number}.png,{'ab'[box % 2]},{box}\n" for number in range(40) for box in range(4))
     assert table(tmp_path, "filename,class,xmin\n" + rows)[1][0] == (
         "labels.csv: names an image in several rows of the column filename, as for boxes in it: give it one row"
+    )
+
+
+def test_a_folder_in_a_column_of_its_own_is_said_to_be_the_reason(tmp_path):
+    images(tmp_path, [f"s{place}/{number}.png" for place in range(4) for number in range(10)])
+    rows = "".join(f"s{place},{number},{'ab'[number % 2]}\n" for place in range(4) for number in range(10))
+    (tmp_path / "t.csv").write_text("site,file,label\n" + rows)
+    assert str(found(tmp_path)[1][0]) == (
+        "t.csv: has the folder of an image in the column site and its file in file: write both into one, as s0/0"
     )
 
 
