@@ -44,6 +44,9 @@ def between(images: Iterable[str]) -> Between | None:
         above: above[len(above) - above[::-1].index(names[-1]) :] for above, names in named.items() if names != root
     }
     others = [above for above in named if above not in inside]
+    higher = [above[: len(above) - len(names) - 1] for above, names in inside.items()]
+    if others and not all(any(map(split_of, above)) for above in higher):  # beside bus/images, train is a class
+        return None
     labels = {above: named[above][-1] for above in inside}
     if len(set(labels.values())) < 2 or any(len(named[above]) != len(root) + 1 for above in inside):
         return None

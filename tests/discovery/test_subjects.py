@@ -159,6 +159,11 @@ BETWEEN = {
     "kinds that may be classes": (["a/photos/1.png", "a/pictures/1.png", "b/photos/1.png"], None),
     "images beside classes": (["a/images/1.png", "b/images/1.png", "1.png"], None),
     "two levels": (["x/a/images/1.png", "y/b/images/1.png"], None),
+    "a class named as a split": (["bus/images/1.png", "car/images/1.png", "train/images/1.png"], None),
+    "splits without labels": (
+        ["train/a/images/1.png", "train/b/images/1.png", "val/images/1.png"],
+        "(.*/)?(?!(images|val)/)(?P<label>[^/]+)/(images)/[^/]+",
+    ),
     "parts of a download": (["images_001/images/1.png", "images_002/images/2.png"], None),
     "one class": (["a/images/1.png", "a/images/2.png"], None),
     "no class": (["train/images/1.png", "val/images/1.png"], None),
