@@ -207,6 +207,8 @@ def _rows(text: str) -> tuple[str, list[list[str]]]:
         else:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
         rows = [cells for row in rows if any(cells := [cell.strip() for cell in row])]
+        if rows and delimiter != "whitespace" and min(map(len, rows)) > 1 and len(rows[0]) == max(map(len, rows)):
+            rows = [row + [""] * (len(rows[0]) - len(row)) for row in rows]  # without the empty cells at their ends
         width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
         if empty := min((_empty_at_the_end(row) for row in rows if len(row) == width), default=0):
             width, rows = width - empty, [row[: width - empty] for row in rows]  # rows end with a delimiter

@@ -158,6 +158,12 @@ def test_delimiters_at_the_ends_of_rows_make_no_columns(tmp_path, header):
     assert (section["image"], section["label"], layout.columns, len(layout.items)) == ("file", "label", {}, 40)
 
 
+def test_rows_may_lack_the_empty_cells_at_their_ends(tmp_path):
+    rows = "".join(f"{number}.png,{'ab'[number % 2]}{',blurred' * (number % 3 == 0)}\n" for number in range(40))
+    layout, _ = table(tmp_path, f"file,label,note\n{rows}")
+    assert (layout.settings["table"]["label"], len(layout.items), list(layout.columns)) == ("label", 40, ["note"])
+
+
 def test_a_header_that_is_a_comment_is_one(tmp_path):
     layout, _ = table(tmp_path, f"#file,label\n{ROWS}")
     assert (layout.settings["table"]["image"], layout.sure, len(layout.items)) == ("#file", True, 40)
