@@ -256,7 +256,8 @@ def _is_entry(rows: list[list[str]], images: set[str]) -> bool:
         return True
     # A header may have numbers that are names of images too, but no words that come back below.
     words = [number for number, cell in enumerate(first) if cell and not _is_number(cell)]
-    return any(known) and any(row[number] == first[number] for row in rows[1:] for number in words)
+    below = [row for row in rows[1:] if any(known) or row != first]
+    return any(row[number] == first[number] for row in below for number in words)
 
 
 def _is_number(cell: str) -> bool:

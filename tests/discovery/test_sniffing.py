@@ -164,6 +164,21 @@ def test_rows_may_lack_the_empty_cells_at_their_ends(tmp_path):
     assert (layout.settings["table"]["label"], len(layout.items), list(layout.columns)) == ("label", 40, ["note"])
 
 
+def test_a_first_row_of_a_number_and_a_label_is_no_header(tmp_path):
+    """Where ids are found by their numbers alone."""
+    images(tmp_path, [f"scan_{number:03}.png" for number in range(40)])
+    rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(40))
+    for header in ("", "id,label\n"):
+        (tmp_path / "labels.csv").write_text(header + rows)
+        layout = found(tmp_path)[0][0]
+        assert (layout.settings["table"]["header"], len(layout.items)) == (bool(header), 40)
+
+
+def test_a_header_that_comes_back_where_files_were_put_together_is_one(tmp_path):
+    layout, _ = table(tmp_path, f"file,label\n{ROWS}file,label\n")
+    assert layout.settings["table"]["header"] is True
+
+
 def test_a_header_that_is_a_comment_is_one(tmp_path):
     layout, _ = table(tmp_path, f"#file,label\n{ROWS}")
     assert (layout.settings["table"]["image"], layout.sure, len(layout.items)) == ("#file", True, 40)
