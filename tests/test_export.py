@@ -56,7 +56,7 @@ def test_an_export_is_proved_on_test_images_and_runs(reproduced):
 
     # Another classifier: its exports are those of the one before.
     reproduced.set({"decision.coverage": None})
-    reproduced.repro()
+    reproduced.repro("calibrate")
     done = reproduced.run("python", "-m", "headstart.predict", images[0], "--runtime", "onnx", check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (

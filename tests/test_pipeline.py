@@ -298,26 +298,26 @@ def test_a_zip_gives_the_same_as_the_folder_that_it_was_made_of(reproduced):
 def test_of_several_backbones_the_head_takes_all_and_fine_tuning_trains_the_first(reproduced):
     before = outputs(reproduced)
     tiny = {"name": "TinyNet", "weights": "data/weights.h5", "sha256": None, "scaling": "native"}
-    other = {"name": "MobileNetV2", "weights": "random", "sha256": None, "scaling": "unit"}
+    other = {"name": "MobileNet", "weights": "random", "sha256": None, "scaling": "unit"}
     reproduced.set({"backbone": [tiny, other], "fine_tune.average_flips": True})
     rerun = ["fetch", "extract", "inspect", "train_head", "fine_tune", "calibrate", "evaluate", "report"]
     assert reproduced.ran(reproduced.repro()) == rerun
     assert json.loads((reproduced.path / "data/raw/weights/2/origin.json").read_text())["origin"] == "random"
     features = np.load(reproduced.path / "data/features/bottleneck/plain.npy")
-    assert features.shape[1:] == (1, 1, 1024 + 1280)
+    assert features.shape[1:] == (1, 1, 1024 + 1024)
     assert np.load(reproduced.path / "data/features/cut/plain.npy").ndim == 2
     card = (reproduced.path / "models/MODEL_CARD.md").read_text()
-    assert "TinyNet and MobileNetV2 with a head of its own" in card
-    assert "| pretrained weights of MobileNetV2 | none: they were random | none needed |" in card
+    assert "TinyNet and MobileNet with a head of its own" in card
+    assert "| pretrained weights of MobileNet | none: they were random | none needed |" in card
     answer = reproduced.run("python", "-m", "headstart.predict", "data/my_images/red/00.png")
     assert "red" in answer.stdout
     assert reproduced.ran(reproduced.repro()) == []
 
     width = np.load(reproduced.path / "data/features/cut/plain.npy").shape[1]
-    reproduced.set({"fine_tune.cut": ["conv3_relu", "block_16_project_BN"]})
-    assert "fine_tune" in reproduced.ran(reproduced.repro())
+    reproduced.set({"fine_tune.cut": ["conv3_relu", "conv_dw_12_relu"]})
+    assert "fine_tune" in reproduced.ran(reproduced.repro("fine_tune"))
     of_both = np.load(reproduced.path / "data/features/cut/plain.npy").shape[1]
-    assert of_both == width - 1280 + 320, "of the second the activations at its cut, in the place of its features"
+    assert of_both == width - 1024 + 512, "of the second the activations at its cut, in the place of its features"
 
     reproduced.set({"backbone": tiny, "fine_tune.average_flips": False, "fine_tune.cut": "conv3_relu"})
     reproduced.repro()
