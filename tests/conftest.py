@@ -122,10 +122,12 @@ SMALL = {
 warm.quicken()
 registry.OWN["TinyNet"] = tiny_net.TinyNet
 
-# Files with few tests that take long: where they came last, one worker would wait for the other.
+# Files that take long: where they came last, one worker would wait for the other.
 LONG = {"test_docs.py", "test_real.py", "test_cross_validate.py", "test_experiments.py", "test_determinism.py"}
 LONG |= {"test_resume.py", "test_benchmarks.py", "test_in_browser.py", "test_kills.py", "test_pipeline.py"}
-LONG |= {"test_serve.py", "test_page_of_server.py", "test_hub_pipeline.py"}
+LONG |= {"test_serve.py", "test_page_of_server.py", "test_hub_pipeline.py", "test_extract_spread.py", "test_jobs.py"}
+LONG |= {"test_compare_backbones.py", "test_export.py", "test_exporting_tokens.py", "test_fine_tune.py", "test_loop.py"}
+LONG |= {"test_sharing.py", "test_start.py", "test_train_head.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
