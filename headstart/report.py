@@ -83,6 +83,8 @@ def main() -> None:
         cut = _or_none(lambda: manifest.read(fold=settings.fold))
         summary = notes.of_fold(summary, cut, settings.fold) if summary and cut else None
     show(measured, summary, console, found)
+    for warning in found["warnings"] if found and not (settings and settings.fold is not None) else ():
+        console.print(text(f"{warning[:1].upper()}{warning[1:]}."))
     for line in notes.help_for_rare(summary, settings) if summary and settings else []:
         console.print(text(line))
     places = {
@@ -98,7 +100,9 @@ def main() -> None:
         console.print(text(f"Seconds of each stage, when it ran on this machine: {took}"))
     width = max(map(len, places))
     for what, path in places.items():
-        say(f"{what:<{width}}  {path}")
+        say(f"{what:<{width}}  {path}{'' if path.exists() else '  (not here)'}")
+    if not all(path.exists() for path in places.values()):
+        say("Not here: `make pull` brings it if it was pushed, `dvc repro` makes it.")
 
 
 def _or_none(read: Callable[[], Any]) -> Any:

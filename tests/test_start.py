@@ -286,7 +286,7 @@ def test_what_the_images_are_like(tmp_path, capsys):
     assert "20x16 in the middle, 20x16 to 400x300 pixels; colour (41), grey (2); 8 bits (42), 16 bits (1)" in printed
     assert "1 image of them cannot be read: dogs/cut.png (truncated)" in printed
     assert "1 file is an exact copy of another, such as cats/again.png of cats/000.png" in printed
-    assert "1 file left out: notes.pdf (not the file name of an image)" in printed
+    assert "1 file left out: notes.pdf (no image of pixels: save it as PNG, TIFF or JPEG)" in printed
     assert re.search(r"`make repro` takes about \d+ min, [\d.]+ [MG]B of memory and [\d.]+ [MG]B of disk", printed)
 
 

@@ -72,7 +72,7 @@ def _cost(table: Manifest, across: list[tuple[int, int]]) -> str:
     if not copied.any():
         return "none of them is a test image, so that the scores hold, and validation alone is too high"
     images = f"{copied.sum():,} of {wording.count(len(tests), 'test image')}"
-    return f"with {images} in them, accuracy is too high by {copied.mean():.4f} at most"
+    return f"with {images} in them, they make accuracy too high by {copied.mean():.4f} at most"
 
 
 def _elsewhere(areas: dict[str, float]) -> list[str]:

@@ -61,6 +61,12 @@ def _parts(cell: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def _unwrapped(cell: str) -> str:
+    """A label out of a list of one, as `['cat']` of Python and JSON is, and `{cat}` of PostgreSQL; another as it is."""
+    found = re.fullmatch(r"\[\s*(['\"])(?P<quoted>[^'\",]+)\1\s*\]|\{(?P<plain>[^{}'\",]+)\}", cell)
+    return (found["quoted"] or found["plain"]).strip() if found else cell
+
+
 class Reader:
     """Reads the rows of a table as its section of params.yaml describes them."""
 
@@ -97,7 +103,7 @@ class Reader:
         """Return what a row says, or the reason why it says nothing; names: of `columns`. Raises UserError."""
         table = self._table
         cells = row.cells[: len(table.label)] if self._several else row.cells[:1]
-        cells = ["" if is_missing(cell) and not self._is_class(cell) else cell for cell in cells]
+        cells = [cell if self._is_class(cell) else "" if is_missing(cell) else _unwrapped(cell) for cell in cells]
         probabilities = None
         if not any(cells):
             self.missing.update(filter(None, row.cells[:1]))

@@ -17,7 +17,7 @@ class Belonging:
     `groups`: the images that can be used, each group within one of the publisher's splits; `names`: of the group, by
     image; `left_out`: for contradicting another image, or for being of a group in a later published split; `equal`:
     groups of equal pixels; `alike`: pairs of near-duplicates; `items`, `hashes`: of all images that can be decoded;
-    `grouped`: whether there is a `dataset.group`.
+    `grouped`: whether there is a `dataset.group`; `together`: whether near-duplicates are kept in one split.
     """
 
     groups: list[list[Item]]
@@ -28,6 +28,7 @@ class Belonging:
     items: list[Item]
     hashes: dict[str, str]
     grouped: bool
+    together: bool
 
     def facts(self, splits: Mapping[str, str]) -> dict[str, Any]:
         """Return what `metrics/dataset.json` says of it, by its keys; splits: of the images in use, by path."""
@@ -39,7 +40,7 @@ class Belonging:
             "suspicious": [pair for pair in self.alike if labels[pair[0]] != labels[pair[1]]],
             "groups": len({self.names[path] for path in splits}) if self.grouped else None,
             "test_copies": copies_in_training(splits, self.hashes, self.alike),
-            "copies_taken_out": copies_in_training(published, self.hashes, self.alike),
+            "copies_taken_out": copies_in_training(published, self.hashes, self.alike if self.together else ()),
         }
 
 
@@ -62,4 +63,4 @@ def find(
     named = list(named)
     joined, names = groups.join(equal, named, alike if near == "group" else ())
     kept, parted = groups.keep_published(joined, names)
-    return Belonging(kept, names, contradictory + parted, equal, alike, items, hashes, bool(named))
+    return Belonging(kept, names, contradictory + parted, equal, alike, items, hashes, bool(named), near == "group")

@@ -124,7 +124,8 @@ def _with_interval(numbers: dict[str, Any], name: str) -> str:
 def heading(images: int, summary: dict[str, Any] | None, found: dict[str, Any] | None = None) -> str:
     """How many test images there are, and whether they were used before as far as is known.
 
-    summary: what `dataset.read` returns, or `of_fold`; None where it is missing. found: what `inspection.read` returns.
+    summary: what `dataset.read` returns, or `of_fold`; None where it is missing. found: what `inspection.read` returns;
+    without it, and in a fold, of which it does not know, nobody has looked.
     """
     words = [wording.count(images, "test image")]
     if summary is None:
@@ -134,14 +135,15 @@ def heading(images: int, summary: dict[str, Any] | None, found: dict[str, Any] |
     if "test" in summary.get("published", ()):
         words.append("the source's own test split")
     copies = summary.get("test_copies", 0)
-    pairs = [] if found is None or "fold" in summary else found.get("alike", ())  # inspect knows of no fold
+    looked = found is not None and "fold" not in summary
+    pairs = found.get("alike", ()) if looked else ()
     alike = {path for of in pairs for path, split in zip(of["paths"], of["splits"], strict=True) if split == "test"}
     if copies:
         words.append(f"{copies:,} of them with a near copy in training")
     elif alike:
         more = "at least " * (found["counts"]["alike"] > len(pairs))  # than are listed
         words.append(f"{more}{len(alike):,} nearly the same as one in another split")
-    else:
+    elif looked:
         words.append("none of them used before")
     return ", ".join(words)
 

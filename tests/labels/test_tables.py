@@ -286,8 +286,8 @@ def test_an_empty_table_has_no_columns():
         read([], header=True, image="kind")
 
 
-def test_a_list_of_several_labels_is_several(capsys):
-    kinds = ["['cat']", "['dog']", "['cat', 'dog']", '["cat", "dog"]']
+def test_a_list_of_several_labels_is_several_and_one_of_one_is_that(capsys):
+    kinds = ["['cat']", '["dog"]', "['cat', 'dog']", "{dog}"]
     labels, left_out = read([f"images/{number}.png;{kind}" for number, kind in enumerate(kinds)], delimiter=";")
-    assert labels == {"elpv/images/0.png": "['cat']", "elpv/images/1.png": "['dog']"}
+    assert labels == {"elpv/images/0.png": "cat", "elpv/images/1.png": "dog", "elpv/images/3.png": "dog"}
     assert left_out["elpv/images/2.png"].startswith(f"of several classes at once in {FILE} (cat, dog)")

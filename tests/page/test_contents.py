@@ -215,7 +215,7 @@ def test_of_a_fold_the_page_counts_its_images_and_says_what_is_of_other_splits()
     assert notes.of_fold(summary, table, None) is summary
     of_fold = notes.of_fold(summary, table.for_fold(1), 1)
     assert of_fold["counts"] == dataset.counts(summary, 1) and sum(of_fold["counts"]["test"].values()) == 4
-    assert notes.heading(4, of_fold) == "4 test images, those of fold 1, none of them used before"
+    assert notes.heading(4, of_fold) == "4 test images, those of fold 1"
     third = notes.of_fold(summary, table.for_fold(2), 2)  # tested on fold 2, trained on fold 1
     assert notes.heading(4, third) == "4 test images, those of fold 2, 1 of them with a near copy in training"
     found = {"warnings": ["2 pairs lie in two splits"], "looks": {}, "counts": {}}

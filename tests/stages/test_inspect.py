@@ -95,7 +95,9 @@ def test_nearly_the_same_image_in_two_splits_is_a_warning_but_not_where_the_spli
     seen = found()
     assert seen["alike"] == [{"paths": sorted([names[first], names[second]]), "splits": ["train", "test"]}]
     assert seen["warnings"][0].startswith("1 pair of nearly the same image lie")
-    assert seen["warnings"][0].endswith(": with 1 of 24 test images in them, accuracy is too high by 0.0417 at most")
+    assert seen["warnings"][0].endswith(
+        ": with 1 of 24 test images in them, they make accuracy too high by 0.0417 at most"
+    )
     groups = np.array(names)
     groups[[first, second]] = "one"
     write(names, labels, splits, vectors, groups=groups)
@@ -112,7 +114,7 @@ def test_how_much_near_copies_can_be_worth_is_said(prepared):
 
     # A test image counts once, however many copies it has.
     pairs = [(train[0], test[0]), (train[1], test[0]), (validation[0], test[1]), (train[2], validation[1])]
-    assert "with 2 of 24 test images in them, accuracy is too high by 0.0833 at most" in warning(pairs)
+    assert "with 2 of 24 test images in them, they make accuracy too high by 0.0833 at most" in warning(pairs)
     assert "none of them is a test image, so that the scores hold" in warning(pairs[3:])
 
 

@@ -39,8 +39,8 @@ def refuse_misread(image):
     stored = [tile.args for tile in image.tile]
     deep_ppm = image.format == "PPM" and any(isinstance(how, tuple) and how[1] > 255 for how in stored)
     halved = deep_ppm or any(";16" in str(how) for how in stored)
-    if halved and not image.mode.startswith("I"):
-        raise ValueError("16 bits in colour, of which Pillow keeps 8: save it with 8 bits, black being 0")
+    if (halved and not image.mode.startswith("I")) or (image.mode == "I;16" and "transparency" in image.info):
+        raise ValueError("16 bits in colour, or with transparency: save it with 8 bits, black being 0")
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     bits, form = (max(value) if isinstance(value, tuple) else value for value in (tags.get(258, 1), tags.get(339, 1)))
     deep = bits > 8 and (tags.get(262) == 0 or (bits, form) == (32, 1) or tags.get(284) == 2 or 42113 in tags)
