@@ -15,5 +15,5 @@ def test_copies_in_a_publishers_training_folder_are_taken_out_unless_they_are_to
         used = {item.path: item.split for group in kept.groups for item in group}
         return len(used), kept.facts(used)["copies_taken_out"], kept.facts(used)["test_copies"]
 
-    assert found("group") == (2, 1, 0)
-    assert found("ignore") == (3, 0, 1)
+    assert found("group") == (3, 1, 0)
+    assert found("ignore") == (4, 0, 1)
