@@ -70,8 +70,8 @@ def show(
         console.print(text(f"Lowest recall: {recalls} (all classes: {results.TEST})."))
     for line in notes.warnings(measured) + notes.relied(measured):
         console.print(text(line))
-    left_out, found = len((summary or {}).get("left_out", ())), (summary or {}).get("found", 0)
-    if left_out > 0.1 * found:
+    left_out, files = len((summary or {}).get("left_out", ())), (summary or {}).get("found", 0)
+    if left_out > 0.1 * files:
         console.print(text(f"{wording.count(left_out, 'file')} of the source left out: {dataset.DATASET} says why."))
 
 
@@ -79,13 +79,13 @@ def main() -> None:
     measured = results.read()
     console = Console(highlight=False)
     summary, settings, found = _or_none(dataset.read), _or_none(params.load), _or_none(inspection.read)
-    if settings and settings.fold is not None:
-        cut = _or_none(lambda: manifest.read(fold=settings.fold))
-        summary = notes.of_fold(summary, cut, settings.fold) if summary and cut else None
+    fold = settings and settings.fold
+    if fold is not None:
+        cut = _or_none(lambda: manifest.read(fold=fold))
+        summary = notes.of_fold(summary, cut, fold) if summary and cut else None
     show(measured, summary, console, found)
-    for warning in found["warnings"] if found and not (settings and settings.fold is not None) else ():
-        console.print(text(f"{warning[:1].upper()}{warning[1:]}."))
-    for line in notes.help_for_rare(summary, settings) if summary and settings else []:
+    lines = notes.inspected(found) if found and fold is None else []  # inspect knows of no fold
+    for line in lines + (notes.help_for_rare(summary, settings) if summary and settings else []):
         console.print(text(line))
     places = {
         "all of it on a page": PAGE,

@@ -176,11 +176,9 @@ def _read(source: Source, file: str, images: set[str]) -> tuple[str, list[list[s
     except TEXT_ERRORS as error:
         why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
         return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), len(images)))
-    return (
-        (delimiter, rows[_start(rows, images) :])
-        if rows
-        else Refused("not a table of two or more columns", meant=False)
-    )
+    if not rows:
+        return Refused("not a table of two or more columns", meant=False)
+    return delimiter, rows[_start(rows, images) :]
 
 
 def _looks_meant(rows: list[list[str]], images: int) -> bool:

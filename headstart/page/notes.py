@@ -84,8 +84,13 @@ def warnings(measured: Results, decided: dict[str, dict[str, Any]] | None = None
     of = measured.trust.get("decision", {}).get("of")
     set_on = None if of is None else calibration.set_on()
     if set_on is not None and set_on.of == of and (warning := set_on.warning()):
-        sentences.append(f"{warning[:1].upper()}{warning[1:]}.")
+        sentences.append(_sentence(warning))
     return sentences
+
+
+def inspected(found: dict[str, Any]) -> list[str]:
+    """What `inspect` warns of, one sentence each. found: what `inspection.read` returns."""
+    return [_sentence(warning) for warning in found["warnings"]]
 
 
 def relied(measured: Results) -> list[str]:
@@ -195,6 +200,10 @@ def tested(measured: Results) -> dict[str, dict[str, Any]]:
     """The numbers of the delivered model by class, of the classes that have test images."""
     score = measured.scores[measured.delivered]
     return {name: numbers for name, numbers in score.get("per_class", {}).items() if numbers["images"]}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def _named(names: list[str]) -> str:

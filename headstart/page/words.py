@@ -46,7 +46,7 @@ def warnings(
 
     summary: as `notes.of_fold` returns it. by_class: as `evaluation.trust.by_class` does.
     """
-    said = [_sentence(warning) for warning in found["warnings"]]
+    said = notes.inspected(found)
     if "fold" in summary:  # inspect knows of no fold
         said = [f"Of the splits of `fold: null`: {warning}" for warning in said]
     said += notes.warnings(measured, by_class if measured.by_rule else None)
@@ -108,10 +108,6 @@ def what_next(measured: Results, found: dict[str, Any], by_class: dict[str, dict
     if shown := [what for name, what in odd.items() if counts[name]]:
         said.append(f"Look at {' and at '.join(shown)}: are they meant to be there?")
     return said
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def between(low: float, high: float) -> str:
