@@ -93,7 +93,8 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
     Of a JPEG with more pixels than `LARGEST` these are every second one in each direction, and the same each time.
     Of several frames or pages the first one counts. Transparent pixels are laid on white.
 
-    value_range: what is black and white in an image of more than 8 bits (`ranges.to_8_bits`); others need none.
+    value_range: what is black and white in an image of more than 8 bits; others need none. None takes the ends that the
+        file gives its values (PGM, PPM, JPEG 2000, DICOM), and of other files as `ranges.to_8_bits` does.
 
     Raises `Broken`. Safe to call from several threads.
     """
@@ -167,7 +168,8 @@ def examine(data: bytes, windows: bool = True) -> Facts:
 def is_deep(image: Image.Image) -> bool:
     """Whether a Pillow image has more than 8 bits, or a sign: its values mean nothing without a range."""
     grey = image.mode.startswith("I") or image.mode == "F"
-    return grey or ranges.VALUES in image.info or tiff.is_deep(image) or _halved(image) is not None
+    deep = tiff.is_deep(image) or _halved(image) is not None or _is_deep_ppm(image)
+    return grey or deep or ranges.VALUES in image.info
 
 
 def depth(data: bytes) -> int | None:
@@ -203,9 +205,7 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
         image = dicom.opened(data) if dicom.is_dicom(data[:132]) else Image.open(io.BytesIO(data))
         if image.format == "TIFF" and (reason := tiff.refused(image)):
             raise Broken(reason)
-        reduced = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
-        reduced |= image.format == "JPEG2000" and _bits_of_jpeg_2000(data) > 8
-        reduced &= not is_deep(image)
+        reduced = not is_deep(image) and _is_reduced(image, data)
         whole, full = image.width * image.height, image.size
         _shrink(image, size)
         # A progressive JPEG is held whole until it is complete, however small it will be.
@@ -234,14 +234,18 @@ def _upright(image: Image.Image, data: bytes) -> Image.Image:
         more, image = _has_more(image), tiff.loaded(image, data)
         image.info[dicom.FRAMES] = 2 if more else 1
         return image
+    if _is_deep_ppm(image):
+        return _of_ppm(image, data)
     if _halved(image):
-        return _of_png(image, data) if image.format == "PNG" else _of_values(_of_ppm(image, data))
+        return _of_png(image, data)
     if image.format == "TIFF":
         tiff.with_colours(image)
     bits = _bits(image)
     _turn(image)
     if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         return ImageChops.invert(image)  # Pillow takes it for one of Adobe's, which are negatives
+    if image.mode == "I;16" and image.format == "JPEG2000":
+        return _of_jpeg_2000(image, data)
     key = image.info.get("transparency")
     if image.mode == "I;16" and key is not None:
         return _of_values(np.asarray(image), _alpha(np.asarray(image), key), _has_more(image))
@@ -287,10 +291,30 @@ def _turn(image: Image.Image) -> None:
         return
 
 
-def _bits_of_jpeg_2000(data: bytes) -> int:
-    """The bits of the first channel, by the head of the code stream."""
-    head = data[data.index(b"\xff\x4f\xff\x51") :]
-    return (head[42] & 127) + 1
+def _is_reduced(image: Image.Image, data: bytes) -> bool:
+    """Whether of an image that is not deep, and not loaded yet, Pillow keeps 8 bits of more."""
+    if image.format == "JPEG2000":
+        return _bits_of_jpeg_2000(data)[0] > 8
+    if image.format == "AVIF":
+        at = data.find(b"av1C")
+        return at > 0 and data[at + 6] & 0x40 > 0  # high_bitdepth
+    if image.format == "BMP":  # whose 16 are those of three colours together
+        return False
+    return image.info.get("bit_depth", 8) > 8 or any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+
+
+def _bits_of_jpeg_2000(data: bytes) -> tuple[int, bool]:
+    """The bits of the first channel, and whether one of them is a sign, by the head of the code stream."""
+    said = data[data.index(b"\xff\x4f\xff\x51") :][42]
+    return (said & 127) + 1, said > 127
+
+
+def _of_jpeg_2000(image: Image.Image, data: bytes) -> Image.Image:
+    """A grey JPEG 2000 of more than 8 bits: the values that it has, of which Pillow makes 16 bits without a sign."""
+    bits, signed = _bits_of_jpeg_2000(data)
+    values = np.asarray(image).astype(np.int32 if signed or bits > 16 else np.uint16)
+    values = values << bits - 16 if bits > 16 else values >> 16 - bits
+    return _of_values(values - (1 << bits - 1)) if signed else _of_values(values, ends=(0, 2**bits - 1))
 
 
 def _bits(image: Image.Image) -> int:
@@ -300,33 +324,47 @@ def _bits(image: Image.Image) -> int:
 
 
 def _halved(image: Image.Image) -> str | None:
-    """How a PNG or PPM that is not loaded yet has 16 bits, of which Pillow would keep the upper 8; None if it has not.
+    """How a PNG that is not loaded yet has 16 bits, of which Pillow would keep the upper 8; None if it has not.
 
     That is so in colour, and in grey with transparency.
     """
-    how = image.tile[0].args if image.format in ("PNG", "PPM") and image.tile else None
-    if image.format == "PPM":
-        return "RGB" if image.mode == "RGB" and isinstance(how, tuple) and how[1] > 255 else None
+    how = image.tile[0].args if image.format == "PNG" and image.tile else None
     return how if how in _OTHER_HALF else None
 
 
-def _of_ppm(image: Image.Image, data: bytes) -> np.ndarray:
-    """The values of a PPM of more than 8 bits: uint16 (h, w, 3), from 0 to 65535, as Pillow has those of a PGM."""
-    (_, _, at, (_, most)), shape = image.tile[0], (image.height, image.width, 3)
-    if data[:2] == b"P6":
+def _is_deep_ppm(image: Image.Image) -> bool:
+    """Whether an image that is not loaded yet is a PGM or PPM of more than 8 bits, which Pillow would scale."""
+    how = image.tile[0].args if image.format == "PPM" and image.tile else None
+    return isinstance(how, tuple) and how[0] in ("L", "RGB") and how[1] > 255
+
+
+def _of_ppm(image: Image.Image, data: bytes) -> Image.Image:
+    """A PGM or PPM of more than 8 bits: the values that it has, from 0 to what it says is white."""
+    (_, _, at, (mode, most)), shape = image.tile[0], (image.height, image.width, 3)
+    shape = shape if mode == "RGB" else shape[:2]
+    if data[:2] in (b"P5", b"P6"):
         words = np.frombuffer(data[at:][: len(data[at:]) // 2 * 2], ">u2")
     else:
         words = np.array(re.sub(rb"#.*", b"", data[at:]).split()[: math.prod(shape)], np.uint16)
     if words.size < math.prod(shape):
         raise ValueError("truncated")
-    return np.rint(words[: math.prod(shape)].reshape(shape) * (65535 / most)).clip(0, 65535).astype(np.uint16)
+    return _of_values(words[: math.prod(shape)].reshape(shape).astype(np.uint16), ends=(0, most))
 
 
-def _of_values(values: np.ndarray, alpha: np.ndarray | None = None, more: bool = False) -> Image.Image:
-    """An image of deep values, (h, w) or (h, w, 3), which Pillow has no mode for; alpha: as `ranges.ALPHA`."""
+def _of_values(
+    values: np.ndarray,
+    alpha: np.ndarray | None = None,
+    more: bool = False,
+    ends: tuple[int, int] | None = None,
+) -> Image.Image:
+    """An image of deep values, (h, w) or (h, w, 3), which Pillow has no mode for.
+
+    alpha, ends: as `ranges.ALPHA` and `ranges.ENDS`; more: whether its file has other frames or pages.
+    """
     image = Image.new("L", values.shape[1::-1])
     image.info |= {ranges.VALUES: values, dicom.FRAMES: 2 if more else 1}
     image.info |= {} if alpha is None else {ranges.ALPHA: alpha}
+    image.info |= {} if ends is None else {ranges.ENDS: ends}
     return image
 
 
@@ -380,7 +418,9 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
     if is_deep(image):
         if dicom.WINDOWED in image.info and (value_range is None or value_range.windows):
             return image.info[dicom.WINDOWED].convert("RGB")
-        padding, alpha = image.info.get(ranges.PADDING), image.info.get(ranges.ALPHA)
+        padding, alpha, ends = map(image.info.get, (ranges.PADDING, ranges.ALPHA, ranges.ENDS))
+        if value_range is None and ends is not None:
+            value_range = Range(*ends)
         seen = Image.fromarray(ranges.to_8_bits(_values(image), value_range, padding)).convert("RGB")
         if alpha is None:
             return seen

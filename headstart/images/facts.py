@@ -14,7 +14,7 @@ from headstart.images.ranges import Range
 
 # What is said of images after their number.
 _WINDOWED = "seen through the window that the file asks for (DICOM); image.range would take its place"
-_REDUCED = "with more than 8 bits in colour (CMYK, JPEG 2000), of which the upper 8 are used"
+_REDUCED = "with more than 8 bits in colour (CMYK, JPEG 2000, AVIF, HEIF), of which the upper 8 are used"
 _BLANK = "of a single colour, which shows nothing: take such images out, unless that is a class of yours"
 _FRAMES = "with several frames or pages in the file, of which the first is used"
 
@@ -29,9 +29,10 @@ class Facts:
 
     `sha256`: of its pixels before any reduction of depth; `own`: its low and high value (`ranges.of_image`) where it
     has more than 8 bits and is to be seen by the range of the data set, else None; `whole_numbers`: whether its
-    values are such; `windowed`: seen through its own window (DICOM); `reduced`: more than 8 bits in CMYK, or in
-    colours of JPEG 2000, of which the upper 8 are used; `frames`: one of several in its file; `colour`: more than 8
-    bits in colour; `thumbnail`: uint8 (64, 64), as `decoding.thumbnail` returns it, of a deep image by its own range.
+    values are such; `windowed`: seen through its own window (DICOM); `reduced`: more than 8 bits in CMYK, in colours
+    of JPEG 2000, in AVIF or HEIF, of which the upper 8 are used; `frames`: one of several in its file; `colour`: more
+    than 8 bits in colour; `thumbnail`: uint8 (64, 64), as `decoding.thumbnail` returns it, of a deep image by its own
+    range.
     """
 
     sha256: str

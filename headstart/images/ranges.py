@@ -15,9 +15,9 @@ import numpy as np
 PIXELS, IMAGES = 0.1, 1.0
 SAMPLE = 2**20  # pixels of an image that are looked at, or up to twice as many
 # In a Pillow image's info: the lowest and the highest of the values that stand for no data; values that Pillow has no
-# mode for, (h, w) or (h, w, 3); how opaque these are, uint8 (h, w). No text, which might be the name of a comment in
-# the file.
-PADDING, VALUES, ALPHA = ("padding",), ("values",), ("alpha",)
+# mode for, (h, w) or (h, w, 3); how opaque these are, uint8 (h, w); which values the file says are black and white. No
+# text, which might be the name of a comment in the file.
+PADDING, VALUES, ALPHA, ENDS = ("padding",), ("values",), ("alpha",), ("ends",)
 
 
 class Range(NamedTuple):

@@ -173,6 +173,60 @@ def test_of_deep_colours_in_jpeg_2000_the_upper_8_bits_are_used_and_it_is_noted(
     assert decoding.examine(encoded(Image.fromarray(COLOURS[..., 0]), "JPEG2000")).own[1] > 3000
 
 
+def pgm(values, most, plain=False):
+    head = f"P{2 if plain else 5} {values.shape[1]} {values.shape[0]} {most}\n".encode()
+    return head + (" ".join(map(str, values.ravel())).encode() if plain else values.astype(">u2").tobytes())
+
+
+def jpeg_2000(values, bits, sign=False):
+    """A grey JPEG 2000, a code stream alone, that says to have so many bits; values: uint16."""
+    data = bytearray(encoded(Image.fromarray(values), "JPEG2000", no_jp2=True))
+    data[42] = sign << 7 | bits - 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("most", [1023, 4095, 16383, 65535])
+def test_a_pgm_has_the_values_that_stand_in_it(most, plain):
+    values = np.linspace(0, most, 40).astype(np.uint16).reshape(5, 8)
+    data, deep = pgm(values, most, plain), encoded(Image.fromarray(values))
+    assert decoding.examine(data) == decoding.examine(deep)
+    for value_range in (ranges.Range(0, most), ranges.Range(100, 700)):
+        np.testing.assert_array_equal(decoding.decode(data, value_range), decoding.decode(deep, value_range))
+    # Without a range, white is what the file says.
+    assert np.abs(decoding.decode(data)[..., 0] - values * (255 / most)).max() <= 0.5 and decoding.depth(data) == 16
+    with pytest.raises(decoding.Broken, match="truncated"):
+        decoding.decode(data[:-9])
+
+
+def test_a_jpeg_2000_has_the_values_that_stand_in_it():
+    values = np.linspace(0, 4095, 40).astype(np.uint16).reshape(5, 8)
+    for bits in (10, 12, 14):
+        # The middle of the values is that of their type, which is what the code stream has.
+        data = jpeg_2000((values >> 12 - min(bits, 12)) + 32768 - 2 ** (bits - 1), bits)
+        expected = encoded(Image.fromarray(values >> 12 - min(bits, 12)))
+        assert decoding.examine(data) == decoding.examine(expected)
+        seen = decoding.decode(data, ranges.Range(0, 1000))
+        np.testing.assert_array_equal(seen, decoding.decode(expected, ranges.Range(0, 1000)))
+        assert decoding.decode(data).max() == (255 if bits < 14 else 64)
+    signed = decoding.examine(jpeg_2000(values + 32768 - 1000, 16, sign=True))
+    assert signed.own == pytest.approx((-1000, 3095), abs=20)
+    assert decoding.examine(jpeg_2000(values, 16)) == decoding.examine(encoded(Image.fromarray(values)))
+
+
+def test_which_files_have_more_bits_than_are_read_is_noted():
+    plain = encoded(Image.fromarray(drawn()), "AVIF")
+    deep, image = bytearray(plain), Image.open(io.BytesIO(plain))
+    deep[deep.index(b"av1C") + 6] |= 0x40  # more than 8, which nothing here can write
+    assert [decoding._is_reduced(image, bytes(data)) for data in (plain, deep)] == [False, True]
+    assert not decoding.examine(plain).reduced
+    # 16 bits for three colours are no more than 8 each.
+    head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 70, 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0)
+    bmp = head + struct.pack("<IIII", 0xF800, 0x7E0, 0x1F, 0) + struct.pack("<HH", 0xF800, 0x7E0)
+    assert decoding.decode(bmp).tolist() == [[[255, 0, 0], [0, 255, 0]]]
+    assert not decoding.examine(bmp).reduced
+
+
 @pytest.mark.parametrize("colours", [4, 6])
 def test_transparency_of_16_bits_lies_on_white_and_does_not_count(colours):
     values = COLOURS if colours == 6 else COLOURS[..., :1]
