@@ -8,11 +8,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pi_heif
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from headstart.base import errors
 from headstart.images import dicom, ranges, tiff
@@ -56,6 +57,8 @@ _SIZE = "size"  # in a Pillow image's info: (width, height) in the file
 # How Pillow is asked for the lower 8 of 16 bits, by how it keeps the upper ones (PNG).
 _GREY_AND_ALPHA = "LA;16B"
 _OTHER_HALF = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", _GREY_AND_ALPHA: "RGBA"}
+# None where Pillow was built without what knows profiles of colours.
+_SRGB = ImageCms.createProfile("sRGB") if features.check("littlecms2") else None
 _REDUCED = "reduced"  # in a Pillow image's info: whether Pillow keeps 8 bits of more
 
 # Load all formats now: Pillow would at the first file of an unknown one, while other threads do not wait for it.
@@ -91,7 +94,8 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
     """Return the pixels of an image file: uint8 (height, width, 3), RGB, upright.
 
     Of a JPEG with more pixels than `LARGEST` these are every second one in each direction, and the same each time.
-    Of several frames or pages the first one counts. Transparent pixels are laid on white.
+    Of several frames or pages the first one counts. Transparent pixels are laid on white. Colours of 8 bits are sRGB's:
+    those of a file with another profile, or of a PNG with another gamma, are converted.
 
     value_range: what is black and white in an image of more than 8 bits; others need none. None takes the ends that the
         file gives its values (PGM, PPM, JPEG 2000, DICOM), and of other files as `ranges.to_8_bits` does.
@@ -243,7 +247,9 @@ def _upright(image: Image.Image, data: bytes) -> Image.Image:
     bits = _bits(image)
     _turn(image)
     if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-        return ImageChops.invert(image)  # Pillow takes it for one of Adobe's, which are negatives
+        positive = ImageChops.invert(image)  # Pillow takes it for one of Adobe's, which are negatives
+        positive.info |= image.info
+        return positive
     if image.mode == "I;16" and image.format == "JPEG2000":
         return _of_jpeg_2000(image, data)
     key = image.info.get("transparency")
@@ -427,7 +433,49 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
         return Image.composite(seen, Image.new("RGB", image.size, "white"), Image.fromarray(alpha))
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())
+    image = _in_srgb(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """An image of 8 bits in the colours of sRGB, where it says to have others; what it says counts only if it is sound.
+
+    A profile comes before the gamma of a PNG, of which 1 / 2.2 is sRGB's, nearly.
+    """
+    profile, exponent = image.info.get("icc_profile"), 2.2 * (image.info.get("gamma") or 0)
+    if not profile and ("srgb" in image.info or not exponent or abs(exponent - 1) < 0.05):
+        return image
+    opaque = "L" if image.mode in ("L", "LA") else "CMYK" if image.mode == "CMYK" else "RGB"
+    transform = _to_srgb(profile, opaque) if profile else None
+    if profile and transform is None:
+        return image
+    whole = image.convert("RGBA") if image.has_transparency_data else image
+    seen = whole.convert(opaque)
+    if profile:
+        seen = transform.apply(seen)
+    else:
+        seen = seen.point([round(255 * (value / 255) ** (1 / exponent)) for value in range(256)] * len(opaque))
+    if whole.mode == "RGBA":
+        seen.putalpha(whole.getchannel("A"))
+    return seen
+
+
+@lru_cache(16)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What turns the colours of a profile into sRGB's; None for sRGB itself, and for what cannot be used.
+
+    That is one that is damaged, or of another kind of colours than the image.
+    """
+    how = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    try:
+        transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, mode, "RGB", *how)
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
+        return None
+    # There are many of sRGB, whose numbers are rounded each in its own way.
+    colours = np.stack(np.meshgrid(*[np.arange(0, 256, 17, np.uint8)] * 3), -1).reshape(16, 256, 3)
+    colours = np.repeat(colours[..., 1:2], 3, -1) if mode == "L" else colours
+    same = np.asarray(transform.apply(Image.fromarray(colours).convert(mode))).astype(int) - colours
+    return None if mode != "CMYK" and abs(same).max() <= 3 else transform

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageCms
 
 from headstart.images import decoding, ranges
 from headstart.images.facts import Facts
@@ -505,3 +505,81 @@ def test_damaged_exif_data_cost_no_image():
 def test_no_file_has_postscript_run():
     with pytest.raises(decoding.Broken, match="^not an image$"):
         decoding.decode(encoded(Image.fromarray(drawn()), "EPS"))
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+# Of colours whose red is sRGB's green, and the other way around.
+SWAPPED = SRGB.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+
+
+def profile(space, name, content):
+    """An ICC profile that has, besides its white, one tag: what leads from its colours to the XYZ or Lab of D50."""
+    white = struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
+    head = struct.pack(
+        ">8x I 4s 4s 4s 12x 4s 28x", 0x02100000, b"prtr", space, b"Lab " if name == b"A2B0" else b"XYZ ", b"acsp"
+    )
+    white, start = b"XYZ \0\0\0\0" + white, 128 + 4 + 24
+    table = struct.pack(">I 4sII 4sII", 2, b"wtpt", start, 20, name, start + 20, len(content))
+    body = (head + white[8:]).ljust(128, b"\0") + table + white + content
+    return struct.pack(">I", len(body)) + body[4:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_colours_of_another_profile_become_those_of_srgb(kind):
+    image = Image.fromarray(drawn())
+    plain = decoding.decode(encoded(image, kind))
+    seen = decoding.decode(encoded(image, kind, icc_profile=SWAPPED))
+    assert np.abs(seen[..., [1, 0, 2]].astype(int) - plain).max() <= 1
+    square = decoding.read(encoded(image, kind, icc_profile=SWAPPED), 16)[..., [1, 0, 2]]
+    assert np.abs(square.astype(int) - decoding.read(encoded(image, kind), 16)).max() <= 1
+    # Those of sRGB stay as they are, to the byte, though its numbers be rounded otherwise; and what is no sound profile
+    # costs nothing.
+    at = SRGB.index(b"XYZ \0\0\0\0", 256)
+    rounded = SRGB[: at + 11] + bytes([SRGB[at + 11] ^ 4]) + SRGB[at + 12 :]
+    for same in (SRGB, rounded, SWAPPED[:300], b"no profile" * 30):
+        np.testing.assert_array_equal(decoding.decode(encoded(image, kind, icc_profile=same)), plain)
+
+
+def test_profiles_of_grey_of_ink_and_of_images_with_transparency():
+    linear = profile(b"GRAY", b"kTRC", b"curv" + struct.pack(">II", 0, 0))
+    ramp = Image.fromarray(np.arange(0, 256, 51, np.uint8)[None])
+    expected = [round(255 * (1.055 * (value / 5) ** (1 / 2.4) - 0.055)) if value else 0 for value in range(6)]
+    for mode in ("L", "LA"):
+        seen = decoding.decode(encoded(ramp.convert(mode), icc_profile=linear))
+        assert np.abs(seen[0] - np.array(expected)[:, None]).max() <= 1
+    np.testing.assert_array_equal(decoding.decode(encoded(ramp, icc_profile=SWAPPED)), decoding.decode(encoded(ramp)))
+    # All ink is of one colour here, and leaves no paper.
+    ink = b"mft1" + struct.pack(">4x 3B x", 4, 3, 2) + struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
+    ink += bytes(range(256)) * 4 + bytes([*[255, 128, 128], *[136, 209, 195] * 15]) + bytes(range(256)) * 3
+    cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    for kind in ("JPEG", "TIFF"):
+        assert decoding.decode(encoded(cyan, kind))[0, 0].tolist() == pytest.approx([0, 255, 255], abs=2)
+        seen = decoding.decode(encoded(cyan, kind, icc_profile=profile(b"CMYK", b"A2B0", ink)))
+        assert seen[0, 0, 0] > 180 and seen[0, 0, 1:].max() < 60
+    clear = Image.fromarray(np.dstack([drawn(), np.tile(np.uint8([0, 128, 255]), (40, 20))]))
+    palette = Image.fromarray(drawn()).quantize(8)
+    for image, options in ((clear, {}), (palette, {"transparency": bytes([0, 99, 255])})):
+        plain, seen = (decoding.decode(encoded(image, **options, **more)) for more in ({}, {"icc_profile": SWAPPED}))
+        assert plain.max() == 255 and np.abs(seen[..., [1, 0, 2]].astype(int) - plain).max() <= 1
+    # Deep values are seen by their range.
+    deep = Image.fromarray(COLOURS[..., 0])
+    assert decoding.examine(encoded(deep, icc_profile=linear)) == decoding.examine(encoded(deep))
+
+
+def test_a_png_of_another_gamma_is_seen_as_it_says():
+    image, plain = Image.fromarray(np.arange(0, 256, 51, np.uint8)[None]), encoded(Image.fromarray(drawn()))
+
+    def with_gamma(image, gamma, *more):
+        data = encoded(image)
+        at = data.index(b"IDAT") - 4
+        return data[:at] + chunk(b"gAMA", struct.pack(">I", gamma)) + b"".join(more) + data[at:]
+
+    for mode in ("L", "RGB", "LA", "P"):
+        seen = decoding.decode(with_gamma(image.convert(mode), 100_000))  # of light itself
+        assert seen[0, :, 0].tolist() == [0, 123, 168, 202, 230, 255]
+    for data in (
+        with_gamma(Image.fromarray(drawn()), 45_455),
+        with_gamma(Image.fromarray(drawn()), 0),
+        with_gamma(Image.fromarray(drawn()), 100_000, chunk(b"sRGB", b"\0")),
+    ):
+        np.testing.assert_array_equal(decoding.decode(data), decoding.decode(plain))
