@@ -16,7 +16,7 @@ import pytest
 from classifiers import head_params
 from conftest import ROOT
 from exports import KINDS, SIZE, made, pixels
-from PIL import Image
+from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
 import headstart
 from headstart.base.errors import UserError
@@ -84,7 +84,7 @@ def photo(path, size, **options):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Files that are easily prepared otherwise: turned by EXIF, large, with transparency, deep, with a palette."""
+    """Files that are easily prepared otherwise: turned by EXIF, large, transparent, deep, of other colours."""
     exif = Image.Exif()
     exif[0x0112] = 6
     deep = np.linspace(0, 1200, 60 * 40).reshape(60, 40).astype("uint16")
@@ -93,7 +93,15 @@ def photos(tmp_path):
     clear = Image.new("RGBA", (50, 30), (255, 0, 0, 0))
     clear.paste((0, 0, 255, 120), (10, 5, 40, 25))
     clear.save(tmp_path / "clear.png")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    wide = srgb.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+    gamma = PngImagePlugin.PngInfo()
+    gamma.add(b"gAMA", struct.pack(">I", 100_000))
     return [
+        photo(tmp_path / "wide.jpg", (80, 30), exif=exif, icc_profile=wide),
+        photo(tmp_path / "wide.png", (40, 30), mode="RGBA", icc_profile=wide),
+        photo(tmp_path / "damaged.png", (40, 30), icc_profile=wide[:300]),
+        photo(tmp_path / "gamma.png", (40, 30), pnginfo=gamma),
         photo(tmp_path / "turned.jpg", (80, 30), exif=exif),
         photo(tmp_path / "large.jpg", (901, 577), quality=60),
         photo(tmp_path / "grey.jpg", (300, 200), mode="L"),
@@ -375,6 +383,31 @@ def test_the_program_beside_an_export_refuses_colours_of_which_pillow_keeps_8_bi
     done = subprocess.run([*command, *paths], capture_output=True, text=True)
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert [of.get("error", "")[:17] for of in said] == ["16 bits in colour", "16 bits in colour", ""]
+
+
+def test_the_program_beside_an_export_refuses_what_pillow_scales_or_takes_for_a_negative(exported, tmp_path):
+    deep = np.linspace(30_768, 34_000, 48).reshape(6, 8).astype("uint16")
+    Image.fromarray(deep).save(tmp_path / "16.jp2")
+    (tmp_path / "16.pgm").write_bytes(b"P5 8 6 65535\n" + deep.astype(">u2").tobytes())
+    (tmp_path / "12.pgm").write_bytes(b"P5 8 6 4095\n" + (deep - 30_768).astype(">u2").tobytes())
+    data = bytearray((tmp_path / "16.jp2").read_bytes())
+    data[data.index(b"\xff\x4f\xff\x51") + 42] = 11
+    (tmp_path / "12.jp2").write_bytes(data)
+    ImageChops.invert(Image.new("CMYK", (8, 6), "red")).save(tmp_path / "adobe.jpg")
+    data = (tmp_path / "adobe.jpg").read_bytes()
+    at = data.index(b"Adobe") - 4
+    (tmp_path / "ink.jpg").write_bytes(data[:at] + data[at + 16 :])
+    paths = [str(tmp_path / name) for name in ("16.jp2", "16.pgm", "adobe.jpg", "12.jp2", "12.pgm", "ink.jpg")]
+    folder = exported("two classes", "onnx")
+    done = subprocess.run([sys.executable, str(folder / "predict.py"), *paths], capture_output=True, text=True)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = headstart.Classifier.load(folder).predict(paths[:3])
+    assert [of["probability"] for of in said[:3]] == pytest.approx([of.probability for of in own], abs=1e-4)
+    scaled = "a PGM or JPEG 2000 of 10 or 12 bits, which Pillow scales: save it as PNG or TIFF of 16"
+    assert [of["error"] for of in said[3:5]] == [scaled, scaled]
+    assert said[5]["error"].startswith("a CMYK JPEG without Adobe's mark")
 
 
 def test_a_program_that_was_changed_is_kept_beside_the_new_one(exported, tmp_path, capsys):
