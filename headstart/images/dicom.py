@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from headstart.images.ranges import PADDING
+from headstart.images.ranges import ENDS, PADDING, VALUES
 
 MARK = b"DICM"  # at byte 128
 # The kinds of values by how their length is stored, and the groups that the first elements of a file are of.
@@ -42,7 +42,8 @@ def opened(data: bytes) -> Image.Image:
 
     In the latter, `info[WINDOWED]` has the view that the file asks for (window or lookup table, VOI), if it does, and
     `info[PADDING]` those of its values that it says stand for no data. In MONOCHROME1, where low values are white,
-    values are turned around within those that can be stored.
+    values are turned around within those that can be stored. Colours of more than 8 bits are in `info[VALUES]`.
+    `info[ENDS]` has the values that can be stored, of deep images whose lowest one is 0.
 
     Raises ImportError where pydicom is not installed, and whatever it raises for what it cannot read.
     """
@@ -101,10 +102,13 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim == 3:
-        # A palette's colours fill their type; others may have 12 bits of 16.
         palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
-        bits = 8 * stored.dtype.itemsize if palette else dataset.BitsStored
-        bits = 8 if palette and stored.max() < 256 else bits  # as some write them
+        if not palette and dataset.BitsStored > 8:
+            image = Image.new("L", stored.shape[1::-1])
+            image.info |= {VALUES: stored, ENDS: (0, 2**dataset.BitsStored - 1)}
+            return image
+        # A palette's colours fill their type, but for some that are written with 8 bits of 16.
+        bits = 8 * stored.dtype.itemsize if palette and stored.max() > 255 else 8
         return Image.fromarray(np.clip(stored >> max(0, bits - 8), 0, 255).astype(np.uint8))
     values = apply_modality_lut(stored, dataset)
     view = _windowed(dataset, values)
@@ -117,6 +121,8 @@ def _image(dataset: Any, stored: np.ndarray) -> Image.Image:
         few = most < 255 and values.max() <= most  # such as segmentations of 1 bit
         return Image.fromarray(np.rint(values * (255 / most if few else 1)).astype(np.uint8))
     image = Image.fromarray(values.astype(np.int32 if whole and abs(values).max() < 2**31 else np.float32))
+    if whole and min(_ends(dataset)) == 0:
+        image.info[ENDS] = tuple(sorted(_ends(dataset)))
     if view is not None:
         image.info[WINDOWED] = Image.fromarray(view)
     if (padding := _padding(dataset, stored.dtype)) is not None:

@@ -154,12 +154,25 @@ def test_8_bits_stay_as_they_are():
     assert decoding.decode(colour).ravel().tolist() == list(range(12))
 
 
-def test_in_colour_the_upper_8_of_the_bits_that_are_stored_are_kept():
+@pytest.mark.parametrize("bits", [12, 16])
+def test_deep_colours_are_seen_by_the_range(bits):
     values = np.array([[0, 256, 4095, 2048, 15, 16]])
     fields = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0, "Columns": 2}
-    assert decoding.decode(dicom(values, **fields)).ravel().tolist() == [0, 16, 255, 128, 0, 1]
-    seen = decoding.decode(dicom(values * 16, BitsStored=16, **fields))
-    assert seen.ravel().tolist() == [0, 16, 255, 128, 0, 1]
+    data = dicom(values, BitsStored=bits, **fields)
+    assert decoding.decode(data, Range(0, 4095)).ravel().tolist() == [0, 16, 255, 128, 1, 1]
+    assert decoding.decode(data, Range(15, 16)).ravel().tolist() == [0, 255, 255, 255, 0, 255]
+    facts = decoding.examine(data)
+    assert facts.colour and facts.whole_numbers and facts.own == pytest.approx((0, 4095), abs=20)
+    # Without a range, white is what can be stored.
+    assert decoding.decode(data).ravel().tolist() == ([0, 16, 255, 128, 1, 1] if bits == 12 else [0, 1, 16, 8, 0, 0])
+    assert decoding.examine(dicom(values * 16, BitsStored=12, HighBit=15, **fields)) == facts
+
+
+def test_without_a_range_white_is_what_can_be_stored():
+    assert grey(dicom(STORED)) == [0, 6, 68, 127, 255]
+    assert grey(dicom(STORED, PhotometricInterpretation="MONOCHROME1")) == [255, 249, 187, 128, 0]
+    assert grey(dicom(STORED, BitsStored=16)) == [0, 0, 4, 8, 16]
+    assert grey(dicom(STORED, **CT))[-1] == 255  # its own range: -1024 is no black
 
 
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
