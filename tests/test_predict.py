@@ -339,11 +339,14 @@ def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
         "1 image of 8 bits: 0 to 255 was taken as black to white; of deeper ones the classifier takes 1000 to"
         in output.err
     )
+    assert output.err.endswith("unless it was trained on such images, too\n")
     depths = Depths()
     depths.counts.update({16: 3})
     assert depths.of_another(value_range) is None
     assert predict.main([*files, "--csv"]) == 0
-    assert "1 image of more than 8 bits, and the classifier was trained on 8" in capsys.readouterr().err
+    assert (
+        "1 image of more than 8 bits, and the classifier was trained on 8: what a PGM, a PPM" in capsys.readouterr().err
+    )
     depths.counts = Counter({8: 3})
     assert depths.of_another(None) is None
 

@@ -39,13 +39,14 @@ class Depths:
         deep, plain = self.counts[16], self.counts[8]
         if value_range is None and deep:
             return (
-                f"{wording.count(deep, 'image')} of more than 8 bits, and the classifier was trained on 8: 0 to "
-                "65535 was taken as black to white, and of other values each image's own range; better convert them "
-                "alike"
+                f"{wording.count(deep, 'image')} of more than 8 bits, and the classifier was trained on 8: what a PGM, "
+                "a PPM or a JPEG 2000 says was taken as black to white, otherwise 0 to 65535, and of other values each "
+                "image's own range; better convert them alike"
             )
         if value_range is not None and plain:
             return (
                 f"{wording.count(plain, 'image')} of 8 bits: 0 to 255 was taken as black to white; of deeper ones the "
-                f"classifier takes {value_range.low:g} to {value_range.high:g}, so 8 bits should come from that range"
+                f"classifier takes {value_range.low:g} to {value_range.high:g}, so 8 bits should come from that range, "
+                "unless it was trained on such images, too"
             )
         return None
