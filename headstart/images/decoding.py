@@ -435,8 +435,11 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
         image = image.convert(image.mode.upper())
     image = _in_srgb(image)
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        whole = image.convert("RGBA")
+        # Programs write these with room for transparency that they do not use: nothing would be seen of the image.
+        if image.format not in ("BMP", "TGA") or whole.getchannel("A").getextrema()[1]:
+            whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), whole)
+        return whole.convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

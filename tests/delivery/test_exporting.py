@@ -95,6 +95,9 @@ def photos(tmp_path):
     clear.save(tmp_path / "clear.png")
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     wide = srgb.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+    unused = Image.open(photo(tmp_path / "unused.bmp", (40, 30), mode="RGBA"))
+    unused.putalpha(0)
+    unused.save(tmp_path / "unused.tga")
     gamma = PngImagePlugin.PngInfo()
     gamma.add(b"gAMA", struct.pack(">I", 100_000))
     return [
@@ -107,7 +110,7 @@ def photos(tmp_path):
         photo(tmp_path / "grey.jpg", (300, 200), mode="L"),
         photo(tmp_path / "palette.gif", (33, 21), mode="P"),
         photo(tmp_path / "turned.tif", (60, 40), mode="L", exif=exif),
-        *(tmp_path / "deep.png", tmp_path / "float.tif"),
+        *(tmp_path / "deep.png", tmp_path / "float.tif", tmp_path / "unused.tga"),
         tmp_path / "clear.png",
     ]
 

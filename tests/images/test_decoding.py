@@ -310,6 +310,20 @@ def test_transparency_lies_on_white():
     assert decoding.decode(encoded(grey)).tolist() == [[[255] * 3, [10] * 3]]
 
 
+@pytest.mark.parametrize("kind", ["BMP", "TGA"])
+@pytest.mark.parametrize("alpha", [0, 51, 255])
+def test_room_for_transparency_that_is_not_used_hides_nothing(kind, alpha):
+    values = np.dstack([drawn(2, 4), np.full((2, 4), alpha, np.uint8)])
+    if kind == "TGA":
+        data = encoded(Image.fromarray(values), kind)
+    else:
+        masks = struct.pack("<4I", 0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+        head = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 122) + struct.pack("<IiiHHIIiiII", 108, 4, -2, 1, 32, 3, *[0] * 5)
+        data = head + (masks + bytes(52)) + values.tobytes()
+    expected = drawn(2, 4) if not alpha else 255 - (255 - drawn(2, 4).astype(int)) * (alpha / 255)
+    assert np.abs(decoding.decode(data) - expected).max() <= 1
+
+
 @pytest.mark.parametrize("transparency", [1, b"\xff\x00\xff"])
 def test_a_palette_with_transparency_lies_on_white(transparency):
     image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")

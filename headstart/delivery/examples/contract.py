@@ -22,14 +22,17 @@ def pixels(path):
     size, data = ABOUT["size"], Path(path).read_bytes()
     image = Image.open(io.BytesIO(data))
     refuse_misread(image, data)
+    kind = image.format
     image.draft("RGB", [min(2 * size, side) for side in image.size])  # of a JPEG, as much detail as counts
     image = ImageOps.exif_transpose(image)  # upright, as its EXIF data say
     if image.mode.startswith("I") or image.mode == "F":
         image = Image.fromarray(of_8_bits(np.asarray(image)))
     else:
         image = in_srgb(image)
-    if image.has_transparency_data:  # on white
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    if image.has_transparency_data:  # on white, unless there is nothing else
+        image = image.convert("RGBA")
+        if kind not in ("BMP", "TGA") or image.getchannel("A").getextrema()[1]:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     # Bilinear and antialiased, to a square, whatever the sides were.
     return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))[None]
 
