@@ -351,7 +351,10 @@ def _of_ppm(image: Image.Image, data: bytes) -> Image.Image:
     if data[:2] in (b"P5", b"P6"):
         words = np.frombuffer(data[at:][: len(data[at:]) // 2 * 2], ">u2")
     else:
-        words = np.array(re.sub(rb"#.*", b"", data[at:]).split()[: math.prod(shape)], np.uint16)
+        try:
+            words = np.array(re.sub(rb"#[^\r\n]*", b"", data[at:]).split()[: math.prod(shape)], np.uint16)
+        except (OverflowError, ValueError):
+            raise ValueError("it has values that are no numbers from 0 to 65535") from None
     if words.size < math.prod(shape):
         raise ValueError("truncated")
     return _of_values(words[: math.prod(shape)].reshape(shape).astype(np.uint16), ends=(0, most))
@@ -446,10 +449,10 @@ def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
 def _in_srgb(image: Image.Image) -> Image.Image:
     """An image of 8 bits in the colours of sRGB, where it says to have others; what it says counts only if it is sound.
 
-    A profile comes before the gamma of a PNG, of which 1 / 2.2 is sRGB's, nearly.
+    A profile comes before the gamma of a PNG, of which 1 / 2.2 is sRGB's, nearly, and 1 that of light itself.
     """
-    profile, exponent = image.info.get("icc_profile"), 2.2 * (image.info.get("gamma") or 0)
-    if not profile and ("srgb" in image.info or not exponent or abs(exponent - 1) < 0.05):
+    profile, exponent = image.info.get("icc_profile"), 2.2 * image.info.get("gamma", 0)
+    if not profile and ("srgb" in image.info or not 0.2 < exponent < 5 or abs(exponent - 1) < 0.05):
         return image
     opaque = "L" if image.mode in ("L", "LA") else "CMYK" if image.mode == "CMYK" else "RGB"
     transform = _to_srgb(profile, opaque) if profile else None

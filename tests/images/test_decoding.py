@@ -199,6 +199,15 @@ def test_a_pgm_has_the_values_that_stand_in_it(most, plain):
         decoding.decode(data[:-9])
 
 
+def test_a_pgm_in_plain_text_may_have_comments_and_says_what_is_wrong_with_its_values():
+    for end in (b"\n", b"\r", b"\r\n"):
+        data = b"P2 3 1 1023\n0 # black" + end + b"511 1023 # the end" + end
+        assert decoding.decode(data)[0, :, 0].tolist() == [0, 127, 255]
+    for values in (b"-1 2 3", b"70000 2 3", b"a b c"):
+        with pytest.raises(decoding.Broken, match=r"^cannot be decoded: it has values that are no numbers from 0 to 6"):
+            decoding.decode(b"P2 3 1 1023\n" + values)
+
+
 def test_a_jpeg_2000_has_the_values_that_stand_in_it():
     values = np.linspace(0, 4095, 40).astype(np.uint16).reshape(5, 8)
     for bits in (10, 12, 14):
@@ -593,7 +602,7 @@ def test_a_png_of_another_gamma_is_seen_as_it_says():
         assert seen[0, :, 0].tolist() == [0, 123, 168, 202, 230, 255]
     for data in (
         with_gamma(Image.fromarray(drawn()), 45_455),
-        with_gamma(Image.fromarray(drawn()), 0),
+        *(with_gamma(Image.fromarray(drawn()), damaged) for damaged in (0, 1, 2**32 - 1)),
         with_gamma(Image.fromarray(drawn()), 100_000, chunk(b"sRGB", b"\0")),
     ):
         np.testing.assert_array_equal(decoding.decode(data), decoding.decode(plain))

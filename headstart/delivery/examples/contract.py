@@ -64,12 +64,12 @@ def refuse_misread(image, data):
 
 def in_srgb(image):
     """An image in the colours of sRGB: by its profile where that is sound, or by the gamma of a PNG."""
-    profile, exponent = image.info.get("icc_profile"), 2.2 * (image.info.get("gamma") or 0)
+    profile, exponent = image.info.get("icc_profile"), 2.2 * image.info.get("gamma", 0)
     mode = "L" if image.mode in ("L", "LA") else "CMYK" if image.mode == "CMYK" else "RGB"
     whole = image.convert("RGBA") if image.has_transparency_data else image
     if profile and (transform := to_srgb(profile, mode)):
         seen = transform.apply(whole.convert(mode))
-    elif not profile and exponent and abs(exponent - 1) >= 0.05 and "srgb" not in image.info:
+    elif not profile and 0.2 < exponent < 5 and abs(exponent - 1) >= 0.05 and "srgb" not in image.info:
         table = [round(255 * (value / 255) ** (1 / exponent)) for value in range(256)]
         seen = whole.convert(mode).point(table * len(mode))
     else:
