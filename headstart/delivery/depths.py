@@ -39,9 +39,9 @@ class Depths:
         deep, plain = self.counts[16], self.counts[8]
         if value_range is None and deep:
             return (
-                f"{wording.count(deep, 'image')} of more than 8 bits, and the classifier was trained on 8: what a PGM, "
-                "a PPM or a JPEG 2000 says was taken as black to white, otherwise 0 to 65535, and of other values each "
-                "image's own range; better convert them alike"
+                f"{wording.count(deep, 'image')} of more than 8 bits, and the classifier was trained on 8: what the "
+                "file says was taken as black to white, otherwise 0 to 65535, and of other values each image's own "
+                "range; better convert them alike"
             )
         if value_range is not None and plain:
             return (

@@ -98,7 +98,7 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
     those of a file with another profile, or of a PNG with another gamma, are converted.
 
     value_range: what is black and white in an image of more than 8 bits; others need none. None takes the ends that the
-        file gives its values (PGM, PPM, JPEG 2000, DICOM), and of other files as `ranges.to_8_bits` does.
+        file gives its values (PGM, PPM, JPEG 2000, TIFF of 12 bits, DICOM), of others it does as `ranges.to_8_bits`.
 
     Raises `Broken`. Safe to call from several threads.
     """

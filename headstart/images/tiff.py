@@ -13,7 +13,7 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 from PIL.TiffImagePlugin import II, MM, ImageFileDirectory_v2, TiffImageFile
 
 from headstart.base import wording
-from headstart.images.ranges import ALPHA, PADDING, VALUES
+from headstart.images.ranges import ALPHA, ENDS, PADDING, VALUES
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _FILL_ORDER = 256, 257, 258, 259, 262, 266  # tags
 _ORIENTATION, _CHANNELS, _ROWS, _PLANES, _PREDICTOR, _EXTRA, _FORMAT = 274, 277, 278, 284, 317, 338, 339
@@ -89,8 +89,8 @@ def loaded(image: Image.Image, data: bytes) -> Image.Image:
 
     They are of the type that they have in the file; of 64 bits they may become 32 where nothing is lost by it. Where 0
     is white, they are turned around: whole numbers within those of their type, floating-point ones by their sign.
-    `info[PADDING]` says which of them stand for no data, `info[ALPHA]` what is transparent. Channels that are neither
-    colour nor that are left out.
+    `info[PADDING]` says which of them stand for no data, `info[ALPHA]` what is transparent, `info[ENDS]` what is black
+    and white of 12 bits. Channels that are neither colour nor transparency are left out.
 
     Raises ValueError for a file that is damaged.
     """
@@ -114,6 +114,8 @@ def loaded(image: Image.Image, data: bytes) -> Image.Image:
     stand_in.info[VALUES] = _lean(values if colours == 3 else values[..., 0])
     if no_data is not None:
         stand_in.info[PADDING] = (no_data, no_data)
+    if _first(tags, _BITS) == 12:
+        stand_in.info[ENDS] = (0, 4095)
     return stand_in
 
 

@@ -348,8 +348,10 @@ def written_tiff(values, bits, form, colours=1, **more):
 def test_the_program_beside_an_export_reads_a_tiff_as_headstart_does_or_refuses_it(exported, tmp_path):
     """What Pillow takes for other values gave another class, and nobody was told."""
     deep = np.linspace(0, 60_000, 48 * 32).reshape(48, 32).astype("uint16")
+    packed = np.packbits((deep[..., None] >> np.arange(4, 16)[::-1] & 1).astype("bool").reshape(48, -1), axis=1)
     files = {
         "deep": (written_tiff(deep, 16, 1), True),
+        "12 bits": (written_tiff(packed, 12, 1, tag256=32), True),
         "8 bits": (written_tiff((deep >> 8).astype("uint8"), 8, 1), True),
         "8 bits, white is 0": (written_tiff((deep >> 8).astype("uint8"), 8, 1, 0), True),
         "deep, white is 0": (written_tiff(deep, 16, 1, 0), False),

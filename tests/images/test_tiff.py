@@ -129,6 +129,7 @@ def test_two_values_of_12_bits_lie_in_three_bytes(white, order, packed):
     data = tiff(stored, colours=0 if white else 1, order=order, packed=packed, tag258=[12], tag256=[7])
     expected = 4095 - values if white else values
     assert decoding.examine(data).sha256 == decoding.pixel_hash(expected.astype(np.int32))
+    np.testing.assert_allclose(grey(data), expected * (255 / 4095), atol=0.51)  # without a range
 
 
 def test_a_palette_may_have_values_of_8_bits_in_the_place_of_16():

@@ -22,11 +22,11 @@ def pixels(path):
     size, data = ABOUT["size"], Path(path).read_bytes()
     image = Image.open(io.BytesIO(data))
     refuse_misread(image, data)
-    kind = image.format
+    kind, white = image.format, 4095 if getattr(image, "tag_v2", {}).get(258) in (12, (12,)) else 65535
     image.draft("RGB", [min(2 * size, side) for side in image.size])  # of a JPEG, as much detail as counts
     image = ImageOps.exif_transpose(image)  # upright, as its EXIF data say
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(of_8_bits(np.asarray(image)))
+        image = Image.fromarray(of_8_bits(np.asarray(image), white))
     else:
         image = in_srgb(image)
     if image.has_transparency_data:  # on white, unless there is nothing else
@@ -94,11 +94,11 @@ def to_srgb(profile, mode):
     return None if mode != "CMYK" and abs(same).max() <= 3 else transform
 
 
-def of_8_bits(values):
+def of_8_bits(values, white):
     """Grey values of more than 8 bits, (h, w), from black to white: by the training images' range, or their own."""
     ends = ABOUT.get("range")
     if ends is None and values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535:
-        ends = {"low": 0, "high": 65535}
+        ends = {"low": 0, "high": white}
     elif ends is None:
         some = values.ravel()[:: max(1, values.size // 2**20)]
         ends = dict(zip(("low", "high"), np.percentile(some[np.isfinite(some)], (0.1, 99.9)), strict=True))
