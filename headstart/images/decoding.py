@@ -404,8 +404,10 @@ def _unidentified(data: bytes) -> str:
     deep = re.search(rb"\xff[\xc0-\xc3]..([\x09-\x10])", data, re.DOTALL) if name == "JPEG" else None
     if deep:
         return f"a JPEG of {deep[1][0]} bits, which cannot be read: save it as PNG or TIFF of 16 bits"
+    if name == "JPEG" and re.search(rb"\xff\xf7\0[\x0b-\x14]", data):
+        return "a JPEG-LS, which cannot be read: save it as PNG or TIFF"
     if name:
-        return f"damaged: a {name} by its first bytes, and no more"
+        return f"damaged: {'an' if name == 'AVIF' else 'a'} {name} by its first bytes, and no more"
     return next(
         (f"{other.what}: {other.advice}" for other in OTHERS if data.startswith(other.beginnings)), "not an image"
     )

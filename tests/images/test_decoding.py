@@ -392,7 +392,12 @@ PNG = encoded(Image.fromarray(drawn(200, 300)))
             JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"),
             "a JPEG of 12 bits, which cannot be read: save it",
         ),
+        (
+            b"\xff\xd8\xff\xf7\0\x0b\x08\0\x04\0\x04\1\1\x11\0" + bytes(9),
+            "a JPEG-LS, which cannot be read: save it as P",
+        ),
         (JPEG[:20], "damaged: a JPEG by its first bytes, and no more"),
+        (encoded(Image.fromarray(drawn()), "AVIF")[:99], "damaged: an AVIF by its first bytes, and no more"),
         (HEIC[:-20], "truncated"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200), "damaged: a HEIF by its first bytes, and no more"),
         (b"II*\0" + bytes(40), "a TIFF that is damaged, or of a kind that cannot be read"),
