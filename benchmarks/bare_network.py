@@ -10,6 +10,7 @@ from headstart.backbones import engines, extraction, registry, weights
 from headstart.base import errors, params, progress
 from headstart.base.runtime import deterministic
 from headstart.images import archive, batches
+from headstart.images.decoding import Square
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     network = extraction.network(settings, weights.fetched(len(settings.backbone)))
     forward = engines.forward(network, settings.extract.engine, settings.extract.precision)
     with archive.open_source(settings.dataset.path) as source:
-        images = batches.of_images(source, paths, settings.image.size, settings.extract.batch_size)
+        images = batches.of_images(source, paths, Square.of(settings.image), settings.extract.batch_size)
         images = [batch.numpy() for batch in images]
     forward(images[0])
     start = time.perf_counter()

@@ -22,7 +22,7 @@ def main() -> None:
     details = classifier.details
     with archive.open_source(params.load().dataset.path, details.value_range) as source:
         paths = manifest.read().paths[:IMAGES]
-        images = [decoding.read(source.read(path), details.size, details.value_range) for path in paths]
+        images = [decoding.read(source.read(path), details.square, details.value_range) for path in paths]
     batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
     classifier.answers(batches[0])
     start = time.perf_counter()

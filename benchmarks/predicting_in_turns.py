@@ -31,7 +31,7 @@ def main() -> None:
     with ExitStack() as stack:
         where = {path: _first(places.find([path], stack), count) for path in paths}
         reads = (read for _, read in places.images(where[paths[0]]))
-        images = [decoding.read(read(), details.size, details.value_range) for read in reads]
+        images = [decoding.read(read(), details.square, details.value_range) for read in reads]
         batches = [np.stack(images[start : start + BATCH]) for start in range(0, count, BATCH)]
         del images
         classifier.answers(batches[0])

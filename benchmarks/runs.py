@@ -54,6 +54,14 @@ SOFT_LABELS = runs("solar_cells_soft_labels", "solar_cells", 7, values=SOFT)
 RECALL = run("solar_cells_recall", "solar_cells", 7, values={"decision.goal": "recall", "decision.of": "defective"})
 PAPER = runs("solar_cells_paper", "solar_cells_paper", 7, seeds=5)
 CATS = runs("cats_vs_dogs", "cats_vs_dogs", 2)
+CATS_OPENVINO = Measurement(
+    "cats_vs_dogs_openvino/seed-1",
+    training.measure,
+    4,
+    "cats_vs_dogs",
+    {"extract.engine": "openvino", "extract.precision": "bfloat16"},
+    needs="openvino",
+)
 CATS_LARGE = runs("cats_vs_dogs_299", "cats_vs_dogs", 12, seeds=1, values=LARGE | SMOOTHED)
 CATS_LARGE_AS_LABELLED = runs("cats_vs_dogs_299_labels_as_they_are", "cats_vs_dogs", 8, seeds=1, values=LARGE)
 CATS_LITE0 = runs("cats_vs_dogs_lite0", "cats_vs_dogs", 3, values=LITE0 | SMOOTHED)
@@ -77,10 +85,16 @@ FOREIGN = Measurement(
 # The network that the `photos` preset began with: half the work.
 SMALL = LITE0 | {"fine_tune.cut": "block7"}
 FEW = OWN | {"dataset.labels": "prefix", "split.train": 225, "split.validation": 75, "split.test": 1700}
-SIX = OWN | {"dataset.labels": "folders", "split.validation": 0.1}
-PHOTOS, PHOTOS_SMALL = (
+STRETCHED = {"image.resizing": "stretch"}
+# As `make start` has it: all of these photos have the same proportions.
+SIX = OWN | STRETCHED | {"dataset.labels": "folders", "split.validation": 0.1}
+PHOTOS, PHOTOS_SMALL, PHOTOS_STRETCHED = (
     runs(name, "photos", minutes, values=FEW | values, source="data/cats_dogs_4000.zip")
-    for name, minutes, values in (("photos_600_lite1", 8, {}), ("photos_600", 3, SMALL))
+    for name, minutes, values in (
+        ("photos_600_lite1", 8, {}),
+        ("photos_600", 8, SMALL),
+        ("photos_600_stretched", 8, SMALL | STRETCHED),
+    )
 )
 RUBBISH, RUBBISH_SMALL = (
     runs(name, "photos", minutes, values=SIX | values, source="data/trashnet_2527.zip")

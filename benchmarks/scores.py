@@ -270,6 +270,7 @@ STRANGERS = Table(
             for name, images, network, group, tested in (
                 ("photos_600_lite1", FEW, "the preset's", runs.PHOTOS, "3,400 others"),
                 ("photos_600", FEW, LITE0, runs.PHOTOS_SMALL, "3,400 others"),
+                ("photos_600_stretched", FEW, f"{LITE0}, stretched", runs.PHOTOS_STRETCHED, "3,400 others"),
                 ("trashnet_lite1", RUBBISH, "the preset's", runs.RUBBISH, "25 %"),
                 ("trashnet", RUBBISH, LITE0, runs.RUBBISH_SMALL, "25 %"),
                 ("omniglot_writer", WRITING, LITE0, runs.WRITERS, "25 %, by other writers"),

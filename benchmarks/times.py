@@ -45,10 +45,10 @@ GROWTH = tuple(
 FIRST_RUNS = tuple(Measurement(f"speed/make_repro-{turn}", first_run.measure, 4, "solar_cells") for turn in (1, 2, 3))
 
 
-def _recipes(numbers: Numbers) -> list[str]:
+def _recipes(numbers: Numbers, goal: str = "60") -> list[str]:
     article, ours = scores.article_seconds(numbers[0]), sum(numbers[1]["seconds"].values())
     epoch = sum(numbers[0]["epochs"]) / len(numbers[0]["epochs"])
-    return [f"{article / ours:.0f} times ({article:,.0f} s, {epoch:.0f} s per epoch; {ours:.0f} s)", "30"]
+    return [f"{article / ours:.0f} times ({article:,.0f} s, {epoch:.0f} s per epoch; {ours:.0f} s)", goal]
 
 
 def _recipes_accuracy(numbers: Numbers) -> list[str]:
@@ -174,6 +174,12 @@ FIGURES = Table(
             ),
             _recipes,
             RECIPES,
+        ),
+        Row(
+            "recipes_openvino",
+            ("the same, with `extract.engine: openvino` and `extract.precision: bfloat16`",),
+            partial(_recipes, goal="80"),
+            (runs.ARTICLE, runs.CATS_OPENVINO),
         ),
         Row("recipes_accuracy", ("test accuracy of both",), _recipes_accuracy, RECIPES),
         Row("epochs", ("an epoch of fine-tuning, live over cached, same layers trained",), _live, (EPOCHS,)),

@@ -66,7 +66,7 @@ def foreign(measurement: Measurement, other: str) -> dict[str, float]:
     model = joining.with_features(classifier, details.axes, details.rule.temperature)
 
     def share(source: archive.Source, paths: list[str]) -> float:
-        _, vectors = inference.of_source(model, details.size, source, paths, "look")
+        _, vectors = inference.of_source(model, details.square, source, paths, "look")
         return round(float(unlike.is_unlike(vectors, details.known).mean()), 4)
 
     table = manifest.read(place.path)

@@ -60,7 +60,7 @@ def main() -> None:
     names, model = joining.parts(classifier, details.delivered, details.axes)
     what, engine = "evaluate the classifier", settings.extract.engine
     with archive.open_source(settings.dataset.path, details.value_range) as source:
-        *given, vectors = inference.of_source(model, details.size, source, paths, what, engine)
+        *given, vectors = inference.of_source(model, details.square, source, paths, what, engine)
         plain = {name: decision.probabilities(values) for name, values in zip(names, given, strict=True)}
         tempered = {name: details.rule.tempered(values) for name, values in plain.items()}
         (of_head,) = inference.of_rows(head, bottleneck, rows, "evaluate the head")
@@ -74,7 +74,7 @@ def main() -> None:
         read = partial(decoding.decode, value_range=source.value_range)
         of_test = (labels, details.known, settings.seed)
         relied["fragility"] = fragility.measure(
-            inference.runner(look, engine), lambda i: batches.pixels(source, paths[i], details.size), *of_test
+            inference.runner(look, engine), lambda i: batches.pixels(source, paths[i], details.square), *of_test
         )
         if tests := corrected(table, settings.fold):
             relied["corrected"] = tests

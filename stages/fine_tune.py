@@ -73,7 +73,8 @@ def main() -> None:
     flips = augment.flipped_axes(settings.augment)
     classifier = candidates.build(networks[choice.network], choice, scale, flips)
     axes = tuple(flips) if choice.averages else ()
-    details = Details(table.classes, settings.image.size, choice.model, source.value_range, axes, known=known)
+    seen = {"size": settings.image.size, "resizing": settings.image.resizing, "value_range": source.value_range}
+    details = Details(table.classes, delivered=choice.model, axes=axes, known=known, **seen)
     file.save(classifier, file.NETWORK, details)
     checkpoint.finish("fine_tune")
 

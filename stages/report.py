@@ -52,7 +52,7 @@ def main() -> None:
     with archive.open_source(settings.dataset.path, details.value_range) as source:
 
         def image(row: int) -> np.ndarray:
-            return batches.pixels(source, table.paths[row], details.size)
+            return batches.pixels(source, table.paths[row], details.square)
 
         def picture(row: int) -> str:
             return rendering.picture(looking.small(source, table.paths[row]))
@@ -70,13 +70,14 @@ def main() -> None:
             return contents.of_script(measured, answers, found, summary, images, galleries, positive)
 
         room = rendering.room(data_with(dict.fromkeys(wanted, "")))
-        data = data_with(rendering.within(list(wanted), picture, room))
+        data = data_with(rendering.within(list(wanted), picture, room)) | {"resizing": details.resizing}
     guesses, groups = list(answers.predicted.values())[-1], table.groups[table.rows("test")]
     by_class = trust.by_class(answers.labels, guesses, table.classes, groups, settings.seed)
     of_run = (measured, answers, found, summary, data, by_class)
     texts = contents.of_template(*of_run, table.classes[positive], settings.decision)
     files.write_text(results.PAGE, rendering.page("report", **texts, data=data))
-    run = (table, details, measured, answers, by_class, found, summary, settings, positive, decoding.RESIZING)
+    resizing = decoding.RESIZING[details.resizing]
+    run = (table, details, measured, answers, by_class, found, summary, settings, positive, resizing)
     model_card.write(model_card.Run(*run))
     say(f"report: {results.PAGE}, {results.PAGE.stat().st_size / 1e6:.1f} MB; {model_card.CARD}")
     checkpoint.finish("report")

@@ -40,7 +40,8 @@ def made(path, kind):
         features = unlike.unit(np.random.default_rng(0).random((40, 8))).astype("float16")
         known = Known(features, 0.11)
     classes = ["chat – “cat”", "狗", "third", "4", "five\tsix"][:count]
-    details = Details(classes, SIZE, "averaged", value_range, axes, rule, known)
+    resizing = {1: "pad", 2: "crop"}.get(len(axes), "stretch")
+    details = Details(classes, SIZE, "averaged", value_range, axes, rule, known, resizing)
     file.save(joining.calibrated(network, rule.temperature), path, details)
     return path
 

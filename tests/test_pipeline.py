@@ -45,6 +45,7 @@ PARAMETERS = [
     ("split.folds", 5, "split"),
     ("split.seed", 2, "split"),
     ("image.size", 64, "fetch extract fine_tune"),
+    ("image.resizing", "crop", "extract fine_tune"),
     ("image.range", [0, 4095], "split"),
     ("backbone.name", "MobileNetV2", "fetch extract fine_tune"),
     ("backbone.weights", "random", "fetch extract fine_tune"),

@@ -320,6 +320,25 @@ def test_drawings_in_black_and_white_are_not_mirrored(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [
+        ([], "the images have the same proportions"),
+        ([(50, 60)] * 4, "the images have the same proportions"),
+        ([(50, 60)] * 5, None),
+        ([(50, 60)] * 3 + [(90, 40)] * 2, None),
+        ([(50, 60)] * 3 + [(40, 90)] * 3, "many images are more than twice as long as wide"),
+    ],
+)
+def test_images_of_other_proportions_are_cut_to_a_square_unless_many_are_oblong(tmp_path, capsys, sizes, reason):
+    shapes(tmp_path / "mine", twice("cats", "dogs"))
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size, (number, 0, 0)).save(tmp_path / f"mine/cats/{number:03}.png")
+    assert run(tmp_path / "mine")["image"]["resizing"] == ("stretch" if reason else "crop")
+    printed = capsys.readouterr().out
+    assert (f"Nothing is cut off: {reason}." in printed) if reason else ("Nothing is cut off" not in printed)
+
+
 def test_splits_and_epochs_go_by_the_number_of_images(tmp_path):
     sizes = []
     for count in (6, 20, 400, 2000):

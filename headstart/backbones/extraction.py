@@ -14,6 +14,7 @@ from headstart.base.runtime import deterministic, keras
 from headstart.images import augment, batches
 from headstart.images.archive import Source
 from headstart.images.batches import Batch
+from headstart.images.decoding import Square
 
 PLAIN, OF_VIEWS = ("bottleneck/plain", "cut/plain"), ("cut/views", "bottleneck/views")
 Arrays = dict[str, tuple[int, np.ndarray]]  # by their names the first row and the rows, as `features.Writer` takes them
@@ -69,16 +70,17 @@ class Extraction:
     def _jobs(
         self, source: Source, wanted: Sequence[int], block: Callable[[int], Block]
     ) -> Iterator[tuple[Block, Batch]]:
-        batch_size, size = self._settings.extract.batch_size, self._settings.image.size
+        batch_size, image = self._settings.extract.batch_size, self._settings.image
+        square = Square.of(image)
         # One data set for all blocks: images of the next one are decoded while one ends.
         paths = [path for number in wanted for path in block(number).paths]
-        images = iter(batches.of_images(source, paths, size, batch_size))
-        transform = partial(augment.transform, self._settings.augment, size)
+        images = iter(batches.of_images(source, paths, square, batch_size))
+        transform = partial(augment.transform, self._settings.augment, image.size)
         kept: dict[int, np.ndarray] = {}
         for number in wanted:
             of = block(number)
             own = (next(images).numpy() for _ in range(0, len(of.paths), batch_size))
-            read = partial(batches.pixels, source, size=size)
+            read = partial(batches.pixels, source, square=square)
             for batch in batches.with_views(own, of.row, of.views, batch_size, transform, kept, read):
                 yield of, batch
 

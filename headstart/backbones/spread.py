@@ -14,6 +14,7 @@ from headstart.cluster import spreading
 from headstart.cluster.where import Place
 from headstart.images import batches
 from headstart.images.archive import open_source
+from headstart.images.decoding import Square
 from headstart.images.ranges import Range
 
 
@@ -40,12 +41,12 @@ class Worker:
                     file.write_bytes(of[1])
             self._extraction = Extraction(settings, files)
         self._extraction.prepare()
-        self._source, self._size = open_source(path, values), settings.image.size
+        self._source, self._square = open_source(path, values), Square.of(settings.image)
 
     def __call__(self, job: Block | str) -> Arrays | None:
         """Returns the arrays of a block; of an image's path nothing: it is decoded, to see whether that can be done."""
         if isinstance(job, str):
-            batches.pixels(self._source, job, self._size)
+            batches.pixels(self._source, job, self._square)
             return None
         ((_, arrays),) = self._extraction.blocks(self._source, [job.number], lambda _: job, lambda _: None)
         return arrays

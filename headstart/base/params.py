@@ -298,6 +298,10 @@ class Split(_Section):
 
 class Image(_Section):
     size: int = Field(ge=16, le=2048, description="pixels; images are resized to a square of this side")
+    resizing: Literal["stretch", "crop", "pad"] = Field(
+        description="of images that are no squares: stretch (all of it, out of proportion), crop (the largest square "
+        "in the middle, in proportion), or pad (all of it, in proportion, with grey beside it)"
+    )
     range: Ends | None = Field(
         description="values that are black and white in grey images of more than 8 bits; null: from the training images"
     )

@@ -16,6 +16,7 @@ from headstart.backbones.several import Cut
 from headstart.base.runtime import keras
 from headstart.classifier import decision, inference, joining, selection
 from headstart.images.archive import Source
+from headstart.images.decoding import Square
 
 Network = tuple[keras.Model, keras.Model]  # backbone and head
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -75,6 +76,7 @@ def answers(
     scale: Scale,
     axes: Sequence[int],
     source: Source,
+    square: Square,
     paths: Sequence[str],
     activations: tuple[Rows, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
@@ -83,7 +85,7 @@ def answers(
     networks: `head` and, where something was trained, `fine_tuned`, which brings `halfway` with it; they differ after
         the cut `at` alone.
     scale, axes: as `joining.join` and `joining.averaged` take them.
-    paths: of the n images, in `source`.
+    square: what the networks take. paths: of the n images, in `source`.
     activations: those at the cut, float16 (m, …), of all m images as they are, and the rows of the n images in them;
         None: there are none, and they are computed.
 
@@ -92,12 +94,12 @@ def answers(
     if "fine_tuned" in networks:
         middle = halfway(networks["head"], networks["fine_tuned"])
         networks = networks | {"halfway": middle}
-    size, tails, looks = networks["head"][0].input.shape[1], _tails(networks, at), []
+    tails, looks = _tails(networks, at), []
     if activations:
         looks.append(inference.of_rows(tails, *activations, f"{WORK}, after the cut"))
     if axes or not activations:
         network = _mirrored(networks["head"][0], tails, at, scale, axes, left_out=len(looks))
-        given, count = inference.of_source(network, size, source, paths, WORK), len(networks)
+        given, count = inference.of_source(network, square, source, paths, WORK), len(networks)
         looks += [given[start : start + count] for start in range(0, len(given), count)]
     views = zip(*looks, strict=True)
     return {

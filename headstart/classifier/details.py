@@ -11,8 +11,11 @@ from headstart.artifacts.value_range import checked
 from headstart.classifier import decision, unlike
 from headstart.classifier.unlike import Known
 from headstart.images import decoding, ranges
+from headstart.images.decoding import Square
 from headstart.images.ranges import Range
 
+# What files say of `resizing` that are older than the choice.
+EARLIER = "bilinear, antialiased, to a square, aspect ratio not kept"
 GOALS = ("accuracy", "balanced_accuracy", "recall", "precision", "costs")
 
 
@@ -63,6 +66,7 @@ class Details(NamedTuple):
     `classes`: the names of the k classes, in their order. `size`: of its images, in pixels. `delivered`: which of
     `artifacts.results.MODELS` it is. `value_range`: as the images were decoded for it. `axes`: those that it averages
     over (`joining.averaged`). `rule`: how it decides. `known`: of its training images; None: it cannot tell.
+    `resizing`: how its images became squares, one of `decoding.RESIZING`.
     """
 
     classes: list[str]
@@ -72,11 +76,17 @@ class Details(NamedTuple):
     axes: tuple[int, ...] = ()
     rule: Rule = Rule()
     known: Known | None = None
+    resizing: str = "stretch"
+
+    @property
+    def square(self) -> Square:
+        """What images become for it."""
+        return Square(self.size, self.resizing)
 
 
 def fields(details: Details) -> dict[str, Any]:
     """Return details as JSON takes them, without the features of training images: `parse` reads them."""
-    said = {"classes": details.classes, "size": details.size, "resizing": decoding.RESIZING}
+    said = {"classes": details.classes, "size": details.size, "resizing": details.resizing}
     said |= {"delivered": details.delivered, "axes": list(details.axes), "rule": details.rule._asdict()}
     if details.value_range is not None:
         said["range"] = details.value_range._asdict()
@@ -93,6 +103,7 @@ def parse(said: Any, features: np.ndarray | None) -> Details:
     """
     said = said if isinstance(said, dict) else {}
     classes, size, axes = said.get("classes"), said.get("size"), said.get("axes", [])
+    resizing = str(said.get("resizing", "stretch")).replace(EARLIER, "stretch")
     if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
         raise ValueError("it names no classes")
     if len(set(classes)) != len(classes):
@@ -101,11 +112,13 @@ def parse(said: Any, features: np.ndarray | None) -> Details:
         raise ValueError("it does not say the size of an image")
     if said.get("delivered") not in results.MODELS:
         raise ValueError("it does not say which model it is")
+    if resizing not in decoding.RESIZING:
+        raise ValueError("it does not say how images become squares")
     if axes not in ([], [1], [2], [1, 2]):
         raise ValueError("it averages over axes that no image has")
     value_range = ranges.of_fields(checked(said.get("range")))
     rule, known = _rule(said.get("rule", {}), classes), _known(said.get("unlike"), features)
-    return Details(classes, size, said["delivered"], value_range, tuple(axes), rule, known)
+    return Details(classes, size, said["delivered"], value_range, tuple(axes), rule, known, resizing)
 
 
 def _rule(said: Any, classes: list[str]) -> Rule:

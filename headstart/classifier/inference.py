@@ -11,6 +11,7 @@ from headstart.base.runtime import keras, traced
 from headstart.classifier.reading import BATCH, Read, outcomes
 from headstart.images import archive
 from headstart.images.archive import changed
+from headstart.images.decoding import Square
 from headstart.images.ranges import Range
 
 
@@ -28,15 +29,19 @@ def runner(model: keras.Model, engine: str = "tensorflow") -> Callable[[np.ndarr
 
 
 def outputs(
-    model: keras.Model, size: int, reads: Iterable[Read], value_range: Range | None = None, engine: str = "tensorflow"
+    model: keras.Model,
+    square: Square,
+    reads: Iterable[Read],
+    value_range: Range | None = None,
+    engine: str = "tensorflow",
 ) -> Iterator[tuple[np.ndarray, ...] | Exception]:
     """Run `model`, which takes uint8 (n, size, size, 3), on images: as `reading.outcomes`, in float32."""
-    yield from outcomes(runner(model, engine), size, reads, value_range)
+    yield from outcomes(runner(model, engine), square, reads, value_range)
 
 
 def of_source(
     model: keras.Model,
-    size: int,
+    square: Square,
     source: archive.Source,
     paths: Sequence[str],
     what: str,
@@ -47,7 +52,7 @@ def of_source(
     paths: of the n images, in `source`. what: names the work, whose progress is shown. engine: as of `runner`. Raises
     UserError where an image can no longer be read.
     """
-    outcomes = outputs(model, size, (partial(source.read, path) for path in paths), source.value_range, engine)
+    outcomes = outputs(model, square, (partial(source.read, path) for path in paths), source.value_range, engine)
     rows = []
     for path, outcome in zip(paths, progress.track(outcomes, what, len(paths)), strict=True):
         if isinstance(outcome, Exception):

@@ -9,6 +9,7 @@ import numpy as np
 from headstart.base.threads import THREADS, in_order
 from headstart.images import decoding
 from headstart.images.archive import UNREADABLE
+from headstart.images.decoding import Square
 from headstart.images.ranges import Range
 
 BATCH = 32
@@ -17,7 +18,7 @@ Read = Callable[[], bytes | np.ndarray]
 
 def outcomes(
     run: Callable[[np.ndarray], Iterable[np.ndarray]],
-    size: int,
+    square: Square,
     reads: Iterable[Read],
     value_range: Range | None = None,
     threads: int = THREADS,
@@ -26,7 +27,7 @@ def outcomes(
 
     Args:
         run: takes uint8 (n, size, size, 3), and gives arrays of n rows.
-        size: side of the network's images in pixels.
+        square: what the network takes.
         reads: for each image a function that returns the bytes of its file, or an array as `decoding.of_array` takes
             it; it is called in another thread.
         value_range: as `decoding.decode` takes it.
@@ -35,17 +36,17 @@ def outcomes(
     Yields:
         For each image in turn its row of each array, or one of `UNREADABLE` where it could not be read.
     """
-    images = in_order(partial(_pixels, size, value_range), reads, threads, ahead=2 * BATCH)
+    images = in_order(partial(_pixels, square, value_range), reads, threads, ahead=2 * BATCH)
     while batch := list(islice(images, BATCH)):
         readable = [image for image in batch if isinstance(image, np.ndarray)]
         given = zip(*run(np.stack(readable)), strict=True) if readable else iter(())
         yield from (next(given) if isinstance(image, np.ndarray) else image for image in batch)
 
 
-def _pixels(size: int, value_range: Range | None, read: Read) -> np.ndarray | Exception:
+def _pixels(square: Square, value_range: Range | None, read: Read) -> np.ndarray | Exception:
     try:
         data = read()
         made = decoding.of_array if isinstance(data, np.ndarray) else decoding.read
-        return made(data, size, value_range)
+        return made(data, square, value_range)
     except UNREADABLE as error:
         return error

@@ -151,7 +151,7 @@ class Classifier:
             answers = self.answers(images)
             return [answers.probabilities] + ([] if answers.distances is None else [answers.distances])
 
-        for row in reading.outcomes(columns, self.details.size, reads, self.details.value_range, threads):
+        for row in reading.outcomes(columns, self.details.square, reads, self.details.value_range, threads):
             if isinstance(row, Exception):
                 yield row
             else:

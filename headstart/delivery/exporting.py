@@ -44,7 +44,7 @@ def write(
         )
     network = answering.network(classifier, details)
     photo = sample.photo()
-    pixels = decoding.read(photo, details.size, details.value_range)[None]
+    pixels = decoding.read(photo, details.square, details.value_range)[None]
     expected = np.asarray(network(pixels)["probabilities"])
     if images is not None:
         network = keras.Model(network.input, {name: network.output[name] for name in KEPT if name in network.output})

@@ -51,7 +51,7 @@ class OwnImages:
 
     def _decoded(self, rows: Sequence[int], what: str) -> np.ndarray:
         with archive.open_source(self._settings.dataset.path, self._details.value_range) as source:
-            read = in_order(lambda row: batches.pixels(source, self._table.paths[row], self._details.size), rows)
+            read = in_order(lambda row: batches.pixels(source, self._table.paths[row], self._details.square), rows)
             images = np.empty((len(rows), self._details.size, self._details.size, 3), np.uint8)
             for number, image in enumerate(track(read, what, len(rows))):
                 images[number] = image

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headstart.base import editing
 from headstart.base.terminal import say
 from headstart.discovery import cost
@@ -34,6 +36,7 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     - Fine-tuning takes as many epochs as the recipe says at 1,500 training images, else more or fewer by the square
       root of their number: at most twice, at least 0.4 times as many. At most a quarter of them is the warm-up.
     - Views are mirrored unless names or drawings say that left and right differ.
+    - Images are cut to a square where their proportions differ and they are not oblong.
     - Features take at most half of the disk that is free, or there are fewer views.
     """
     dataset = {"source": None, "sha256": None, "path": path, **layout.settings, "group": subject}
@@ -51,6 +54,9 @@ def recipe(layout: Layout, seen: Survey, path: str, subject: dict[str, Any] | No
     if (reason := sides(layout, seen, path)) and values["augment"]["flip_horizontal"]:
         values["augment"]["flip_horizontal"] = False
         say(f"No mirrored views: {reason}.")
+    if (reason := whole(seen)) and values["image"]["resizing"] == "crop":
+        values["image"]["resizing"] = "stretch"
+        say(f"Nothing is cut off: {reason}.")
     free = shutil.disk_usage(Path()).free / 2e6
     while (needed := cost.estimate(layout, seen, values)) and needed.disk > free and tuning["views"] > 1:
         tuning["views"] -= 1
@@ -82,6 +88,22 @@ def _share(wanted: float, rarest: int) -> float:
     """A fraction between 0.1 and 0.25 in steps of 0.05, at which the rarest class still gives an image."""
     share = min(0.25, max(0.1, math.ceil(wanted * 20) / 20))
     return share if round(share * rarest) else round(0.51 / rarest + 0.005, 2)
+
+
+def whole(seen: Survey) -> str | None:
+    """Return why images are better stretched to a square than cut to one; None where they are not.
+
+    That is so where more than one in twenty is more than twice as long as wide, or no more than one in ten differs in
+    its proportions from the others: then stretching makes all of them alike.
+    """
+    shapes = np.array([width / height for width, height in (look.size for look in seen.looks.values())])
+    if not len(shapes):
+        return None
+    if np.mean(np.maximum(shapes, 1 / shapes) > 2) > 1 / 20:
+        return "many images are more than twice as long as wide"
+    if np.mean(np.abs(shapes / np.median(shapes) - 1) > 1 / 20) <= 1 / 10:
+        return "the images have the same proportions"
+    return None
 
 
 def sides(layout: Layout, seen: Survey, path: str) -> str | None:

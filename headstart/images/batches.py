@@ -10,18 +10,19 @@ from headstart.base.runtime import ahead, tf
 from headstart.base.threads import THREADS
 from headstart.images import archive, augment, decoding
 from headstart.images.archive import Source
+from headstart.images.decoding import Square
 
 
-def pixels(source: Source, path: str, size: int) -> np.ndarray:
+def pixels(source: Source, path: str, square: Square) -> np.ndarray:
     """Returns one image that was split, as uint8 (size, size, 3). Raises UserError where it cannot be read any more."""
     with archive.unchanged(path):
-        return decoding.read(source.read(path), size, source.value_range)
+        return decoding.read(source.read(path), square, source.value_range)
 
 
 def of_images(
     source: Source,
     paths: Sequence[str],
-    size: int,
+    square: Square,
     batch_size: int,
     transforms: np.ndarray | None = None,
 ) -> tf.data.Dataset:
@@ -35,12 +36,12 @@ def of_images(
 
     def read(indices: np.ndarray) -> np.ndarray:
         with errors.kept():
-            return np.stack([pixels(source, paths[index], size) for index in indices])
+            return np.stack([pixels(source, paths[index], square) for index in indices])
 
     def decode(indices: tf.Tensor) -> tf.Tensor:
         # Of a stateful function TensorFlow runs one call at a time where results must repeat; this one has no state.
         pixels = tf.numpy_function(read, [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(pixels, (None, size, size, 3))
+        return tf.ensure_shape(pixels, (None, square.size, square.size, 3))
 
     indices = tf.data.Dataset.range(len(paths)).batch(batch_size)
     if transforms is None:

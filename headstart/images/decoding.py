@@ -15,7 +15,7 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError, features
 
-from headstart.base import errors
+from headstart.base import errors, params
 from headstart.images import dicom, ranges, tiff
 from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
@@ -30,7 +30,12 @@ class Other(NamedTuple):
     advice: str
 
 
-RESIZING = "bilinear, antialiased, to a square, aspect ratio not kept"
+# How an image of other proportions becomes a square, always bilinear and antialiased.
+RESIZING = {
+    "stretch": "to a square, aspect ratio not kept",
+    "crop": "to a square, which is the largest in the middle of the image",
+    "pad": "to fit into a square, with grey beside it",
+}
 # Pixels: of a JPEG with more only every second one in each direction is decoded, which is almost free; another format
 # may have twice as many. Four times as many are taken for a decompression bomb.
 LARGEST = 89_478_485
@@ -78,6 +83,18 @@ warnings.filterwarnings("ignore", module="PIL|pydicom")
 _one_large = threading.Lock()
 
 
+class Square(NamedTuple):
+    """What images become for a network: `size` pixels wide and high, `resizing` being one of `RESIZING`."""
+
+    size: int
+    resizing: str = "stretch"
+
+    @classmethod
+    def of(cls, image: params.Image) -> "Square":
+        """Return what `image.size` and `image.resizing` say."""
+        return cls(image.size, image.resizing)
+
+
 class Broken(ValueError):
     """An image that cannot be decoded; the message is the reason."""
 
@@ -106,16 +123,16 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
         return np.array(_flat(image, value_range))
 
 
-def read(data: bytes, size: int, value_range: Range | None = None) -> np.ndarray:
-    """Return an image file as a square: uint8 (size, size, 3), decoded as by `decode`, then resized (`RESIZING`).
+def read(data: bytes, square: Square, value_range: Range | None = None) -> np.ndarray:
+    """Return an image file as a square: uint8 (size, size, 3), decoded as by `decode`, then resized.
 
-    size: pixels. Raises `Broken`. Safe to call from several threads.
+    Raises `Broken`. Safe to call from several threads.
     """
-    with _opened(data, size) as image:
-        return _square(image, size, value_range)
+    with _opened(data, square.size) as image:
+        return _resized(image, square, value_range)
 
 
-def of_array(values: np.ndarray, size: int, value_range: Range | None = None) -> np.ndarray:
+def of_array(values: np.ndarray, square: Square, value_range: Range | None = None) -> np.ndarray:
     """Return an image that is in memory already as `read` returns one from a file: uint8 (size, size, 3).
 
     values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep ones (h, w) or (h, w, 3): uint16, int32 or float32. Raises
@@ -125,7 +142,7 @@ def of_array(values: np.ndarray, size: int, value_range: Range | None = None) ->
         if values.ndim not in (2, 3) or not values.size:
             raise ValueError("it takes height, width and, in colour, 3 or 4 channels")
         deep = values.shape[2:] == (3,) and values.dtype in (np.uint16, np.int32, np.float32)
-        return _square(_of_values(values) if deep else Image.fromarray(values), size, value_range)
+        return _resized(_of_values(values) if deep else Image.fromarray(values), square, value_range)
     except (TypeError, ValueError) as error:
         raise Broken(f"an array {values.shape} of {values.dtype} is no image: {error}") from None
 
@@ -421,8 +438,13 @@ def _has_more(image: Image.Image) -> bool:
         return True
 
 
-def _square(image: Image.Image, size: int, value_range: Range | None) -> np.ndarray:
-    return np.array(_flat(image, value_range).resize((size, size), Image.Resampling.BILINEAR))
+def _resized(image: Image.Image, square: Square, value_range: Range | None) -> np.ndarray:
+    flat, (size, resizing), how = _flat(image, value_range), square, Image.Resampling.BILINEAR
+    if resizing == "stretch":
+        return np.array(flat.resize((size, size), how))
+    if resizing == "crop":
+        return np.array(ImageOps.fit(flat, (size, size), how))
+    return np.array(ImageOps.pad(flat, (size, size), how, "gray"))
 
 
 def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:

@@ -1,6 +1,7 @@
 const kept = {};
 const chosen = new Map();  // of each image that was looked at, what is to be done
 const changed = new Set();  // the images of which that was decided here
+document.body.dataset.resizing = data.resizing;  // which part of an image a heat map is of
 const served = location.protocol.startsWith("http");  // by `make review`
 
 // A cell of the confusion matrix opens its images.

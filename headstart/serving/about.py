@@ -45,6 +45,7 @@ def describe(path: Path, classifier: headstart.Classifier, project: Project | No
         commit=None if project is None else _commit(project.root),
         classes=details.classes,
         size=size,
+        resizing=details.resizing,
         unsure=details.rule.at_least is not None,
         unlike=answers.distances is not None,
         metrics=None if project is None else _metrics(classifier, project.root),

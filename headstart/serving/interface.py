@@ -87,6 +87,7 @@ class Model(BaseModel):
     commit: str | None = Field(description="of the project, where it runs in one")
     classes: list[str]
     size: int = Field(description="pixels: images are brought to a square of this side")
+    resizing: str = Field(description="how: stretch, crop (the largest square in the middle), or pad (with grey)")
     unsure: bool = Field(description="whether it may leave several classes possible")
     unlike: bool = Field(description="whether it tells images that are unlike its training images")
     metrics: dict[str, Any] | None = Field(description="of the delivered model, on test images; null where not known")

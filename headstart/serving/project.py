@@ -135,7 +135,7 @@ def training_images(project: Project, classifier: headstart.Classifier) -> Train
 def _is_own(images: TrainingImages, classifier: headstart.Classifier) -> bool:
     tried, details = sorted({0, len(images) // 2, len(images) - 1}), classifier.details
     try:
-        pixels = [decoding.read(images.read(at), details.size, details.value_range) for at in tried]
+        pixels = [decoding.read(images.read(at), details.square, details.value_range) for at in tried]
     except (Unreadable, Broken):
         return False
     nearest = classifier.answers(np.stack(pixels)).nearest

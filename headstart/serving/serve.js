@@ -239,7 +239,8 @@ find("viewfinder").addEventListener("close", endCamera);
 
 // What the classifier is.
 const model = call("model");
-model.then(({ classes, metrics, name, sha256 }) => {
+model.then(({ classes, metrics, name, resizing, sha256 }) => {
+  document.body.dataset.resizing = resizing;  // which part of a photo a heat map is of
   document.title = `Classify photos: ${either(classes)}`;
   find("classes").textContent = classes.length > 6 ? `Which of ${classes.length} classes: ${either(classes)}?` : `${either(classes)}?`;
   find("about").textContent = [

@@ -110,7 +110,7 @@ class Service:
 
     def _decoded(self, file: File, explain: bool) -> Photo:
         details = self._classifier.details
-        return photos.read(file.content(), details.size, details.value_range, self._limits.pixels, explain)
+        return photos.read(file.content(), details.square, details.value_range, self._limits.pixels, explain)
 
     def _explained(self, answers: Any, place: int, photo: Photo) -> dict[str, Any]:
         heat, near = None, None

@@ -11,6 +11,7 @@ from headstart.classifier import joining
 from headstart.images import augment
 from headstart.images.archive import Source
 from headstart.images.batches import of_images
+from headstart.images.decoding import Square
 from headstart.training import batches, views
 
 
@@ -26,11 +27,12 @@ def live(
 
     train: the rows that are trained on.
     """
-    size, batch_size, changes = settings.image.size, settings.fine_tune.batch_size, settings.augment
+    square, batch_size, changes = Square.of(settings.image), settings.fine_tune.batch_size, settings.augment
+    size = square.size
     scale = several.scaling(settings.backbone, backbone)
 
     def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
-        inputs = of_images(source, [table.paths[row] for row in rows], size, batch_size, transforms)
+        inputs = of_images(source, [table.paths[row] for row in rows], square, batch_size, transforms)
         return batches.with_targets(inputs, table, rows, batch_size, class_weights)
 
     def epoch(number: int) -> tf.data.Dataset:

@@ -14,6 +14,7 @@ from headstart.classifier import candidates
 from headstart.classifier.candidates import Choice, Network
 from headstart.images import augment
 from headstart.images.archive import Source
+from headstart.images.decoding import Square
 from headstart.training import again
 
 FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
@@ -38,12 +39,12 @@ def choose(
     Each fold that is done is kept until the stage has ended, so that a killed run goes on after it.
     """
     tuning, rows = settings.fine_tune, table.rows("validation")
-    scale = several.scaling(settings.backbone, networks["head"][0])
+    scale, square = several.scaling(settings.backbone, networks["head"][0]), Square.of(settings.image)
     axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
         paths = [table.paths[row] for row in rows]
-        return candidates.answers(networks, tuning.cut, scale, axes, source, paths, at_cut and (at_cut, rows))
+        return candidates.answers(networks, tuning.cut, scale, axes, source, square, paths, at_cut and (at_cut, rows))
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")

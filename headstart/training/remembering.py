@@ -12,6 +12,7 @@ from headstart.classifier import familiar, inference, joining
 from headstart.classifier.candidates import Network
 from headstart.classifier.unlike import Known
 from headstart.images.archive import Source
+from headstart.images.decoding import Square
 
 WORK = "remember training images"
 
@@ -29,7 +30,7 @@ def known(settings: params.View, table: Manifest, source: Source, at_cut: Rows |
         whole = joining.join(folded(backbone), head, several.scaling(settings.backbone, backbone))
         paths = [table.paths[row] for row in rows]
         model = joining.with_features(whole, (), None)
-        _, vectors = inference.of_source(model, settings.image.size, source, paths, WORK)
+        _, vectors = inference.of_source(model, Square.of(settings.image), source, paths, WORK)
     else:
         tail = folded(cut.cut_in_two(backbone, settings.fine_tune.cut)[1])
         model = keras.Model(tail.input, places.averaged(tail.output))

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from headstart.artifacts import dataset, manifest
 from headstart.artifacts import value_range as artifact
 from headstart.images import decoding, ranges
+from headstart.images.decoding import Square
 from stages import split
 
 pytestmark = pytest.mark.real
@@ -53,7 +54,9 @@ def test_the_same_pictures_in_12_and_16_bits_and_in_hounsfield_units_are_learnt(
     output = capsys.readouterr().out
     assert "120 grey images have more than 8 bits: values" in output and "(image.range)" in output
     value_range = ranges.of_fields(artifact.read())
-    seen = np.array([slopes(decoding.read((images / path).read_bytes(), 64, value_range)) for path in table.paths])
+    seen = np.array(
+        [slopes(decoding.read((images / path).read_bytes(), Square(64), value_range)) for path in table.paths]
+    )
     train, test = table.rows("train"), table.rows("test")
     # Rounded to two grey levels, as noise in an encoder or a network would: 12 bits read as 16 have no more.
     model = LogisticRegression(C=100).fit(np.round(seen[train] / 2), table.labels[train])

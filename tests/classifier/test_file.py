@@ -11,7 +11,7 @@ from classifiers import CLASSES, details, pictures, small
 from headstart.artifacts import models, results
 from headstart.base.errors import UserError
 from headstart.classifier import file
-from headstart.classifier.details import Rule
+from headstart.classifier.details import EARLIER, Rule
 from headstart.classifier.unlike import Known
 from headstart.images.ranges import Range
 
@@ -200,5 +200,16 @@ def test_how_it_decides_and_what_it_was_trained_on_come_back(tmp_path):
 def test_a_file_of_an_earlier_version_still_predicts(tmp_path):
     path = tmp_path / "c.keras"
     file.save(small(), path, details())
-    rezipped(path, {"headstart.json": lambda said: {n: said[n] for n in said if n not in ("rule", "axes")}})
+    rezipped(path, {"headstart.json": lambda said: {n: said[n] for n in said if n not in ("rule", "axes", "resizing")}})
     assert file.load(path)[1] == details()
+    rezipped(path, {"headstart.json": lambda said: said | {"resizing": EARLIER}})
+    assert file.load(path)[1] == details()
+
+
+def test_how_images_become_squares_comes_back_or_is_refused(tmp_path):
+    path = tmp_path / "c.keras"
+    file.save(small(), path, details(resizing="crop"))
+    assert file.load(path)[1].square == (32, "crop")
+    rezipped(path, {"headstart.json": lambda said: said | {"resizing": "round"}})
+    with pytest.raises(UserError, match="does not say how images become squares"):
+        file.load(path)

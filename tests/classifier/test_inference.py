@@ -8,6 +8,7 @@ from PIL import Image
 from headstart.base.runtime import keras
 from headstart.classifier import inference
 from headstart.images import decoding
+from headstart.images.decoding import Square
 
 SIZE = 16
 
@@ -39,7 +40,7 @@ def test_openvino_gives_what_tensorflow_gives():
     plain, photos = network(3), photographs(inference.BATCH + 5)
     model = keras.Model(plain.input, [plain.output, keras.ops.mean(plain.output, axis=1)])
     by_engine = [
-        [list(outcome) for outcome in inference.outputs(model, SIZE, reads(photos), engine=engine)]
+        [list(outcome) for outcome in inference.outputs(model, Square(SIZE), reads(photos), engine=engine)]
         for engine in ("tensorflow", "openvino")
     ]
     for one, other in zip(*by_engine, strict=True):
@@ -51,8 +52,8 @@ def test_openvino_gives_what_tensorflow_gives():
 def test_each_output_is_that_of_the_model_itself(units):
     plain, photos = network(units), photographs(inference.BATCH + 5)
     both = keras.Model(plain.input, [plain.output, keras.ops.mean(plain.output, axis=1)])
-    answers = list(zip(*inference.outputs(both, SIZE, reads(photos)), strict=True))
-    pixels = np.stack([decoding.read(photo, SIZE) for photo in photos])
+    answers = list(zip(*inference.outputs(both, Square(SIZE), reads(photos)), strict=True))
+    pixels = np.stack([decoding.read(photo, Square(SIZE)) for photo in photos])
     for answer, expected in zip(answers, both.predict(pixels, verbose=0), strict=True):
         np.testing.assert_allclose(np.stack(answer), expected, atol=1e-6)
         assert np.stack(answer).dtype == np.float32
@@ -63,13 +64,13 @@ def test_what_cannot_be_read_keeps_its_place():
         raise FileNotFoundError("gone")
 
     model, photos = network(3), photographs(70)
-    expected = list(inference.outputs(model, SIZE, reads(photos)))
+    expected = list(inference.outputs(model, Square(SIZE), reads(photos)))
     sources = reads(photos)
     # One in the first batch, and the whole second batch.
     broken = {3, *range(inference.BATCH, 2 * inference.BATCH)}
     for number in broken:
         sources[number] = missing if number % 2 else lambda: b"no image"
-    outcomes = list(inference.outputs(model, SIZE, sources))
+    outcomes = list(inference.outputs(model, Square(SIZE), sources))
     assert len(outcomes) == 70
     for number, (outcome, answer) in enumerate(zip(outcomes, expected, strict=True)):
         if number in broken:
@@ -83,7 +84,7 @@ def test_an_error_of_another_kind_is_raised():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(inference.outputs(network(1), SIZE, [damaged]))
+        list(inference.outputs(network(1), Square(SIZE), [damaged]))
 
 
 def test_images_are_read_ahead_but_not_all_of_them():
@@ -95,11 +96,11 @@ def test_images_are_read_ahead_but_not_all_of_them():
             count += 1
         return photo
 
-    outcomes = inference.outputs(network(1), SIZE, [read] * 1000)
+    outcomes = inference.outputs(network(1), Square(SIZE), [read] * 1000)
     next(outcomes)
     outcomes.close()
     assert inference.BATCH <= count <= 4 * inference.BATCH
 
 
 def test_no_images_are_no_answers():
-    assert list(inference.outputs(network(1), SIZE, [])) == []
+    assert list(inference.outputs(network(1), Square(SIZE), [])) == []

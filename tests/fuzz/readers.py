@@ -22,6 +22,7 @@ from PIL import Image
 
 from headstart.base.errors import UserError
 from headstart.images import archive, decoding
+from headstart.images.decoding import Square
 
 DATE = (2026, 11, 27, 1, 2, 4)
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -82,7 +83,7 @@ def read_picture(data: bytes) -> None:
         lambda: decoding.kind(data[:132]),
         lambda: decoding.depth(data),
         lambda: decoding.examine(data, True),
-        lambda: decoding.read(data, 16, None),
+        lambda: decoding.read(data, Square(16), None),
     ):
         with contextlib.suppress(promised):
             read()

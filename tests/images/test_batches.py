@@ -9,6 +9,7 @@ from headstart.base.runtime import deterministic, tf
 from headstart.images import augment, batches, decoding
 from headstart.images.archive import open_source
 from headstart.images.batches import View
+from headstart.images.decoding import Square
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def folder(tmp_path):
 
 def test_batches_are_the_images_in_the_order_given(folder):
     paths = [f"{number}.png" for number in (7, 2, 9, 0, 5)]
-    expected = [decoding.read((folder / path).read_bytes(), 16) for path in paths]
+    expected = [decoding.read((folder / path).read_bytes(), Square(16)) for path in paths]
     with open_source(folder) as source:
-        got = [batch.numpy() for batch in batches.of_images(source, paths, 16, 2)]
+        got = [batch.numpy() for batch in batches.of_images(source, paths, Square(16), 2)]
     assert [batch.shape for batch in got] == [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
     assert got[0].dtype == np.uint8
     np.testing.assert_array_equal(np.concatenate(got), expected)
@@ -37,9 +38,9 @@ def test_each_image_is_seen_through_its_own_transform(folder):
     )  # fmt: skip
     transforms = np.stack([augment.transform(flips, 16, "0" * 64, view) for view in range(4)])
     with open_source(folder) as source:
-        plain = np.concatenate(list(batches.of_images(source, paths, 16, 4)))
+        plain = np.concatenate(list(batches.of_images(source, paths, Square(16), 4)))
         for batch_size in (1, 3):
-            seen = np.concatenate(list(batches.of_images(source, paths, 16, batch_size, transforms)))
+            seen = np.concatenate(list(batches.of_images(source, paths, Square(16), batch_size, transforms)))
             for before, after, flip in zip(plain, seen, transforms, strict=True):
                 np.testing.assert_array_equal(after, before[:: int(flip[4]), :: int(flip[0])])
 
@@ -88,7 +89,7 @@ def test_the_views_of_some_images_come_in_full_batches_of_their_own():
 @pytest.mark.parametrize("transforms", [None, augment.IDENTITY[None]])
 def test_nothing_is_tuned_whose_thread_the_end_would_wait_for(folder, transforms):
     with open_source(folder) as source:
-        images = batches.of_images(source, ["1.png"], 16, 2, transforms)
+        images = batches.of_images(source, ["1.png"], Square(16), 2, transforms)
     # As fine-tuning takes it.
     paired = tf.data.Dataset.zip(images, tf.data.Dataset.range(1)).map(lambda image, number: (image, number))
     assert paired.options().autotune.enabled is False
@@ -96,7 +97,7 @@ def test_nothing_is_tuned_whose_thread_the_end_would_wait_for(folder, transforms
 
 def test_the_number_of_batches_is_known(folder):
     with open_source(folder) as source:
-        assert len(batches.of_images(source, ["1.png"] * 5, 16, 2, np.tile(augment.IDENTITY, (5, 1)))) == 3
+        assert len(batches.of_images(source, ["1.png"] * 5, Square(16), 2, np.tile(augment.IDENTITY, (5, 1)))) == 3
 
 
 def test_images_are_decoded_in_parallel_where_results_must_repeat(folder):
@@ -111,4 +112,6 @@ def test_images_are_decoded_in_parallel_where_results_must_repeat(folder):
             return (folder / name).read_bytes()
 
     # Two batches: each read waits for one of the other batch, and alone none would return.
-    assert sum(len(batch) for batch in batches.of_images(Meeting(), [f"{n}.png" for n in range(10)], 16, 5)) == 10
+    assert (
+        sum(len(batch) for batch in batches.of_images(Meeting(), [f"{n}.png" for n in range(10)], Square(16), 5)) == 10
+    )

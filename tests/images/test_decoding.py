@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from headstart.images import decoding, ranges
+from headstart.images.decoding import Square
 from headstart.images.facts import Facts
 
 
@@ -55,7 +56,12 @@ def test_cmyk_without_the_mark_of_adobe_is_no_negative():
     plain = adobe[:at] + adobe[at + 16 :]
     assert adobe[at : at + 2] == b"\xff\xee" and b"Adobe" not in plain
     assert np.abs(decoding.decode(plain).astype(int) - drawn()).mean() < 5
-    assert np.abs(decoding.read(plain, 8).astype(int) - decoding.read(encoded(Image.fromarray(drawn())), 8)).mean() < 5
+    assert (
+        np.abs(
+            decoding.read(plain, Square(8)).astype(int) - decoding.read(encoded(Image.fromarray(drawn())), Square(8))
+        ).mean()
+        < 5
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -93,7 +99,7 @@ def test_signed_and_floating_point_values_are_seen_by_the_range(kind, big_endian
     data = raw_tiff(np.array([[-3000, -1000, -992, 20, 1040, 1041, 30000]], kind), big_endian)
     for pixels in (decoding.decode(data, CT), decoding.decode(data, CT._replace(low=-1000.0))):
         assert pixels[0].tolist() == [[grey] * 3 for grey in (0, 0, 1, 128, 255, 255, 255)]
-    assert decoding.read(data, 16, CT).max() == 255
+    assert decoding.read(data, Square(16), CT).max() == 255
     # Without a range: the image's own.
     pixels = decoding.decode(data)[0, :, 0]
     assert (pixels[0], pixels[-1]) == (0, 255) and (np.diff(pixels.astype(int)) >= 0).all()
@@ -153,7 +159,7 @@ def test_colours_of_12_bits_in_files_of_16_are_seen_by_the_range(big_endian):
     for data in files:
         seen = decoding.decode(data, ranges.Range(1000, 3000))
         np.testing.assert_array_equal(seen, np.rint((COLOURS.clip(1000, 3000) - 1000) * (255 / 2000)))
-        facts, square = decoding.examine(data), decoding.read(data, 16, ranges.Range(1000, 3000))
+        facts, square = decoding.examine(data), decoding.read(data, Square(16), ranges.Range(1000, 3000))
         assert facts.own == pytest.approx((COLOURS.min(), COLOURS.max()), abs=30) and facts.colour
         assert decoding.depth(data) == 16 and not facts.reduced and square.max() > 200
         assert facts.sha256 == decoding.examine(files[0]).sha256
@@ -277,9 +283,9 @@ def test_colours_of_16_bits_are_turned_upright():
 
 def test_arrays_of_deep_colours_are_taken_as_files_are():
     value_range = ranges.Range(1000, 3000)
-    expected = decoding.read(png(COLOURS, 2), 4, value_range)
+    expected = decoding.read(png(COLOURS, 2), Square(4), value_range)
     for kind in (np.uint16, np.int32, np.float32):
-        np.testing.assert_array_equal(decoding.of_array(COLOURS.astype(kind), 4, value_range), expected)
+        np.testing.assert_array_equal(decoding.of_array(COLOURS.astype(kind), Square(4), value_range), expected)
 
 
 def test_the_values_are_noted_and_hashed_before_they_are_reduced():
@@ -421,26 +427,53 @@ def test_a_broken_image_says_why(data, reason, recwarn):
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
     with pytest.raises(decoding.Broken, match=f"^({reason})"):
-        decoding.read(data, 32)
+        decoding.read(data, Square(32))
 
 
 def test_read_gives_the_square():
-    pixels = decoding.read(encoded(Image.fromarray(drawn())), 32)
+    pixels = decoding.read(encoded(Image.fromarray(drawn())), Square(32))
     expected = Image.fromarray(drawn()).resize((32, 32), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(pixels, np.asarray(expected))
     assert pixels.dtype == np.uint8
 
 
+def bands(colours, turned=False):
+    """An image of three times its short side, of three colours beside, or under, each other."""
+    pixels = np.repeat(np.array(colours, np.uint8)[None], 40, axis=0).repeat(40, axis=1)
+    return Image.fromarray(pixels.transpose(1, 0, 2) if turned else pixels)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_oblong_image_is_stretched_or_cropped_or_padded(kind, turned):
+    red, green, blue, grey = (250, 0, 0), (0, 250, 0), (0, 0, 250), (128, 128, 128)
+    data = encoded(
+        bands((red, green, blue), turned), kind, **({"quality": 95, "subsampling": 0} if kind == "JPEG" else {})
+    )
+    for resizing, first, middle in (("stretch", red, green), ("crop", green, green), ("pad", grey, green)):
+        pixels = decoding.read(data, Square(24, resizing)).astype(int)
+        assert pixels.shape == (24, 24, 3)
+        across = pixels[:, 12] if (resizing == "pad") != turned else pixels[12]
+        assert np.abs(across[2] - first).max() < 25 and np.abs(across[12] - middle).max() < 25, resizing
+        np.testing.assert_array_equal(pixels, decoding.of_array(decoding.decode(data), Square(24, resizing)))
+
+
+@pytest.mark.parametrize("resizing", decoding.RESIZING)
+def test_of_a_square_all_ways_to_resize_are_the_same(resizing):
+    data = encoded(Image.fromarray(drawn(90, 90)))
+    np.testing.assert_array_equal(decoding.read(data, Square(32, resizing)), decoding.read(data, Square(32)))
+
+
 def test_read_is_antialiased():
     board = np.indices((256, 256)).sum(0) % 2 * 255
-    pixels = decoding.read(encoded(Image.fromarray(board.astype(np.uint8))), 32)
+    pixels = decoding.read(encoded(Image.fromarray(board.astype(np.uint8))), Square(32))
     assert np.abs(pixels.astype(int) - 127).max() <= 2
 
 
 def test_a_large_jpeg_reads_nearly_as_if_decoded_whole():
     data = encoded(Image.fromarray(drawn(1000, 1600)), "JPEG", quality=95)
     whole = Image.fromarray(decoding.decode(data)).resize((64, 64), Image.Resampling.BILINEAR)
-    assert np.abs(decoding.read(data, 64).astype(int) - np.asarray(whole)).max() <= 3
+    assert np.abs(decoding.read(data, Square(64)).astype(int) - np.asarray(whole)).max() <= 3
 
 
 @pytest.fixture
@@ -461,7 +494,7 @@ def test_of_a_jpeg_with_too_many_pixels_every_second_one_is_decoded(small_limit,
     assert np.abs(pixels.astype(int) - np.asarray(image.convert("RGB").resize((60, 40)))).max() <= 6
     assert decoding.pixel_hash(pixels) == decoding.pixel_hash(decoding.decode(data))
     seen, expected = (
-        decoding.read(data, 16).astype(int),
+        decoding.read(data, Square(16)).astype(int),
         image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR),
     )
     assert np.abs(seen - np.asarray(expected)).max() <= 6
@@ -483,7 +516,9 @@ SHAPES = [(kind, size) for kind in ("PNG", "JPEG") for size in ((1, 1), (1, 3000
 def test_any_shape_becomes_a_square(kind, size):
     data = encoded(Image.new("RGB", size, (200, 100, 50)), kind)
     assert decoding.decode(data).shape == (*size[::-1], 3)
-    assert np.abs(decoding.read(data, 32).astype(int) - (200, 100, 50)).max() <= 3
+    for resizing in ("stretch", "crop"):
+        assert np.abs(decoding.read(data, Square(32, resizing)).astype(int) - (200, 100, 50)).max() <= 3
+    assert decoding.read(data, Square(32, "pad")).shape == (32, 32, 3)
 
 
 def test_large_images_are_decoded_one_at_a_time(small_limit, monkeypatch):

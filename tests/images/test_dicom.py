@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from headstart.images import decoding, finding
+from headstart.images.decoding import Square
 from headstart.images.ranges import Range
 
 pydicom = pytest.importorskip("pydicom", reason="no pydicom (requirements-dicom.txt)")
@@ -58,7 +59,7 @@ def test_its_own_window_comes_first_unless_the_range_was_set():
     data = dicom(STORED, **CT, **WINDOW)
     seen = [0, 0, 151, 255, 255]  # of -1024, -924, 76, 1023 and 3071, from -160 to 240
     assert grey(data) == grey(data, Range(0, 5)) == seen
-    assert decoding.read(data, 16).max() == 255
+    assert decoding.read(data, Square(16)).max() == 255
     assert decoding.examine(data).windowed and decoding.examine(data).own is None
     assert grey(data, Range(-1024, 76, windows=False)) == [0, 23, 255, 255, 255]
     facts = decoding.examine(data, windows=False)

@@ -10,7 +10,7 @@ from PIL import Image
 from running import photo
 
 from headstart.images import decoding
-from headstart.images.decoding import Broken
+from headstart.images.decoding import Broken, Square
 from headstart.images.ranges import Range
 from headstart.serving import photos
 
@@ -39,8 +39,8 @@ def bomb(width, height):
 def test_each_format_is_known_and_read_as_the_pipeline_reads_it(kind):
     data = HEIC.read_bytes() if kind == "HEIF" else written(Image.open(io.BytesIO(photo())).copy(), kind)
     assert photos.kind(data, MOST) == kind
-    read = photos.read(data, 8, None, MOST)
-    np.testing.assert_array_equal(read.pixels, decoding.read(data, 8))
+    read = photos.read(data, Square(8), None, MOST)
+    np.testing.assert_array_equal(read.pixels, decoding.read(data, Square(8)))
     assert read.preview == ""
 
 
@@ -51,14 +51,16 @@ def test_every_format_has_an_ending():
 def test_a_deep_image_is_seen_by_the_range_of_the_classifier():
     data = written(Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 60), "PNG")
     values = Range(0, 4000)
-    np.testing.assert_array_equal(photos.read(data, 8, values, MOST).pixels, decoding.read(data, 8, values))
+    np.testing.assert_array_equal(
+        photos.read(data, Square(8), values, MOST).pixels, decoding.read(data, Square(8), values)
+    )
 
 
 def test_a_preview_is_upright_and_small():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = written(Image.new("RGB", (2000, 1000)), "JPEG", exif=exif)
-    preview = photos.read(data, 8, None, 10**7, preview=True).preview
+    preview = photos.read(data, Square(8), None, 10**7, preview=True).preview
     assert preview.startswith("data:image/webp;base64,")
     assert Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2]))).size == (320, 640)
 
@@ -77,14 +79,14 @@ def test_a_preview_is_upright_and_small():
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(data, reason):
     with pytest.raises(Broken, match=reason):
-        photos.read(data, 8, None, MOST)
+        photos.read(data, Square(8), None, MOST)
 
 
 def test_a_large_image_is_refused_before_it_is_decoded(monkeypatch):
     data = written(Image.new("1", (4000, 4000)), "PNG")
     monkeypatch.setattr(decoding, "read", lambda *_: pytest.fail("decoded"))
     with pytest.raises(Broken, match="16,000,000 pixels"):
-        photos.read(data, 8, None, MOST)
+        photos.read(data, Square(8), None, MOST)
 
 
 def test_a_jpeg_of_too_many_scans_is_refused_and_a_progressive_one_is_not():

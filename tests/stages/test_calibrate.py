@@ -12,6 +12,7 @@ from headstart.artifacts.results import CLASSIFIER
 from headstart.base.errors import UserError
 from headstart.classifier import decision, file, joining, unlike
 from headstart.images import decoding
+from headstart.images.decoding import Square
 from stages import calibrate
 
 
@@ -23,7 +24,7 @@ def run(reproduced, monkeypatch):
 
 
 def images(paths):
-    return np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in paths])
+    return np.stack([decoding.read(Path("data/my_images", path).read_bytes(), Square(32)) for path in paths])
 
 
 def test_the_classifier_is_the_network_at_a_temperature_that_knows_its_training_images(run):

@@ -16,6 +16,7 @@ from headstart.base.runtime import keras
 from headstart.classifier import decision, file, joining
 from headstart.classifier.details import Details, Rule
 from headstart.images import decoding
+from headstart.images.decoding import Square
 from stages import evaluate
 
 SIZE = 16
@@ -41,7 +42,7 @@ def photo(path, left, right, rng):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.clip(colours + rng.integers(-30, 30, (20, 30, 3)), 0, 255).astype("uint8")
     Image.fromarray(pixels).save(path)
-    return decoding.read(path.read_bytes(), SIZE).mean(axis=(0, 1)) / 255
+    return decoding.read(path.read_bytes(), Square(SIZE)).mean(axis=(0, 1)) / 255
 
 
 def project(classes, colours, mistake, axes=()):
@@ -155,7 +156,7 @@ def test_an_average_over_flips_is_a_model_of_its_own():
     assert list(answers.predicted) == ["head", "fine_tuned", "averaged"]
     assert plain.probabilities["fine_tuned"].tolist() == answers.probabilities["fine_tuned"].tolist()
     classifier, _ = file.load(results.CLASSIFIER)
-    pixels = np.stack([decoding.read(Path("photos", path).read_bytes(), SIZE) for path in answers.paths])
+    pixels = np.stack([decoding.read(Path("photos", path).read_bytes(), Square(SIZE)) for path in answers.paths])
     expected = decision.probabilities(classifier.predict(pixels, verbose=0))
     np.testing.assert_allclose(answers.probabilities["averaged"], expected, atol=1e-6)
     # What is delivered is what is plotted and shown.

@@ -14,6 +14,7 @@ from headstart.base import params
 from headstart.base.errors import UserError
 from headstart.base.runtime import keras, tf
 from headstart.images import augment, decoding
+from headstart.images.decoding import Square
 from stages import extract, fetch, split
 
 CUT = "block_6_expand_relu"
@@ -83,7 +84,7 @@ def model(weights: bytes, layer: str | None):
 def direct(layer=None, view=None):
     """What the backbone computes on all images of the manifest at once, without `extract`."""
     table, settings = manifest.read(), params.load()
-    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
+    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), Square(32)) for path in table.paths])
     if view is not None:
         drawn = [augment.transform(settings.augment, 32, sha256, view) for sha256 in table.sha256]
         pixels = np.asarray(augment.warp(pixels, np.stack(drawn)))

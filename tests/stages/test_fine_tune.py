@@ -12,6 +12,7 @@ from headstart.base import params
 from headstart.base.runtime import deterministic, keras, tf
 from headstart.classifier import candidates, decision, file, selection
 from headstart.images import archive, augment, decoding
+from headstart.images.decoding import Square
 from headstart.training import again, assembly, batches, remembering
 from stages import extract, fetch, fine_tune, split, train_head
 
@@ -74,7 +75,9 @@ def test_cached_and_live_give_the_same_loss_and_gradient_on_the_same_views(prepa
     (whole, *_), (tail, *_) = assembled()
     table, settings = manifest.read(), params.load()
     train = table.rows("train")
-    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in train])
+    pixels = np.stack(
+        [decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), Square(32)) for row in train]
+    )
     drawn = [augment.transform(settings.augment, 32, table.sha256[row], 1) for row in train]
     labels = (np.arange(len(train)) % 2)[:, None].astype("float32")  # half of them wrong, for a loss to speak of
     plain = features.read_cut()[train].astype("float32")
@@ -153,7 +156,9 @@ def test_the_layers_up_to_the_cut_and_pretrained_statistics_stay(views, prepared
     assert details.classes == ["blue", "red"] and details.size == 32
     table = manifest.read()
     rows = table.rows("validation")
-    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
+    pixels = np.stack(
+        [decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), Square(32)) for row in rows]
+    )
     right = (classifier.predict(pixels, verbose=0)[:, 0] > 0.5) == table.labels[rows]
     accuracy = Path("metrics/fine_tune/plots/metrics/validation/accuracy.tsv").read_text().split()
     assert right.mean() == float(accuracy[2 + 2 * metrics["kept_epoch"] + 1])
@@ -189,7 +194,9 @@ def test_what_is_delivered_is_chosen_on_the_validation_images(select_by, prepare
     classifier, details = file.load(file.NETWORK)
     table = manifest.read()
     rows = table.rows("validation")
-    pixels = np.stack([decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), 32) for row in rows])
+    pixels = np.stack(
+        [decoding.read(Path("data/my_images", table.paths[row]).read_bytes(), Square(32)) for row in rows]
+    )
     delivered = metrics["delivered"].replace("halfway_averaged", "averaged").replace("halfway", "fine_tuned")
     assert details.delivered == delivered
     names = ["head", "head_averaged", "fine_tuned", "averaged", "halfway", "halfway_averaged"]
@@ -287,7 +294,7 @@ def test_training_that_does_harm_leaves_the_head_as_it_was(prepared, capsys):
     table = manifest.read()
     head = keras.saving.load_model(models.HEAD, compile=False)
     classifier, _ = file.load(file.NETWORK)
-    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), 32) for path in table.paths])
+    pixels = np.stack([decoding.read(Path("data/my_images", path).read_bytes(), Square(32)) for path in table.paths])
     expected = head.predict(features.read_bottleneck()[:].astype("float32"), verbose=0)
     np.testing.assert_allclose(classifier.predict(pixels, verbose=0), expected, atol=3e-3)
 

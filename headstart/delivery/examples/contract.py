@@ -33,8 +33,15 @@ def pixels(path):
         image = image.convert("RGBA")
         if kind not in ("BMP", "TGA") or image.getchannel("A").getextrema()[1]:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    # Bilinear and antialiased, to a square, whatever the sides were.
-    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))[None]
+    return np.asarray(square(image.convert("RGB"), size))[None]
+
+
+def square(image, size):
+    """The largest square in the middle of an image, or all of it with grey beside it, or out of proportion."""
+    sides, how = (size, size), Image.Resampling.BILINEAR  # which is antialiased, too
+    if ABOUT["resizing"] == "crop":
+        return ImageOps.fit(image, sides, how)
+    return ImageOps.pad(image, sides, how, "gray") if ABOUT["resizing"] == "pad" else image.resize(sides, how)
 
 
 def refuse_misread(image, data):
