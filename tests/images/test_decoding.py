@@ -593,8 +593,8 @@ def test_colours_of_another_profile_become_those_of_srgb(kind):
     plain = decoding.decode(encoded(image, kind))
     seen = decoding.decode(encoded(image, kind, icc_profile=SWAPPED))
     assert np.abs(seen[..., [1, 0, 2]].astype(int) - plain).max() <= 1
-    square = decoding.read(encoded(image, kind, icc_profile=SWAPPED), 16)[..., [1, 0, 2]]
-    assert np.abs(square.astype(int) - decoding.read(encoded(image, kind), 16)).max() <= 1
+    square = decoding.read(encoded(image, kind, icc_profile=SWAPPED), Square(16))[..., [1, 0, 2]]
+    assert np.abs(square.astype(int) - decoding.read(encoded(image, kind), Square(16))).max() <= 1
     # Those of sRGB stay as they are, to the byte, though its numbers be rounded otherwise; and what is no sound profile
     # costs nothing.
     at = SRGB.index(b"XYZ \0\0\0\0", 256)
