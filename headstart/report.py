@@ -4,6 +4,7 @@ from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -78,10 +79,11 @@ def show(
 def main() -> None:
     measured = results.read()
     console = Console(highlight=False)
-    summary, settings, found = _or_none(dataset.read), _or_none(params.load), _or_none(inspection.read)
+    files = {dataset.DATASET: dataset.read, params.PARAMS: params.load, inspection.INSPECTION: inspection.read}
+    summary, settings, found = (_or_none(*of) for of in files.items())
     fold = settings and settings.fold
     if fold is not None:
-        cut = _or_none(lambda: manifest.read(fold=fold))
+        cut = _or_none(manifest.MANIFEST, lambda: manifest.read(fold=fold))
         summary = notes.of_fold(summary, cut, fold) if summary and cut else None
     show(measured, summary, console, found)
     lines = notes.inspected(found) if found and fold is None else []  # inspect knows of no fold
@@ -105,11 +107,14 @@ def main() -> None:
         say("Not here: `make pull` brings it if it was pushed, `dvc repro` makes it.")
 
 
-def _or_none(read: Callable[[], Any]) -> Any:
-    """What `read` returns; None where that is missing or damaged: the scores are shown all the same."""
+def _or_none(path: Path, read: Callable[[], Any]) -> Any:
+    """What `read` returns; None where its file is missing or, which is said, damaged: the scores are shown anyway."""
+    if not path.exists():
+        return None
     try:
         return read()
-    except UserError:
+    except UserError as error:
+        say(str(error))
         return None
 
 
@@ -143,8 +148,8 @@ def _rare_columns(measured: Results) -> Columns:
     tested = notes.tested(measured)
     rarest = min(tested, key=lambda name: tested[name]["images"])
     return {
-        "balanced\naccuracy": lambda score: _four(score["balanced_accuracy"]),
-        "macro\nF1": lambda score: _four(score["macro_f1"]),
+        "balanced\naccuracy": lambda score: _four(score.get("balanced_accuracy")),
+        "macro\nF1": lambda score: _four(score.get("macro_f1")),
         f"average\nprecision,\n{wording.label(rarest, 12)}": lambda score: _four(
             score["per_class"][rarest]["average_precision"]
         ),

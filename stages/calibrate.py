@@ -55,33 +55,28 @@ def main() -> None:
     written = Rule(temperature, goal.goal, rule.of, rule.threshold, costs, goal.coverage, at_least)
     classifier = joining.calibrated(network, temperature)
     file.save(classifier, file.CLASSIFIER, details._replace(rule=written))
-    set_on = None
+    found = {
+        "images": len(rows),
+        "groups": len(np.unique(groups)),
+        "temperature": round(temperature, 6),
+        "threshold": rule.threshold,
+        "reached": rule.reached,
+        "at_least": at_least,
+        "unlike": {"images": len(details.known.features), "limit": round(details.known.limit, 6)},
+    }
     if rule.images is not None:
         least = coverage.needed(goal.at_least)
         set_on = calibration.SetOn(goal.goal, rule.of, goal.at_least, rule.images, least, rule.groups)
-    calibration.write(
-        {
-            "images": len(rows),
-            "temperature": round(temperature, 6),
-            "threshold": rule.threshold,
-            "reached": rule.reached,
-            **({} if set_on is None else {"set_on": set_on._asdict()}),
-            "at_least": at_least,
-            "unlike": {"images": len(details.known.features), "limit": round(details.known.limit, 6)},
-        }
-    )
+        found["set_on"] = set_on._asdict()
+    if goal.coverage:
+        found["coverage"] = {"wanted": goal.coverage, "needed": coverage.needed(goal.coverage)}
+    calibration.write(found)
     say(f"calibrate: temperature {temperature:.2f}, by {len(rows):,} images that were not trained on")
     if rule.threshold is not None:
         shown = decision.shown(rule.threshold)
         say(f"calibrate: {rule.of} from a probability of {shown} on (decision.goal: {goal.goal})")
-    needed, count = coverage.needed(goal.coverage or 0), len(np.unique(groups))
-    if count < needed:
-        said = "images, and every class remains possible" if len(rows) < needed else f"groups of images, not {count:,}"
-        say(f"calibrate: WARNING: a decision.coverage of {goal.coverage:g} takes {needed:,} such {said}")
-    if set_on is not None and (warning := set_on.warning()):
+    for warning in calibration.warnings(found, rule.of):
         say(f"calibrate: WARNING: {warning}")
-    if rule.reached is not None and rule.reached < goal.at_least:
-        say(f"calibrate: WARNING: on these images a {goal.goal} of {rule.reached:.3f} is all that is reached")
     checkpoint.finish("calibrate")
 
 

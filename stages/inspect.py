@@ -28,7 +28,7 @@ def look(source: archive.Source, path: str) -> looks.Look:
 
 def main() -> None:
     settings = params.load_stage("inspect")
-    table, published = manifest.read(), dataset.read()["published"]
+    table, published = manifest.read(), dataset.read().get("published")
     with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         seen = in_order(partial(look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))

@@ -42,7 +42,7 @@ def answers_of(table: manifest.Manifest) -> predictions.Predictions:
 def main() -> None:
     settings = params.load_stage("report")
     deterministic(settings.seed)
-    table, measured = manifest.read(fold=settings.fold), results.read()
+    table, measured = manifest.read(fold=settings.fold), results.read(whole=True)
     classifier, details = file.load_own(table.classes)
     answers, found = details.rule.decided(answers_of(table)), inspection.read()
     summary = notes.of_fold(dataset.read(), table, settings.fold)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from headstart import report
-from headstart.artifacts import dataset, inspection, results
+from headstart.artifacts import calibration, dataset, inspection, results
 from headstart.base import params, yaml12
 from headstart.base.errors import UserError
 from headstart.evaluation import curves, scores
@@ -225,7 +225,33 @@ def test_what_helps_a_rare_class_is_said_unless_it_is_set():
 def test_the_scores_are_shown_without_what_split_wrote(shown, tmp_path):
     assert "1,656 test images\n" in shown({"head": SCORE}, {}).replace(" \n", "\n").replace("  ", "")
     (tmp_path / dataset.DATASET).write_text('{"published": ["test"], "classes": ["a", "b"], "counts": {}}')
-    assert "none of them" not in shown({"head": SCORE}, {})
+    said = shown({"head": SCORE}, {})
+    assert "none of them" not in said and "0.9024" in said
+    assert "metrics/dataset.json is damaged (it lacks found, left_out): run `dvc repro" in said
+
+
+DAMAGED = [
+    (dataset.DATASET, {"counts": None}, r"counts is null\): run `dvc repro --force --single-item split`"),
+    (inspection.INSPECTION, {"alike": None}, r"alike is null\): run `dvc repro --force --single-item inspect`"),
+    (inspection.INSPECTION, {"warnings": [3]}, r"warnings\[0\] is 3\): run `dvc repro --force --single-item inspect`"),
+]
+
+
+@pytest.mark.parametrize(("path", "change", "words"), DAMAGED)
+def test_a_damaged_file_is_named_and_the_scores_are_shown(reproduced, monkeypatch, capsys, path, change, words):
+    monkeypatch.chdir(reproduced.path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    report.main()
+    said = capsys.readouterr().out
+    assert re.search(f"^{path} is damaged \\({words}$", said, re.MULTILINE) and "head alone" in said
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"set_on": 3}'])
+def test_a_damaged_calibration_ends_it_in_one_line(shown, tmp_path, content):
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / calibration.CALIBRATION).write_text(content)
+    with pytest.raises(UserError, match=r"^metrics/calibration\.json is damaged .* --single-item calibrate`$"):
+        shown({"head": SCORE}, {})
 
 
 def test_what_is_missing_takes_nothing_else_from_the_report(reproduced):

@@ -25,12 +25,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headstart.artifacts import ANY, of_form, read_json
 from headstart.artifacts.manifest import SPLITS, Manifest, splits_by_fold
 from headstart.base import files
-from headstart.base.errors import UserError
 
 DATASET = Path("metrics/dataset.json")
 NEAR_DUPLICATES = Path("metrics/near_duplicates.png")  # the sets that the file lists, in pictures
+COUNTS = {split: {ANY: {int}} for split in SPLITS}
+# What `read` compares with; what every such file has, and of the rest its kind.
+FORM = {
+    "classes": [{str}],
+    "counts": COUNTS,
+    "found": {int},
+    "left_out": [{"path": {str}, "reason": {str}}],
+    "folds?": {ANY: {ANY: {int}}},
+    "near_duplicates?": [[{str}]],
+    "groups?": {int, None},
+    "test_copies?": {int},
+    "published?": [{str}],
+    "corrections?": {ANY: {ANY: {int}}},
+}
 
 
 class LeftOut(NamedTuple):
@@ -87,11 +101,11 @@ def summarize(
 def counts(summary: dict[str, Any], fold: int | None = None) -> dict[str, dict[str, int]]:
     """The images by split and class, as in the run of that fold; None: as the splits are.
 
-    Raises ValueError where there is no such fold.
+    Raises ValueError where there is no such fold, and where `summarize` has not made the summary.
     """
     if fold is None:
-        return summary["counts"]
-    folds = summary.get("folds", {})
+        return checked(summary)["counts"]
+    folds = checked(summary).get("folds", {})
     if fold > len(folds):
         raise ValueError(f"{DATASET} has no fold {fold}")
     sums = {split: Counter() for split in SPLITS}
@@ -108,15 +122,14 @@ def write(summary: dict[str, Any], project: Path = Path()) -> None:
 def read(project: Path = Path()) -> dict[str, Any]:
     """Return what the file of `project` (default: the current folder) holds; its keys are listed above.
 
-    Raises UserError where the file is missing, is not JSON, or lacks what every such file has.
+    Raises UserError where the file is missing, is not JSON, or is not what the stage split writes.
     """
-    path = project / DATASET
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(summary, dict) or not summary.keys() >= {"classes", "counts", "found", "left_out"}:
-            raise ValueError("it is no summary of a data set")
-        return summary
-    except FileNotFoundError:
-        raise UserError(f"no {path} here: run `dvc repro split` to write it") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): run `dvc repro --force split`") from None
+    return read_json(project, DATASET, checked, "split")
+
+
+def checked(summary: Any) -> dict[str, Any]:
+    """Return `summary`, as read from JSON. Raises ValueError where `summarize` has not made it."""
+    of_form(FORM, summary)
+    if wrong := [split for split, of in summary["counts"].items() if of.keys() != set(summary["classes"])]:
+        raise ValueError(f"counts.{wrong[0]} is of other classes")
+    return summary

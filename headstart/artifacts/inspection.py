@@ -15,11 +15,12 @@ Lists, since DVC would print a number for each image otherwise; at most `MOST` i
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headstart.artifacts import ANY, NUMBER, of_form, read_json
 from headstart.base import files, wording
-from headstart.base.errors import UserError
 
 INSPECTION = Path("metrics/inspection.json")
 MOST = 500
@@ -30,6 +31,18 @@ LOOKS = {
     "blurred": "are blurred",
     "odd_size": "are of an odd size",
     "odd_shape": "are of an odd shape",
+}
+
+# What `read` compares with.
+SUSPECT = {"path": {str}, "label": {str}, "looks_like": {str}, "probability": NUMBER, "own_probability": NUMBER}
+FORM = {
+    "suspects": [SUSPECT],
+    "outliers": [{"path": {str}, "times": NUMBER}],
+    "alike": [{"paths": ({str}, {str}), "splits": ({str}, {str})}],
+    "looks": {name: [{str}] for name in LOOKS},
+    "elsewhere": {ANY: NUMBER},
+    "warnings": [{str}],
+    "counts": {name: {int} for name in ("suspects", "outliers", "alike", *LOOKS)},
 }
 
 
@@ -48,13 +61,4 @@ def write(found: dict[str, Any], project: Path = Path()) -> None:
 
 def read(project: Path = Path()) -> dict[str, Any]:
     """Return what the file of `project` holds. Raises UserError where it is missing or is not what `write` writes."""
-    path = project / INSPECTION
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or "warnings" not in found:
-            raise ValueError("it has no warnings")
-    except FileNotFoundError:
-        raise UserError(f"no {path} here: run `dvc repro inspect` to write it") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): run `dvc repro --force inspect`") from None
-    return found
+    return read_json(project, INSPECTION, partial(of_form, FORM), "inspect")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headstart.artifacts import ANY, NUMBER, of_form, parsed
 from headstart.base import files
 from headstart.base.errors import UserError
 
@@ -46,6 +47,47 @@ COMPARISONS = {
 TRUST = ("calibration", "reliability", "decision", "possible", "unlike", "fragility", "corrected")
 # The scores that every model has; one that is not defined is None.
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "roc_auc", "average_precision")
+NUMBER_OR_NONE = NUMBER | {None}
+WEIGHED = {f"{name}?": NUMBER_OR_NONE for name in ("balanced_accuracy", "macro_f1", "weighted_accuracy")}
+OF_CLASS = {"class": {str}, "images": {int}, "predicted": {int}}
+OF_CLASS |= dict.fromkeys(("recall", "precision", "average_precision"), NUMBER_OR_NONE)
+SCORE = {name: NUMBER if name in SCORES[:4] else NUMBER_OR_NONE for name in SCORES}
+SCORE |= WEIGHED
+
+
+def _interval(name: str, kind: frozenset = NUMBER, missing: str = "") -> dict[str, Any]:
+    return {f"{name}{end}{missing}": kind for end in ("", "_low", "_high")}
+
+
+DECISION = {"goal": {str}, "of?": {str, None}, "threshold?": NUMBER_OR_NONE} | _interval("accuracy")
+DECISION |= _interval("balanced_accuracy", NUMBER_OR_NONE, "?")
+DECISION |= _interval("recall", NUMBER_OR_NONE, "?") | _interval("precision", NUMBER_OR_NONE, "?")
+POINT = {"images": {int}, "confidence": NUMBER, "accuracy": NUMBER}
+LEVEL = {"strength": NUMBER, "accuracy": NUMBER, "unlike": NUMBER_OR_NONE}
+# What `parse` compares with: of an earlier version a file may lack some of what there is in `TRUST`.
+FORM = {
+    "images": {int},
+    "mcnemar": {f"{name}?": {f"only_{of}": {int} for of in pair} | {"p": NUMBER} for name, pair in COMPARISONS.items()},
+    **{f"{model}?": SCORE for model in MODELS},
+    "calibration?": {"before": {"ece": NUMBER}, "after": {"ece": NUMBER, "ece_by_chance?": NUMBER}},
+    "reliability?": [POINT],
+    "decision?": DECISION,
+    "possible?": {"wanted": NUMBER, "one_class": NUMBER} | _interval("coverage"),
+    "unlike?": _interval("share"),
+    "fragility?": {ANY: [LEVEL]},
+    "corrected?": {int},
+}
+# What the page and the model card show beside that, which no experiment's metrics have as a whole.
+WHOLE = FORM | {
+    **{f"{model}?": SCORE | {"balanced_accuracy": NUMBER, "macro_f1": NUMBER} for model in MODELS},
+    "calibration": {
+        "before": {"ece": NUMBER},
+        "after": {"ece_by_chance": NUMBER} | _interval("ece") | _interval("brier"),
+    },
+    "reliability": [POINT],
+    "decision": DECISION,
+    "fragility": {"none": (LEVEL,)} | dict.fromkeys(("noise", "blur", "jpeg", "brightness"), (LEVEL,) * 5),
+}
 
 
 @dataclass(frozen=True)
@@ -81,37 +123,58 @@ def write(results: Results, project: Path = Path()) -> None:
     files.write_text(project / TEST, _json(content) + "\n")
 
 
-def read(project: Path = Path()) -> Results:
-    """Read metrics/test.json in the folder `project`. Raises UserError where it is missing, damaged or out of date."""
+def read(project: Path = Path(), whole: bool = False) -> Results:
+    """Read metrics/test.json in the folder `project`. Raises UserError where it is missing, damaged or out of date.
+
+    whole: with all that the page shows.
+    """
     try:
-        return parse(json.loads((project / TEST).read_text(encoding="utf-8")))
+        content = parsed((project / TEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no {TEST} here: run `dvc repro` to write it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{TEST} is not valid JSON ({error}): run `dvc repro`") from None
+    try:
+        return parse(content, WHOLE if whole else FORM)
     except ValueError as error:
         raise UserError(f"{error}: run `dvc repro`") from None
 
 
-def parse(content: Any) -> Results:
+def parse(content: Any, form: dict[str, Any] = FORM) -> Results:
     """The results in `content`, what a JSON reader made of a metrics/test.json.
 
     Raises ValueError where the stage evaluate, as it is now, would not have written it.
     """
     try:
-        scores = {name: _by_name(content[name]) for name in MODELS if name in content}
+        of_form({"mcnemar": {}}, content)
         if "only_head" in content["mcnemar"]:
-            raise ValueError(f"{TEST} has the form of an earlier version of Headstart")
-        compared = {name: content["mcnemar"][name] for name, pair in COMPARISONS.items() if scores.keys() >= set(pair)}
-        missing = [f"{model}.{name}" for model in scores for name in SCORES if name not in scores[model]]
+            raise ValueError("it is in the form of an earlier version of Headstart")
+        of_form(form, content)
+        scores = {name: _by_name(content[name]) for name in MODELS if name in content}
         if "head" not in scores:
-            missing.append("head")
-        images = content["images"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{TEST} is not what the stage evaluate writes ({error!r})") from None
-    if missing:
-        raise ValueError(f"{TEST} is not what the stage evaluate writes (it lacks {', '.join(missing)})")
-    return Results(images, scores, compared, {name: content[name] for name in TRUST if name in content})
+            raise ValueError("it lacks head")
+        if len({tuple(score.get("per_class", ())) for score in scores.values()}) > 1:
+            raise ValueError("its models are of different classes")
+        if content["images"] < 1:
+            raise ValueError("it is of no images")
+        of_form(
+            {"decision?": _decided(content.get("decision", {}), list(scores["head"].get("per_class", ())))}, content
+        )
+        compared = {name: content["mcnemar"][name] for name, pair in COMPARISONS.items() if scores.keys() >= set(pair)}
+    except (KeyError, ValueError) as error:
+        why = f"it lacks mcnemar.{error.args[0]}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{TEST} is not what the stage evaluate writes ({why})") from None
+    return Results(content["images"], scores, compared, {name: content[name] for name in TRUST if name in content})
+
+
+def _decided(decision: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """The form of a decision that has these parts: each with its interval, and a threshold with its class."""
+    form = {"of": {str}} if decision.get("threshold") is not None else {}
+    for name in ("balanced_accuracy", "recall", "precision"):
+        form |= _interval(name) if decision.get(name) is not None else {}
+    if classes and decision.get("of") not in (None, *classes):
+        raise ValueError("decision.of is none of its classes")
+    return form
 
 
 def _listed(score: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +186,7 @@ def _listed(score: dict[str, Any]) -> dict[str, Any]:
 def _by_name(score: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(score.get("per_class"), list):  # a dictionary is of an earlier version, which knew less
         return {name: value for name, value in score.items() if name != "per_class"}
+    of_form([OF_CLASS], score["per_class"])
     return score | {
         "per_class": {
             entry["class"]: {key: value for key, value in entry.items() if key != "class"}

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from headstart.artifacts import read_json
 from headstart.base import files
-from headstart.base.errors import UserError
 
 RANGE = Path("data/range.json")
 
@@ -18,12 +18,7 @@ def write(fields: dict[str, Any] | None, project: Path = Path()) -> None:
 
 def read(project: Path = Path()) -> dict[str, Any] | None:
     """Return what `write` took. Raises UserError where the file is missing or holds anything else."""
-    try:
-        return checked(json.loads((project / RANGE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"no {RANGE} here: run `dvc repro split` to write it") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{RANGE} is damaged ({error}): run `dvc repro --force split`") from None
+    return read_json(project, RANGE, checked, "split")
 
 
 def checked(fields: Any) -> dict[str, Any] | None:

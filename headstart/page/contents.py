@@ -231,13 +231,13 @@ def facts(summary: dict[str, Any], found: dict[str, Any]) -> list[str]:
         )
     if summary.get("groups") is not None:
         said.append(f"They are of {wording.count(summary['groups'], 'group')}, none of which lies in two splits.")
-    for name, what in found["looks"].items():
-        if what:
+    for name in inspection.LOOKS:
+        if what := found["looks"].get(name):
             said.append(f"{inspection.in_words(found['counts'][name], name)}, such as {', '.join(what[:3])}.")
     corrected = summary.get("corrections", {})
     changed = sum(sum(counts.values()) for counts in corrected.values())
     if changed:
-        tests = 0 if "fold" in summary else sum(counts["test"] for counts in corrected.values())
+        tests = 0 if "fold" in summary else sum(counts.get("test", 0) for counts in corrected.values())
         of_test = f", {tests:,} of them of the test split (dataset.correct_test)" if tests else ""
         said.append(f"{wording.count(changed, 'image')} changed by {corrections.CORRECTIONS}{of_test}.")
     return said

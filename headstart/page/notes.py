@@ -81,10 +81,9 @@ def warnings(measured: Results, decided: dict[str, dict[str, Any]] | None = None
     if tests := measured.trust.get("corrected"):
         images = wording.count(tests, "test image")
         sentences.append(f"{images} changed by data/corrections.csv (dataset.correct_test): the scores are of these.")
-    of = measured.trust.get("decision", {}).get("of")
-    set_on = None if of is None else calibration.set_on()
-    if set_on is not None and set_on.of == of and (warning := set_on.warning()):
-        sentences.append(_sentence(warning))
+    if calibration.CALIBRATION.exists():
+        of = measured.trust.get("decision", {}).get("of")
+        sentences += [_sentence(warning) for warning in calibration.warnings(calibration.read(), of)]
     return sentences
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -66,12 +68,18 @@ def test_what_was_written_is_read(tmp_path, monkeypatch):
     assert dataset.read() == summary()
 
 
+CHANGES = [{"counts": {"train": {}}}, {"found": None}, {"left_out": [{"path": "a"}]}, {"near_duplicates": ["a"]}]
+CHANGES += [{"corrections": {"labels": 3}}, {"classes": ["a", "b"]}, {"published": None}, {"groups": "3"}]
+DAMAGED = [json.dumps(summary() | change) for change in CHANGES]
+
+
 def test_a_missing_or_damaged_file_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^no metrics/dataset\.json here: run `dvc repro split`"):
         dataset.read()
     dataset.write(summary())
-    for text in ("<<<<<<< HEAD\n{}\n", "", "null", "[]", "{}", '{"counts": 1}', "[" * 10**5):
+    for text in ("<<<<<<< HEAD\n{}\n", "", "null", "[]", "{}", '{"counts": 1}', "[" * 10**5, *DAMAGED):
         dataset.DATASET.write_text(text)
-        with pytest.raises(UserError, match=r"^metrics/dataset\.json is damaged .*: run `dvc repro --force split`"):
+        again = "run `dvc repro --force --single-item split`"
+        with pytest.raises(UserError, match=rf"^metrics/dataset\.json is damaged .*: {again}"):
             dataset.read()

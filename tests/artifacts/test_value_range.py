@@ -26,5 +26,6 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(tmp_path):
         "[" * 10**5,
     ):
         (tmp_path / value_range.RANGE).write_text(text)
-        with pytest.raises(UserError, match=r"data/range\.json is damaged .*: run `dvc repro --force split`"):
+        again = "run `dvc repro --force --single-item split`"
+        with pytest.raises(UserError, match=rf"data/range\.json is damaged .*: {again}"):
             value_range.read(tmp_path)

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.artifacts import calibration, manifest, predictions
+from headstart.artifacts import calibration, manifest, predictions, results
 from headstart.artifacts.results import CLASSIFIER
 from headstart.base.errors import UserError
 from headstart.classifier import decision, file, joining, unlike
 from headstart.images import decoding
 from headstart.images.decoding import Square
+from headstart.page import notes
 from stages import calibrate
 
 
@@ -126,4 +127,7 @@ def test_many_images_of_few_groups_are_few(run, capsys):
     manifest.write(dataclasses.replace(table, groups=groups))
     run.set({"decision.coverage": 0.8})
     calibrate.main()
-    assert "WARNING: a decision.coverage of 0.8 takes 4 such groups of images, not 3\n" in capsys.readouterr().out
+    warning = "a decision.coverage of 0.8 takes 4 groups of images that were not trained on, not 3: nothing is promised"
+    assert f"WARNING: {warning}" in capsys.readouterr().out
+    assert json.loads(calibration.CALIBRATION.read_text())["groups"] == 3
+    assert any(warning[1:] in line for line in notes.warnings(results.read())), "the page and the card have it, too"

@@ -76,8 +76,7 @@ def project(classes, colours, mistake, axes=()):
     inputs = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     left = keras.layers.Cropping2D(((0, 0), (0, SIZE // 2)))(keras.layers.Rescaling(1 / 255)(inputs))
     save(joining.averaged(dense(inputs, left, kernel), axes), axes, classes)
-    counts = {"classes": list(classes), "counts": {}, "found": len(paths), "left_out": []}
-    dataset.write(counts)
+    dataset.write(dataset.summarize(manifest.read(), len(paths), 0, [], []))
 
 
 def save(network, axes, classes=("blue", "red"), temperature=1.0, **others):

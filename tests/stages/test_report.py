@@ -75,6 +75,17 @@ def test_an_image_that_goes_while_it_runs_is_one_line(run, monkeypatch):
         (predictions.PREDICTIONS, "", r"metrics/predictions\.csv has the columns of an earlier version"),
         (predictions.PREDICTIONS, "image,label,head,head:blue,head:red\nx,red,red,0,1\n", "is of other images"),
         (Path("metrics/inspection.json"), "[]", r"metrics/inspection\.json is damaged"),
+        (
+            Path("metrics/inspection.json"),
+            '{"warnings": []}',
+            r"metrics/inspection\.json is damaged \(it lacks suspects",
+        ),
+        (
+            Path("metrics/dataset.json"),
+            "null",
+            r"metrics/dataset\.json is damaged \(it is null\): .*--single-item split",
+        ),
+        (Path("metrics/calibration.json"), "[]", r"metrics/calibration\.json is damaged \(it is \[\]\): .*calibrate"),
         (results.TEST, "{}", r"metrics/test\.json is not what the stage evaluate writes"),
     ],
 )
