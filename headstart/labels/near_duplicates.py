@@ -29,6 +29,13 @@ TIGHT = 24  # bits between the hashes of copies that are not cropped
 PER_IMAGE = 4  # candidates; where all images look alike only the nearest are compared, so that time does not explode
 SAMPLE = 1000  # images, at most, that what all of them share is taken from
 FLAT = 2.0  # grey levels: an image whose standard deviation is less shows nothing
+# Drawn shapes, icons and characters have few grey levels, and little of their own but where their edges are: any circle
+# can be laid on any other. So of two images of which `LEVELS` ranges of `WIDTH` grey levels hold `DRAWN` of all pixels,
+# the same picture is one that was cropped and brightened a little, and agrees in grey levels. Of 1,400 photographs 3
+# are such, of 300 characters and 200 drawn shapes and icons all but 12.
+DRAWN, LEVELS, WIDTH = 0.87, 2, 9
+CROPPED, BRIGHTENED = (0.06, 0.06, 0.04, 0.04), 1.3  # moves, as of `alignment.align`, and factor of the grey levels
+APART = 0.12  # of their deviation, the root of the mean square of what the grey levels differ by
 BLOCK = 256  # hashes, or pairs, at a time
 CELLS = 2**22  # distances of hashes at a time, so that memory does not grow with the images
 # Of more images than ALL not each is compared with each, but those that have a leader in common: the NEAREST of every
@@ -170,6 +177,28 @@ def _close(words: np.ndarray, step: int, start: int) -> np.ndarray:
     return np.stack([rows + start, columns + start, distances[rows, columns]])
 
 
+def _drawn(small: np.ndarray) -> bool:
+    """Whether an image, uint8 (64, 64), has few grey levels."""
+    counts, held = np.bincount(small.ravel(), minlength=256), 0
+    for _ in range(LEVELS):
+        sums = np.convolve(counts, np.ones(WIDTH, int), "same")
+        at = int(sums.argmax())
+        held += sums[at]
+        counts[max(0, at - WIDTH // 2) : at + WIDTH // 2 + 1] = 0
+    return held >= DRAWN * small.size
+
+
+def _same_greys(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Whether one of two images on top of each other is the other one brightened; float32 (n, side, side) both."""
+    edge = round(alignment.EDGE * below.shape[1])
+    below, above = (images[:, edge:-edge, edge:-edge].reshape(len(images), -1) for images in (below, above))
+    inside = (below < 250) & (above < 250)  # white stays white
+    factor = (below * above * inside).sum(axis=1) / np.maximum((above**2 * inside).sum(axis=1), 1)
+    bright = np.minimum(factor[:, None] * above, 255)
+    apart = np.sqrt(((bright - below) ** 2).mean(axis=1))
+    return (apart <= APART * below.std(axis=1)) & (np.abs(np.log(np.maximum(factor, 1e-3))) <= np.log(BRIGHTENED))
+
+
 def _confirmed(first: np.ndarray, second: np.ndarray, shared: dict[int, alignment.Shared]) -> np.ndarray:
     """Whether each pair agrees at all sides; uint8 (n, 64, 64) both."""
     left, moves = np.arange(len(first)), np.zeros((len(first), 4), np.float32)
@@ -180,6 +209,11 @@ def _confirmed(first: np.ndarray, second: np.ndarray, shared: dict[int, alignmen
         moves = alignment.align(below, above, moves)
         agree = shared[side].correlation(below, alignment.moved(above, moves)) >= least
         left, moves = left[agree], moves[agree]
+    drawn = np.array([_drawn(first[row]) and _drawn(second[row]) for row in left], bool)
+    if drawn.any():
+        below, above = (images[left[drawn]].astype(np.float32) for images in (first, second))
+        little = (np.abs(moves[drawn]) <= CROPPED).all(axis=1)
+        drawn[drawn] = ~(little & _same_greys(below, alignment.moved(above, moves[drawn])))
     confirmed = np.zeros(len(first), bool)
-    confirmed[left] = True
+    confirmed[left[~drawn]] = True
     return confirmed

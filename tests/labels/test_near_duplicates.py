@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
 from headstart.images.decoding import thumbnail
 from headstart.labels import near_duplicates
@@ -88,6 +88,36 @@ def test_images_that_all_look_alike_are_no_copies_of_each_other():
     assert find(images) == []
     images["003-copy"] = jpeg(brighter(images["003"].convert("RGB"), 1.1), 90)
     assert find(images) == [("003", "003-copy")]
+
+
+def shape(seed):
+    """A drawn circle or square, each of its own size, place and colours."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (96, 96), tuple(rng.integers(150, 256, 3).tolist()))
+    radius, (x, y) = int(rng.integers(18, 30)), rng.integers(40, 56, 2).tolist()
+    draw = ImageDraw.Draw(image).ellipse if seed % 2 else ImageDraw.Draw(image).rectangle
+    draw([x - radius, y - radius, x + radius, y + radius], fill=tuple(rng.integers(0, 140, 3).tolist()))
+    return image
+
+
+def test_drawn_shapes_of_other_colours_and_places_are_no_copies_of_each_other():
+    images = {f"{number:03}": shape(number) for number in range(120)}
+    found = sets(find(images))
+    assert max(map(len, found)) <= 5 and sum(map(len, found)) <= 40
+    images |= {f"{number:03}-{kind}": COPIES[kind](shape(number)) for number in (0, 1) for kind in ("jpeg", "larger")}
+    joined = {name: number for number, names in enumerate(sets(find(images))) for name in names}
+    for number in ("000", "001"):
+        assert joined[number] == joined[f"{number}-jpeg"] == joined[f"{number}-larger"]
+
+
+@pytest.mark.parametrize("copy", ["jpeg", "half", "darker", "cropped"])
+def test_copies_of_a_picture_of_few_grey_levels_are_found(copy):
+    """As of a plain object before a plain wall."""
+    images = {f"{number:03}": scene(number) for number in range(30)} | {
+        "plain": shape(2),
+        "copy": COPIES[copy](shape(2)),
+    }
+    assert find(images) == [("copy", "plain")] or find(images) == [("plain", "copy")]
 
 
 def test_blank_images_are_no_copies_and_take_no_time():
