@@ -28,6 +28,7 @@ TITLES = {
     "right": ("Right", "Test images that it gets right, each class in turn."),
     "examples": ("Examples", "Training images of each class."),
 }  # fmt: skip
+STEPS = 1000  # of the threshold's slider, from 0 to 1, as the template has it
 LISTED = 500  # files that are left out
 LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy")
 
@@ -151,25 +152,30 @@ def of_charts(measured: Results, answers: Predictions, summary: dict[str, Any]) 
 
 
 def threshold(answers: Predictions, measured: Results, positive: int) -> dict[str, Any] | None:
-    """What the slider moves over, of two classes: of each test image the probability of `of`, and whether it is one.
+    """What the slider moves over, of two classes: the probability of `of`, and whether an image is one (truth).
 
-    called: whether the classifier calls it one. Until the slider is moved the page goes by that: whatever a slider and
-    rounded numbers make of the threshold, the page does not contradict the confusion matrix.
+    values: the last step of the slider, of `STEPS`, up to which an image is called `of`; so many images (counts) are
+    alike in all of it, however many there are. called: whether the classifier calls it one. Until the slider is moved
+    the page goes by that: whatever a slider and rounded numbers make of the threshold, the page does not contradict the
+    confusion matrix.
     """
     if len(answers.classes) != 2:
         return None
     decided = measured.trust["decision"]
     index = answers.classes.index(decided["of"]) if decided.get("of") else positive
     values, guesses = (list(of.values())[-1] for of in (answers.probabilities, answers.predicted))
+    steps = np.round(values[:, index] * 10**6).astype(int) * STEPS // 10**6  # as many digits as predictions.csv has
+    rows, counts = np.unique([steps, guesses == index, answers.labels == index], axis=1, return_counts=True)
     own = 0.5 if decided.get("threshold") is None else decided["threshold"]
     return {
         "of": answers.classes[index],
         "other": answers.classes[1 - index],
         "threshold": own,
         "shown": decision.shown(own),
-        "values": [round(float(value), 6) for value in values[:, index]],  # as many as predictions.csv has
-        "called": [int(guess == index) for guess in guesses],
-        "truth": [int(label == index) for label in answers.labels],
+        "values": (rows[0] / STEPS).tolist(),
+        "called": rows[1].tolist(),
+        "truth": rows[2].tolist(),
+        "counts": counts.tolist(),
     }
 
 

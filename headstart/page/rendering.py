@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SIDE = 260  # pixels: the longer side of a picture
 MOST = 8_000_000  # bytes of the page, of which Plotly takes 5 MB
 REST = 300_000  # of these, for its template, style and scripts, with the names and sentences in them
-LEAST = 1_000_000  # of pictures, even where there is no room: of two classes the data have 13 bytes of each test image
+LEAST = 1_000_000  # of pictures, even where there is no room
 
 
 def picture(pixels: np.ndarray) -> str:

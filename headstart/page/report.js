@@ -16,15 +16,15 @@ for (const [pair, words] of data.cells) find("cell").append(new Option(words, pa
 
 // The threshold: the classifier's own, which the steps of the slider may not meet, until that is moved.
 function decide(moved) {
-  const from = Number(find("threshold").value), count = { tp: 0, fn: 0, fp: 0, tn: 0 };
+  const from = Number(find("threshold").value), count = { tp: 0, fn: 0, fp: 0, tn: 0 };  // each value is of `counts`
   data.two.values.forEach((value, at) => {
     const called = moved ? value >= from : data.two.called[at];
-    count[called ? (data.two.truth[at] ? "tp" : "fp") : (data.two.truth[at] ? "fn" : "tn")] += 1;
+    count[called ? (data.two.truth[at] ? "tp" : "fp") : (data.two.truth[at] ? "fn" : "tn")] += data.two.counts[at];
   });
   const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "–");
   const shown = { ...count, recall: share(count.tp, count.tp + count.fn), precision: share(count.tp, count.tp + count.fp),
     "recall-other": share(count.tn, count.tn + count.fp), "precision-other": share(count.tn, count.tn + count.fn),
-    accuracy: share(count.tp + count.tn, data.two.values.length) };
+    accuracy: share(count.tp + count.tn, count.tp + count.fn + count.fp + count.tn) };
   for (const [name, value] of Object.entries(shown)) document.querySelector(`[data-cell="${name}"]`).textContent = value;
   const said = moved ? from.toFixed(3) : data.two.shown;
   find("threshold-value").textContent = said;

@@ -78,7 +78,8 @@ def test_a_page_of_many_images_with_large_heat_maps_is_no_larger_than_8_mb(count
 
     pictures = rendering.within(rows, lambda _: text, rendering.room(data(dict.fromkeys(rows, ""))))
     whole = data(pictures)
-    assert len(pictures) > 3 and len(whole["two"]["values"]) == len(answers.labels)
+    assert len(pictures) > 30 and sum(whole["two"]["counts"]) == len(answers.labels)
+    assert len(rendering.script(whole["two"])) < 100_000
     plotly = len(rendering.plotly.offline.get_plotlyjs().encode())
     assert plotly + len(rendering.script(whole).encode()) + rendering.REST <= 8_000_000
 
@@ -160,8 +161,23 @@ def test_before_the_slider_is_moved_the_page_counts_what_the_classifier_calls():
     )
     decided = {"goal": "recall", "of": "bad", "threshold": 0.00031000043}
     two = contents.threshold(answers, Results(4, {}, {}, {"decision": decided}), 1)
-    assert (two["shown"], two["called"], two["truth"]) == ("0.00031", [0, 1, 0, 1], [0, 1, 0, 1])
-    assert two["values"] == [0.0002, 0.0004, 0.00031, 0.9]
+    assert (two["shown"], two["called"], two["truth"]) == ("0.00031", [0, 1, 1], [0, 1, 1])
+    assert (two["values"], two["counts"]) == ([0.0, 0.0, 0.9], [2, 1, 1])
+
+
+def test_at_each_step_of_the_slider_the_images_are_counted_that_reach_it():
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.random(3000).round(6), np.arange(1001) / 1000]).astype("float32")
+    probabilities, labels = np.stack([1 - values, values], axis=1), rng.integers(2, size=len(values))
+    answers = Predictions(
+        ["good", "bad"], list(map(str, labels)), labels, {"head": probabilities.argmax(1)}, {"head": probabilities}
+    )
+    two = contents.threshold(answers, Results(len(labels), {}, {}, {"decision": {"goal": "accuracy"}}), 1)
+    counts, truth, reached = (np.array(two[name]) for name in ("counts", "truth", "values"))
+    for step in range(1001):
+        for true in (0, 1):
+            exact = (values.astype("float64").round(6) >= step / 1000) & (labels == true)
+            assert counts[(reached >= step / 1000) & (truth == true)].sum() == exact.sum()
 
 
 def test_what_was_asked_for_and_is_missed_is_said():

@@ -126,7 +126,7 @@ def test_until_the_slider_is_moved_a_small_threshold_is_the_classifiers_own(open
     text = (project.path / "metrics/report.html").read_text("utf-8")
     data = data_of(project.path / "metrics/report.html")
     two = {"of": "blue", "other": HOSTILE, "threshold": 0.00031, "shown": "0.00031"}
-    two |= {"values": [0.0002, 0.0004, 0.9], "called": [0, 1, 1], "truth": [0, 1, 0]}
+    two |= {"values": [0.0002, 0.0004, 0.9], "called": [0, 1, 1], "truth": [0, 1, 0], "counts": [1, 1, 1]}
     before = text.split('id="data-of-page">')[0].replace("0.500", "0.00031")
     before = before.replace('value="0.00031"', 'value="0.000"')
     after = text.split('id="data-of-page">')[1].partition("</script>")[2]
