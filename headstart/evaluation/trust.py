@@ -63,7 +63,7 @@ def of_delivered(
     labels, after, rule = answers.labels, answers.probabilities[list(answers.probabilities)[-1]], details.rule
     found = {
         "calibration": {
-            "before": calibration(labels, before, groups, seed),
+            "before": calibration(labels, before, groups, seed, by_chance=False),
             "after": calibration(labels, after, groups, seed),
         },
         "reliability": bins(labels, after),
@@ -100,19 +100,21 @@ def _bins(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     ]
 
 
-def calibration(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+def calibration(
+    labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, seed: int, by_chance: bool = True
+) -> dict[str, float]:
     """Expected calibration error and Brier score with their intervals: ece, ece_low, ece_high, brier, …
 
     The calibration error is the mean over `bins` of the distance between confidence and accuracy, by their images
     (Nixon et al., Measuring Calibration in Deep Learning, 2019); the Brier score the mean squared error over the
     classes, from 0 to 2. ece_by_chance: what the calibration error would be on average if each image was right just
-    as often as it is sure. It is above 0, the more so the fewer images there are (Bröcker and Smith, Increasing the
-    Reliability of Reliability Diagrams, Weather and Forecasting 22, 2007).
+    as often as it is sure; without `by_chance` it is left out. It is above 0, the more so the fewer images there are
+    (Bröcker and Smith, Increasing the Reliability of Reliability Diagrams, Weather and Forecasting 22, 2007).
     """
     errors = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
     return {
         **interval("ece", lambda rows: _ece(bins(labels[rows], probabilities[rows])), groups, seed, biased=True),
-        "ece_by_chance": number(_by_chance(probabilities.max(axis=1), seed)),
+        **({"ece_by_chance": number(_by_chance(probabilities.max(axis=1), seed))} if by_chance else {}),
         **interval("brier", lambda rows: errors[rows].mean(), groups, seed, most=2),
     }
 

@@ -39,6 +39,7 @@ def test_what_chance_alone_makes_of_the_calibration_error_is_less_the_more_image
     labels, probabilities = drawn(count)
     by_chance = trust.calibration(labels, probabilities, groups_of(count), 1)["ece_by_chance"]
     assert least < by_chance < most
+    assert "ece_by_chance" not in trust.calibration(labels, probabilities, groups_of(count), 1, by_chance=False)
     right = [trust.calibration(*drawn(count, seed), groups_of(count), 1)["ece"] for seed in range(2, 5)]
     assert by_chance == pytest.approx(np.mean(right), rel=0.35)
 

@@ -112,6 +112,7 @@ def test_two_classes():
     trust = ["calibration", "decision", "fragility", "reliability"]
     assert sorted(result) == sorted([*trust, "fine_tuned", "head", "images", "mcnemar"])
     assert result["images"] == 12
+    assert {when for when, of in result["calibration"].items() if "ece_by_chance" in of} == {"after"}
     assert result["fine_tuned"]["confusion_matrix"] == [[5, 1], [0, 6]]
     assert result["head"]["accuracy"] == result["fine_tuned"]["accuracy"] == pytest.approx(11 / 12, abs=1e-6)
     assert result["mcnemar"] == {
