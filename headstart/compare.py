@@ -214,6 +214,8 @@ def main() -> None:
     parser.add_argument("--against", default="A", metavar="LETTER", help="the group to compare with; default: A")
     experiments.add_html(parser, "metrics/comparison.html")
     options = parser.parse_args()
+    if options.html:
+        experiments.comparison.check(options.html)  # before the work
     runs = experiments.finished(options.rev, options.names)
     # Folds are tested on different images.
     compared = runs if options.names else [run for run in runs if run.params.get("fold") is None]

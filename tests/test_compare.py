@@ -1,10 +1,12 @@
 """Is B better than A? On predictions made up for it."""
 
+import sys
+
 import dvc.api
 import numpy as np
 import pytest
 
-from headstart import compare
+from headstart import compare, experiments
 from headstart.artifacts import manifest, predictions
 from headstart.artifacts.results import Results
 from headstart.base.errors import UserError
@@ -194,4 +196,15 @@ def test_the_runs_of_single_folds_are_left_out_unless_they_are_named(made, monke
     assert "B against A, classifier, 400 test images" in printed
     monkeypatch.setattr("sys.argv", ["compare", "*"])
     with pytest.raises(UserError, match="were not tested on the same images"):
+        compare.main()
+
+
+@pytest.mark.parametrize("name", ["size-1", "notes.html", "folder.html"])
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.html").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
+    monkeypatch.setattr(sys, "argv", ["compare", "--html", name])
+    monkeypatch.setattr(experiments, "finished", lambda *_: pytest.fail("it looked at the experiments first"))
+    with pytest.raises(UserError, match=f"^--html: (got )?{name}"):
         compare.main()

@@ -36,6 +36,18 @@ class Dot(NamedTuple):
         return sum(self.seconds[stage] for stage in STAGES) if self.seconds.keys() >= set(STAGES) else None
 
 
+def check(path: Path) -> None:
+    """Raise UserError where `path` is no name of a page, or a file of something else, before there is a page for it."""
+    if path.suffix != ".html":
+        raise UserError(f"--html: got {path}; takes a name that ends with .html: names of experiments stand before it")
+    try:
+        ours = not path.exists() or OURS in path.read_text(encoding="utf-8", errors="replace")[:1000]
+    except OSError as error:
+        raise UserError(f"--html: {path} cannot be written ({error}): give another name") from None
+    if not ours:
+        raise UserError(f"--html: got {path}, which is a file of something else: give another name, or remove it")
+
+
 def write(
     path: Path,
     title: str,
@@ -45,13 +57,10 @@ def write(
 ) -> None:
     """Write a page to `path`. lines: what stands below the title. table: headings, and rows.
 
-    Raises UserError where `path` is no name of a page, or a file of something else, or cannot be written.
+    Raises UserError as `check` does, and where `path` cannot be written.
     """
-    if path.suffix != ".html":
-        raise UserError(f"--html: got {path}; takes a name that ends with .html: names of experiments stand before it")
+    check(path)
     try:
-        if path.exists() and OURS not in path.read_text(encoding="utf-8", errors="replace")[:1000]:
-            raise UserError(f"--html: got {path}, which is a file of something else: give another name, or remove it")
         timed = [dot for dot in dots if dot.total() is not None]
         parameters = list(dots[0].values)
         drawn = {"seconds": _seconds(timed)} if timed else {}
