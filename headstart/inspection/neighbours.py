@@ -111,9 +111,14 @@ def outliers(found: Distances) -> list[tuple[int, float]]:
 
 
 def alike(found: Distances) -> list[tuple[int, int, float]]:
-    """Return pairs of nearly the same image: (first, second, share of the median distance), the nearest first."""
-    first = found.distances[:, 0].astype("float64")
-    median = np.median(first)
+    """Return pairs of nearly the same image: (first, second, share of the median distance), the nearest first.
+
+    The median is of the distances to the nearest image that is no copy, however many images have copies: one that is
+    not much nearer than the last neighbours usually are. Of an image with more than `NEAREST` copies it is not seen.
+    """
+    far = found.distances > NEAR * np.median(found.distances[:, -1])
+    first = found.distances[far.any(axis=1), far[far.any(axis=1)].argmax(axis=1)].astype("float64")
+    median = np.median(first) if len(first) else 0.0
     if median <= 0:
         return []
     pairs = {}

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from headstart.inspection import neighbours
 
@@ -37,6 +38,19 @@ def test_pairs_that_are_nearly_the_same_the_nearest_first():
     pairs = neighbours.alike(neighbours.nearest(vectors))
     assert [pair[:2] for pair in pairs] == [(4, 50), (9, 20)]
     assert pairs[0][2] < pairs[1][2] < neighbours.NEAR
+
+
+@pytest.mark.parametrize("copies", [1, 2, 5])
+def test_pairs_are_found_where_most_images_have_copies(copies):
+    vectors = features()
+    near = [vectors + 0.01 * features(seed=5 + number) for number in range(copies)]
+    pairs = neighbours.alike(neighbours.nearest(np.concatenate([vectors, *near]).astype("float32")))
+    assert {(first % 60, second % 60) for first, second, _ in pairs} == {(at, at) for at in range(60)}
+    assert len(pairs) == 60 * (copies + 1) * copies // 2
+    half = np.concatenate([vectors, near[0][:35]]).astype("float32")
+    assert [pair[:2] for pair in sorted(neighbours.alike(neighbours.nearest(half)))] == [
+        (at, 60 + at) for at in range(35)
+    ]
 
 
 def test_images_that_are_all_the_same_are_no_find():
