@@ -28,7 +28,7 @@ def look(source: archive.Source, path: str) -> looks.Look:
 
 def main() -> None:
     settings = params.load_stage("inspect")
-    table, published = manifest.read(), dataset.read().get("published")
+    table, known = manifest.read(), dataset.read()
     with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         seen = in_order(partial(look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))
@@ -38,9 +38,10 @@ def main() -> None:
     fresh = np.array([sha256 not in looked_at for sha256 in table.sha256])
     suspects = [suspect for suspect in mislabelled.find(vectors, table, settings.seed) if fresh[suspect.row]]
     outliers = [outlier for outlier in neighbours.outliers(near) if fresh[outlier[0]]]
-    areas = shift.areas(vectors, table, settings.seed) if published else {}
+    areas = shift.areas(vectors, table, settings.seed) if known.get("published") else {}
     lost = neighbours.are_lost(vectors)
-    found = summary.of(table, suspects, outliers, neighbours.alike(near), unusual, areas, lost)
+    pairs, copies = neighbours.alike(near), known.get("near_duplicates", ())
+    found = summary.of(table, suspects, outliers, pairs, unusual, areas, lost, copies)
     inspection.write(found)
     for line in [*summary.lines(found), *filter(None, [mislabelled.note(table)])]:
         say(line)

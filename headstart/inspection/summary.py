@@ -1,5 +1,6 @@
 """What an inspection found, as metrics/inspection.json has it, and in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,15 @@ def of(
     looks: dict[str, list[int]],
     areas: dict[str, float],
     lost: bool = False,
+    near_duplicates: Iterable[list[str]] = (),
 ) -> dict[str, Any]:
-    """Return what `artifacts.inspection` lists; positions are rows of the manifest. lost: as `neighbours.are_lost`."""
+    """Return what `artifacts.inspection` lists; positions are rows of the manifest. lost: as `neighbours.are_lost`.
+
+    near_duplicates: the sets that `split` knows of. Where it left one in training and test (`dataset.near_duplicates:
+    ignore`), it has counted the copies: they are no find.
+    """
     paths, classes, splits = table.paths, table.classes, table.splits
-    across = [
-        (first, second)
-        for first, second, _ in alike
-        if splits[first] != splits[second]
-        and NOT_DEALT not in (splits[first], splits[second])  # in no split of this run, so in no two
-        and table.groups[first] != table.groups[second]
-    ]
+    across = _across(table, alike, near_duplicates)
     lists = {"suspects": suspects, "outliers": outliers, "alike": across, **looks}
     counts = {name: len(entries) for name, entries in lists.items()}
     found = {
@@ -63,6 +63,23 @@ def of(
         pairs = wording.count(len(across), "pair")
         warnings.append(f"{pairs} of nearly the same image lie in two splits, such as {pair}: {_cost(table, across)}")
     return {**found, "warnings": warnings, "counts": counts}
+
+
+def _across(
+    table: Manifest, alike: list[tuple[int, int, float]], near_duplicates: Iterable[list[str]]
+) -> list[tuple[int, int]]:
+    """The pairs that lie in two splits, and that neither the groups nor these sets account for."""
+    paths, splits, sets = table.paths, table.splits, {}
+    for number, of in enumerate(near_duplicates):
+        sets |= dict.fromkeys(of, number)
+    found = []
+    for first, second, _ in alike:
+        pair = {str(splits[first]), str(splits[second])}
+        in_none = len(pair) < 2 or NOT_DEALT in pair  # in no split of this run, so in no two
+        same = sets.get(paths[first], paths[first]) == sets.get(paths[second], paths[second])
+        if not in_none and table.groups[first] != table.groups[second] and not (same and pair == {"train", "test"}):
+            found.append((first, second))
+    return found
 
 
 def _cost(table: Manifest, across: list[tuple[int, int]]) -> str:

@@ -104,6 +104,21 @@ def test_nearly_the_same_image_in_two_splits_is_a_warning_but_not_where_the_spli
     assert found()["alike"] == []
 
 
+def test_copies_that_split_left_in_training_and_test_are_not_counted_again(prepared):
+    """As of `dataset.near_duplicates: ignore`; of validation it has said nothing."""
+    names, labels, splits, vectors = state()
+    train, validation, test = (np.flatnonzero(splits == split)[3] for split in manifest.SPLITS)
+    vectors[test] = vectors[train] * 1.01
+    other = np.flatnonzero(splits == "train")[8]
+    vectors[validation] = vectors[other] * 1.01
+    write(names, labels, splits, vectors)
+    assert found()["counts"]["alike"] == 2
+    known = [sorted([names[train], names[test]]), sorted([names[other], names[validation]])]
+    dataset.write(dataset.read() | {"near_duplicates": known})
+    (pair,) = found()["alike"]
+    assert sorted(pair["splits"]) == ["train", "validation"]
+
+
 def test_how_much_near_copies_can_be_worth_is_said(prepared):
     table, nothing = manifest.read(), {kind: [] for kind in inspection.LOOKS}
     train, validation, test = (table.rows(split)[:3].tolist() for split in manifest.SPLITS)
