@@ -3,6 +3,8 @@
 from headstart.base import errors  # first: from here on Ctrl-C is one line
 
 # isort: split
+import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,8 @@ def main() -> None:
         cut = _or_none(manifest.MANIFEST, lambda: manifest.read(fold=fold))
         summary = notes.of_fold(summary, cut, fold) if summary and cut else None
     show(measured, summary, console, found)
+    if since := _since():
+        console.print(text(f"Of an earlier run: {'; '.join(since)}. `dvc repro` makes these numbers anew."))
     lines = notes.inspected(found) if found and fold is None else []  # inspect knows of no fold
     for line in lines + (notes.help_for_rare(summary, settings) if summary and settings else []):
         console.print(text(line))
@@ -155,6 +159,52 @@ def _rare_columns(measured: Results) -> Columns:
         ),
         **_columns(),
     }
+
+
+def _since() -> list[str]:
+    """What is not as it was when the numbers were made; nothing where dvc.lock does not say how it was."""
+    try:
+        ran = {stage: of for stage, of in yaml12.read(seconds.LOCK)["stages"].items() if stage != "report"}
+        now, names = yaml12.read(params.PARAMS), {}
+        for of in ran.values():
+            for name, then in of.get("params", {}).get(str(params.PARAMS), {}).items():
+                value = now
+                for part in name.split("."):
+                    value = value.get(part) if isinstance(value, dict) else None
+                names |= dict.fromkeys(_differing(then, value, name))
+        test = next(out for out in ran["evaluate"]["outs"] if out["path"] == str(results.TEST))
+        images = next(dep for dep in ran["split"]["deps"] if dep["path"] == now["dataset"]["path"])
+        others = hashlib.md5(results.TEST.read_bytes(), usedforsecurity=False).hexdigest() != test["md5"]
+        sizes = _sizes(Path(images["path"]))
+        moved = sizes is not None and (len(sizes), sum(sizes)) != (images.get("nfiles", 1), images["size"])
+    except (UserError, AttributeError, KeyError, TypeError, StopIteration):
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    said = [f"params.yaml has another {', '.join(list(names)[:3])}{more} by now"] if names else []
+    said += [f"{images['path']} has other images by now"] if moved else []
+    return said + ([f"{results.TEST} is not the one that {seconds.LOCK} names"] if others else [])
+
+
+def _differing(then: Any, now: Any, name: str) -> list[str]:
+    """The dotted names of the values that differ."""
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return [name] if then != now else []
+    keys = dict.fromkeys([*then, *now])
+    return [of for key in keys for of in _differing(then.get(key), now.get(key), f"{name}.{key}")]
+
+
+def _sizes(path: Path) -> list[int] | None:
+    """The bytes of a file, or of each in a folder; None where it is not here, or has links to folders in it."""
+    if not path.exists():
+        return None
+    if path.is_file():
+        return [path.stat().st_size]
+    sizes = []
+    for folder, folders, names in os.walk(path):
+        if any(Path(folder, name).is_symlink() for name in folders):
+            return None
+        sizes += [Path(folder, name).stat().st_size for name in names]
+    return sizes
 
 
 def _seconds() -> str:

@@ -302,3 +302,23 @@ def test_the_seconds_of_each_stage_are_said_where_they_are_known(reproduced):
         assert reproduced.run("python", "-m", "headstart.report").stdout == said.replace(
             f"Seconds of each stage, when it ran on this machine: {line}.\n", ""
         )
+
+
+def test_what_has_changed_since_the_run_is_said(reproduced):
+    def said():
+        return " ".join(reproduced.run("python", "-m", "headstart.report").stdout.split())
+
+    assert "earlier run" not in said()
+    before = (reproduced.path / "params.yaml").read_text()
+    reproduced.set({"fine_tune.learning_rate": 0.0002, "head.dropout": 0.1})
+    change = "Of an earlier run: params.yaml has another head.dropout, fine_tune.learning_rate by now"
+    assert f"{change}. `dvc repro` makes these numbers anew." in said()
+    (reproduced.path / "params.yaml").write_text(before)
+    (reproduced.path / "data/my_images/red/00.png").unlink()
+    assert "Of an earlier run: data/my_images has other images by now. `dvc repro`" in said()
+    path = reproduced.path / results.TEST
+    path.write_text(path.read_text() + "\n")
+    assert "other images by now; metrics/test.json is not the one that dvc.lock names." in said()
+    for content in ("", "[]", "stages: {fetch: 1}", ": ["):
+        (reproduced.path / "dvc.lock").write_text(content)
+        assert "earlier run" not in said()
