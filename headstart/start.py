@@ -167,13 +167,13 @@ def _doubt(best: Layout, found: list[Layout], reasons: list[Reason]) -> str:
     elif "group" in best.settings:
         doubt, flags = "the others may be the classes", _flags_of_levels(best)
     elif best.in_paths:
-        doubt, flags = "other folders may be meant", "--labels, --table or --pattern"
+        doubt = "the folders that it leaves out, as those of masks by their names, may be meant too"
+        return f"{doubt}: take it with {_as_flags(best)}, or say what is meant with --labels, --table or --pattern"
     elif reasons:
         doubt += f" ({reasons[0]})"
     for layout in found:
         if layout.in_paths:
-            why = "by the folders" if layout.sure else "without the folders that hold masks, by their names,"
-            flags += f"; {why} it is --pattern {shlex.quote(layout.settings['pattern'])}"
+            flags += f"; by the folders it is {_as_flags(layout)}"
     return f"{doubt}: say what they are with {flags}"
 
 
@@ -232,7 +232,9 @@ def _refuse_to_pass_over(tables: list[Reason], best: Layout, options: argparse.N
 def _as_flags(layout: Layout) -> str:
     """The option by which a layout that is no table is taken."""
     if "pattern" in layout.settings:
-        return f"--pattern '{layout.settings['pattern']}'"
+        return f"--pattern {shlex.quote(layout.settings['pattern'])}"
+    if "group" in layout.settings:
+        return f"--group {layout.settings['group']['folder']}"
     return f"--labels {layout.settings['labels']}"
 
 

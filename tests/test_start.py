@@ -444,6 +444,11 @@ def sites_and_a_spreadsheet(path: Path) -> None:
     (path / "labels.xlsx").write_bytes(b"PK")
 
 
+def subjects_and_a_spreadsheet(path: Path) -> None:
+    below(path)
+    (path / "labels.xlsx").write_bytes(b"PK")
+
+
 def case_twins(path: Path) -> None:
     shapes(path, twice("Ok", "ok", "BAD"))
 
@@ -649,6 +654,12 @@ FAULTS = {
         [],
         "(labels.xlsx: a spreadsheet, which is n",
     ),
+    "a spreadsheet beside folders of subjects": (
+        subjects_and_a_spreadsheet,
+        "mine",
+        [],
+        "mend it, or go on without it by --group -1",
+    ),
     "another archive": (no_zip, "mine.tar.gz", [], "mine.tar.gz is an archive that is not read in place: unpack"),
     "a table in a folder of its own": (
         findings,
@@ -701,7 +712,12 @@ FAULTS = {
     ),
     "a hierarchy of numbered classes": (numbered_species, "mine", [], "but the others may be the classes: say what th"),
     "models of cars": (models, "mine", [], "but the others may be the classes: say what they are with --group -1"),
-    "folders of images and masks in each class": (kinds_of_files, "mine", [], "but the others may be the classes: say"),
+    "folders of images and masks in each class": (
+        kinds_of_files,
+        "mine",
+        [],
+        "as those of masks by their names, may be meant too: take it with --pattern '(?!(.*/)?(masks)/)(.*/)?(?P<",
+    ),
     "masks beside images": (
         masks,
         "mine",
@@ -718,7 +734,7 @@ FAULTS = {
         anomalies,
         "mine",
         [],
-        "; without the folders that hold masks, by their names, it is --pattern '(?!(.*/)?(ground_truth)/)(.*/)?(?P<la",
+        "the classes may be in the folders' names, by (?!(.*/)?(ground_truth)/)(.*/)?(?P<label>[^/]+)/[^/]+, bent 6, ",
     ),
     "classes in one of several folders": (
         several_levels,
@@ -855,9 +871,9 @@ def test_masks_are_left_out_by_the_pattern_that_is_offered_or_used_where_that_is
 
 def test_what_only_the_test_has_is_dealt_out_where_training_has_one_class(tmp_path, capsys):
     anomalies(tmp_path / "mine")
-    with pytest.raises(UserError, match="it is --pattern") as refused:
+    with pytest.raises(UserError, match="take it with --pattern") as refused:
         start.main([str(tmp_path / "mine")])
-    pattern = shlex.split(str(refused.value).partition("it is --pattern ")[2])[0]
+    pattern = shlex.split(str(refused.value).partition("take it with --pattern ")[2])[0].rstrip(",")
     assert run(tmp_path / "mine", "--pattern", pattern)["dataset"]["group"] is None
     printed = capsys.readouterr().out
     assert "18 images in" in printed and "  bent  6\n  good  12\n" in printed

@@ -365,10 +365,11 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
             # A column of another name is taken where the folders say the same.
             agrees = by_folder is not None and _agree(layout, by_folder)
             return (0 if layout.sure or agrees else 3), False, -len(layout.items)
-        # Of two levels of folders, the one that is told to be the classes, else the one with fewer names.
-        # Others have folders of masks, which are left out; and a table of most images may tell more than folders.
-        in_paths = (4 if listed else 1) if layout.sure else 2
-        place = {"folders": 1, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
+        # Of two levels of folders, the one that is told to be the classes, else the one with fewer names; before that
+        # one without folders of masks. And a table of most images may tell more than folders.
+        in_paths = 4 if listed and layout.sure else 1
+        levelled = 2 if "group" in layout.settings and not layout.sure else 1
+        place = {"folders": levelled, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
         return place, not layout.sure, len(layout.counts)
 
     fitting = []
