@@ -640,7 +640,6 @@ FAULTS = {
         "000.png in labels.csv could mean left/0",
     ),
     "a table of other names": (sites_without_numbers, "mine", [], "or go on without it by --labels folders"),
-    "a table in UTF-16": (sites_in_utf_16, "mine", [], "(labels.csv: cannot be read as a table ('utf-8' codec"),
     "a table in GB18030": (
         sites_in_a_chinese_encoding,
         "mine",
@@ -824,7 +823,14 @@ def test_a_folder_with_the_name_of_an_address_is_a_folder():
     assert run("host:/mine")["dataset"]["labels"] == "folders"
 
 
-@pytest.mark.parametrize("make", [sites_twice, sites_in_utf_16, sites_without_numbers, sites_and_a_spreadsheet])
+def test_a_table_in_utf_16_is_read(tmp_path):
+    """What Excel saves as "Unicode text"."""
+    sites_in_utf_16(tmp_path / "mine")
+    dataset = run(tmp_path / "mine")["dataset"]
+    assert (dataset["labels"], dataset["table"]["label"]) == ("table", "diagnosis")
+
+
+@pytest.mark.parametrize("make", [sites_twice, sites_without_numbers, sites_and_a_spreadsheet])
 def test_a_table_is_passed_over_where_that_is_asked_for(tmp_path, make, monkeypatch):
     make(tmp_path / "mine")
     assert run(tmp_path / "mine", "--labels", "folders")["dataset"]["labels"] == "folders"

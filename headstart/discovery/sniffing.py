@@ -18,7 +18,7 @@ from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, MARKS, is_missing
 from headstart.labels.matching import without_ending
 from headstart.labels.published import split_of
-from headstart.labels.rows import ABOVE, TEXT_ERRORS, separated
+from headstart.labels.rows import ABOVE, TEXT_ERRORS, decoded, separated
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", ".lst")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
@@ -172,7 +172,7 @@ def _read(source: Source, file: str, images: set[str]) -> tuple[str, list[list[s
         data = source.read(file)
         if (lines := data.count(b"\n")) > 1000 + MOST * len(images):
             return Refused(f"has {lines:,} lines for {len(images):,} images, too many for a row each", meant=False)
-        delimiter, rows = _rows(separated(data.decode("utf-8-sig"))[0])
+        delimiter, rows = _rows(separated(decoded(data))[0])
     except TEXT_ERRORS as error:
         why = f"cannot be read as a table ({error}): save it as plain UTF-8 text"
         return Refused(why, _looks_meant(_rows_in_another_encoding(source, file), len(images)))
@@ -189,8 +189,7 @@ def _looks_meant(rows: list[list[str]], images: int) -> bool:
 def _rows_in_another_encoding(source: Source, file: str) -> list[list[str]]:
     """The rows of a table that is not UTF-8, to count them: which letters they have is not known."""
     try:
-        data = source.read(file)
-        return _rows(data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"))[1]
+        return _rows(source.read(file).decode("latin-1"))[1]
     except TEXT_ERRORS:
         return []
 
@@ -419,7 +418,7 @@ def _tells_splits(file: str, kinds: Collection[str]) -> bool:
 def is_list(source: Source, file: str, images: Index) -> bool:
     """Whether most lines of a text file are names of images, and nothing else, as in lists of splits."""
     try:
-        lines = source.read(file).decode("utf-8-sig").splitlines()[:_ROWS]
+        lines = decoded(source.read(file)).splitlines()[:_ROWS]
     except TEXT_ERRORS:
         return False
     return bool(lines) and sum(key(line.strip()) in images.keys for line in lines) > len(lines) / 2

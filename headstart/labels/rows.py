@@ -1,5 +1,6 @@
 """The rows of a table in the source, with the columns that parameters name."""
 
+import codecs
 import csv
 import io
 import posixpath
@@ -51,7 +52,7 @@ def read(
     if table.delimiter != "whitespace" and len(table.delimiter) > 1:
         raise UserError(f"dataset.table.delimiter: got {table.delimiter!r}; takes one character, or whitespace")
     try:
-        text, delimiter = separated(source.read(table.file).decode("utf-8-sig"))
+        text, delimiter = separated(decoded(source.read(table.file)))
         delimiter = delimiter or table.delimiter
         if delimiter == "whitespace":
             lines = [line.split() for line in text.splitlines()]
@@ -64,6 +65,11 @@ def read(
     numbered = [(number, line) for number, line in enumerate(stripped, 1) if any(line)]
     images = {_stem(name) for name in names if finding.is_image_name(name)}
     return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table), images)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a table: UTF-8, or UTF-16 with its mark, as Excel saves "Unicode text"; else UnicodeDecodeError."""
+    return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
 
 
 def separated(text: str) -> tuple[str, str | None]:

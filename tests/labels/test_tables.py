@@ -15,9 +15,9 @@ def read(lines, images=range(4), **changes):
     return {path: annotation.label for path, annotation in annotations.items()}, left_out
 
 
-def annotate(lines, images=range(4), classes=None, **changes):
+def annotate(lines, images=range(4), classes=None, encoding="utf-8", **changes):
     files = {f"elpv/images/{number}.png": b"\x89PNG" for number in images}
-    files |= {FILE: "\n".join(lines).encode(), "elpv/utils.py": b""}
+    files |= {FILE: "\n".join(lines).encode(encoding), "elpv/utils.py": b""}
     source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
     columns = {"delimiter": "whitespace", "header": False, "image": 0, "label": 1, "values": None}
     annotations, left_out = read_labels(source, Table(**columns | {"file": FILE} | changes), classes)
@@ -39,6 +39,14 @@ def test_a_header_names_the_columns():
     lines = ["\ufeffkind;file", '"a;b"; images/0.png', "c;images/1.png"]
     labels, _ = read(lines, range(2), delimiter=";", header=True, image="file", label="kind")
     assert labels == {"elpv/images/0.png": "a;b", "elpv/images/1.png": "c"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mark_at_the_start_says_how_letters_are_written(encoding):
+    lines = ["file\tkind", "images/0.png\tKäse", "images/1.png\t猫"]
+    table = {"delimiter": "\t", "header": True, "image": "file", "label": "kind"}
+    labels, _ = read(lines, range(2), encoding=encoding, **table)
+    assert labels == {"elpv/images/0.png": "Käse", "elpv/images/1.png": "猫"}
 
 
 def test_what_is_left_out_has_its_reason():
