@@ -345,7 +345,8 @@ def _show_classes(layout: Layout, path: str) -> None:
     if sniffing.are_shares(list(counts)) and not layout.settings.get("table", {}).get("probabilities"):
         say("If these numbers are probabilities of the second of two classes: --probabilities --classes A,B.")
     if None not in splits:
-        say("Its folders fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
+        told = "tables" if layout.settings["labels"] == "table" else "folders"
+        say(f"Its {told} fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
     if max(counts.values()) >= RARE * min(counts.values()):
         rare = min(counts, key=counts.get)
         say(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
@@ -459,7 +460,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     kinds = list(params.Dataset.model_fields["labels"].annotation.__args__)
     parser.add_argument("--labels", choices=kinds, help="where labels are")
     parser.add_argument("--pattern", metavar="REGEX", help="for labels in names: with (?P<label>…)")
-    parser.add_argument("--table", metavar="FILE", help="the table with the labels, inside the source")
+    parser.add_argument(
+        "--table", metavar="FILE", help="the table with the labels, inside the source; A,B: of each split"
+    )
     parser.add_argument("--image", metavar="COLUMN", help="its column of images: name, or number from 0")
     parser.add_argument("--label", metavar="COLUMN", help="its column of labels, or several of zeros and ones: A,B,C")
     parser.add_argument(

@@ -156,6 +156,22 @@ LAYOUTS = {
         },
         {"labels": "folders"},
     ),
+    "a table for each split": (
+        twice("images", count=40),
+        {
+            f"{split}.csv": "file,label\n" + "".join(f"{n:03}.png,{'ab'[n % 2]}\n" for n in part)
+            for split, part in {"train": range(28), "val": range(28, 34), "test": range(34, 40)}.items()
+        },
+        {"labels": "table", "table.file": ["train.csv", "val.csv", "test.csv"], "table.label": "label"},
+    ),
+    "a list of paths and numbers for each split": (
+        twice("images", count=40),
+        {
+            f"{split}.txt": "".join(f"images/{n:03}.png {n % 2}\n" for n in part)
+            for split, part in {"train": range(34), "test": range(34, 40)}.items()
+        },
+        {"labels": "table", "table.file": ["train.txt", "test.txt"], "table.label": 1},
+    ),
     "a table beside folders of classes, on something else": (
         [*twice("cats", "dogs")],
         {
@@ -188,7 +204,9 @@ def test_a_layout_is_found(tmp_path, names, tables, expected, packed):
         path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "my images"))
         if expected.get("group") == {"folder": 0}:
             expected = expected | {"group": {"folder": -2}}  # the zip has one folder more
-        expected = {name: f"my images/{value}" if name == "table.file" else value for name, value in expected.items()}
+        if "table.file" in expected:
+            inside = [f"my images/{name}" for name in np.atleast_1d(expected["table.file"])]
+            expected = expected | {"table.file": inside if len(inside) > 1 else inside[0]}
     dataset = run(path)["dataset"]
     assert dataset["path"] == str(path) and dataset["source"] is None and dataset["classes"] is None
     flat = dataset | {f"table.{name}": value for name, value in dataset["table"].items()}
@@ -211,6 +229,33 @@ def test_a_table_may_be_named_itself(tmp_path):
     dataset = run(tmp_path / "mine/second.csv")["dataset"]
     assert dataset["path"] == str(tmp_path / "mine")
     assert (dataset["labels"], dataset["table"]["label"]) == ("table", "verdict")
+
+
+def test_tables_that_fix_splits_are_taken_where_they_are_named(tmp_path, capsys):
+    shapes(tmp_path / "mine", names := twice("cats", "dogs"))
+    for split, part in (("train", names[::2]), ("test", names[1::2])):
+        (tmp_path / f"mine/{split}.csv").write_text("file,label\n" + "".join(f"{n},{n[:4]}\n" for n in part))
+    run(tmp_path / "mine")
+    said = "train.csv and test.csv fix splits, and are not read: --table train.csv,test.csv takes them.\n"
+    assert said in capsys.readouterr().out
+    dataset = run(tmp_path / "mine", "--table", "train.csv,test.csv")["dataset"]
+    assert dataset["table"]["file"] == ["train.csv", "test.csv"]
+    assert "Its tables fix the splits: train 20, test 20." in capsys.readouterr().out
+    with pytest.raises(UserError, match="--table: tests.csv is no table in the source; did you mean test.csv"):
+        run(tmp_path / "mine", "--table", "train.csv,tests.csv")
+
+
+def test_a_table_of_other_images_than_the_folders_is_said(tmp_path, capsys):
+    """As Tiny ImageNet has it."""
+    shapes(
+        tmp_path / "mine",
+        [*twice("train/cats/images", "train/dogs/images"), *twice("val/images/v", between="_", count=5)],
+    )
+    rows = "".join(f"v_{number:03}.png\t{('cats', 'dogs')[number % 2]}\t0\t62\n" for number in range(5))
+    (tmp_path / "mine/val/val_annotations.txt").write_text(rows)
+    assert run(tmp_path / "mine")["dataset"]["labels"] == "pattern"
+    note = "val/val_annotations.txt: labels of 5 other images, which are left out: to use these, put each into the fold"
+    assert note in capsys.readouterr().out
 
 
 def test_nothing_else_changes_and_git_undoes_it(tmp_path, capsys):

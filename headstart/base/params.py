@@ -115,6 +115,11 @@ Name = Annotated[
     BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value),
     WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}),
 ]
+Files = Annotated[
+    list[Text],
+    Field(min_length=2, description="a list of two or more tables", json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_different),
+]
 Classes = Annotated[
     list[Name],
     Field(min_length=2, description="a list of two or more different names", json_schema_extra={"uniqueItems": True}),
@@ -155,7 +160,10 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class Table(_Section):
     """Where a table in the source keeps images and labels."""
 
-    file: Text = Field(description="inside the source; the images' paths are relative to it")
+    file: Text | Files = Field(
+        description="inside the source; the images' paths are relative to it; or a list of several of the same "
+        "columns, whose names fix the splits, such as train.csv and test.csv"
+    )
     delimiter: Text = Field(description="one character, or whitespace")
     header: bool = Field(description="whether the first row names the columns")
     image: Column = Field(description="column of the image's path: its name, or its number (from 0)")

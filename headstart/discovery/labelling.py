@@ -6,16 +6,20 @@ would get.
 
 import contextlib
 import io
+import itertools
 import posixpath
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from headstart.artifacts.dataset import LeftOut
+from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
@@ -26,7 +30,7 @@ from headstart.images.archive import Source, open_source
 from headstart.labels import classes, layouts, matching
 from headstart.labels.annotations import is_missing
 from headstart.labels.layouts import Item
-from headstart.labels.published import split_of
+from headstart.labels.published import split_of, split_of_table
 
 # Of file names without folder and ending, the commonest first.
 PATTERNS = {
@@ -140,12 +144,8 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
         told = any(layout.sure and len(layout.items) >= sniffing.ENOUGH * len(images) for layout in found)
         if guessed and told and settings["labels"] == "pattern":
             continue  # as `_ranked` would; of many images each takes seconds
-        notes = io.StringIO()
         try:
-            section = Dataset.model_validate({**dataset, "positive": None, "group": None, **settings})
-            with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
-                items, left_out = layouts.find_images(source, section)
-                _refuse_classes(items, section)
+            items, left_out, notes = _read(source, dataset, settings)
         except (ValidationError, UserError) as error:
             if not guessed:
                 why = f"takes {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else str(error)
@@ -157,13 +157,22 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
                 continue
             sure = levels.is_told(items, level)
         columns = _columns(source, table) if table else {}
-        said = "".join(f"{note}\n" for note in source.notes) + notes.getvalue()
-        found.append(Layout(settings, how, items, left_out, sure, columns, said))
+        found.append(Layout(settings, how, items, left_out, sure, columns, notes))
     ranked = _ranked(found, images)
     if not ranked:
         say(*source.notes)
-    fitting = _with_parts(ranked, found)
+    fitting = _with_tables_of_others(_with_parts(ranked, found, partial(_read, source, dataset)), found)
     return fitting, reasons + _too_few(found, fitting, len(images))
+
+
+def _read(source: Source, dataset: dict[str, Any], settings: dict[str, Any]) -> tuple[list[Item], list[LeftOut], str]:
+    """The labelled images by these settings, what is left out, and lines on that. Raises ValidationError, UserError."""
+    notes = io.StringIO()
+    section = Dataset.model_validate({**dataset, "positive": None, "group": None, **settings})
+    with contextlib.redirect_stdout(notes):  # of a layout that is not taken in the end, nobody wants them
+        items, left_out = layouts.find_images(source, section)
+        _refuse_classes(items, section)
+    return items, left_out, "".join(f"{note}\n" for note in source.notes) + notes.getvalue()
 
 
 def _refuse_classes(items: list[Item], section: Dataset) -> None:
@@ -191,10 +200,14 @@ def _say_packed(names: list[str]) -> None:
         say(f"Not looked into: {archives}. What has images is to be unpacked.")
 
 
-def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
-    """The same layouts, the first with a note where it is one of several tables of the same columns.
+Reading = Callable[[dict[str, Any]], tuple[list[Item], list[LeftOut], str]]  # `_read`, of one source
 
-    Where folders say the same as all of these tables do, they come first, since they label the images of all.
+
+def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> list[Layout]:
+    """The same layouts, the first with the others where it is one of several tables of the same columns.
+
+    Those of one split each, by their names, are read together; on others there is a note. Where folders say the same as
+    all of these tables do, they come first, since they label the images of all.
     """
 
     def form(layout: Layout) -> dict[str, Any]:
@@ -211,14 +224,70 @@ def _with_parts(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
     if not parts:
         return ranked
     by_folder = next((layout for layout in found if layout.settings == {"labels": "folders"}), None)
-    if by_folder and all(_agree(layout, by_folder) for layout in [best, *parts]):
-        return [by_folder, *(layout for layout in others if layout not in parts)]  # which has all of them
+    known = [layout.how for layout in parts]
+    others = [layout for layout in others if layout.how not in known]
+    agree = by_folder and all(_agree(layout, by_folder) for layout in [best, *parts])
+    best, parts = _joined(best, parts, read)
+    if agree:  # and the folders have all of them
+        files, dealt = best.settings["table"]["file"], {item.split for item in by_folder.items} == {None}
+        if isinstance(files, list) and dealt:
+            note = f"{_and(files)} fix splits, and are not read: --table {shlex.quote(','.join(files))} takes them.\n"
+            by_folder = by_folder._replace(notes=by_folder.notes + note)
+        return [by_folder, *others]
+    if not parts:
+        return [best, *others]
     files = " and ".join(layout.settings["table"]["file"] for layout in parts[:3])
     more = wording.count(sum(len(layout.items) for layout in parts), "other image")
     note = f"{files}: labels of {more}, by the same columns. "
-    note += "One table is read: to use all of them, put their rows into one.\n"
-    known = [layout.how for layout in parts]
-    return [best._replace(notes=best.notes + note), *(layout for layout in others if layout.how not in known)]
+    taken = "One table is" if isinstance(best.settings["table"]["file"], str) else "The splits' tables are"
+    note += f"{taken} read: to use all of them, put their rows into one.\n"
+    return [best._replace(notes=best.notes + note), *others]
+
+
+def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout]]:
+    """The best table with those of other splits, read as one, and the parts that are left."""
+    by_file = {layout.settings["table"]["file"]: layout for layout in [best, *parts]}
+    files = sorted(filter(split_of_table, by_file), key=lambda file: SPLITS.index(split_of_table(file)))
+    tables = [by_file[file] for file in files]
+    paths = [item.path for layout in tables for item in layout.items]
+    if best not in tables or len(tables) == 1 or len({*paths}) < len(paths):
+        return best, parts
+    settings = best.settings | {"table": best.settings["table"] | {"file": files}}
+    try:
+        items, left_out, notes = read(settings)
+    except UserError:  # such as splits without training
+        return best, parts
+    columns = {name: {} for name in best.columns}
+    for name, layout in itertools.product(columns, tables):
+        columns[name] |= layout.columns.get(name, {})
+    how = f"the tables {_and(files)} ({best.how.partition(' (')[2]}"
+    joined = best._replace(settings=settings, how=how, items=items, left_out=left_out, columns=columns, notes=notes)
+    return joined, [layout for layout in parts if layout not in tables]
+
+
+def _and(names: Sequence[str]) -> str:
+    """Two names or more, as a sentence has them."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _with_tables_of_others(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
+    """The same layouts, the first with a note on each table that has labels of other images alone, in the same classes.
+
+    As Tiny ImageNet has one of its validation images, beside folders of its training images.
+    """
+    if not ranked or ranked[0].settings["labels"] == "table":
+        return ranked
+    best, note = ranked[0], ""
+    labels, kinds, told = best.label_by_path, best.counts.keys(), []
+    for layout in (layout for layout in found if layout.settings["labels"] == "table"):
+        if layout.counts.keys() <= kinds and not layout.label_by_path.keys() & labels:
+            told.append(layout.how)
+            count = wording.count(len(layout.items), "other image")
+            note += (
+                f"{layout.settings['table']['file']}: labels of {count}, which are left out: to use these, put each "
+            )
+            note += "into the folder of its class.\n"
+    return [best._replace(notes=best.notes + note), *(layout for layout in ranked[1:] if layout.how not in told)]
 
 
 def _refuse_empty(names: list[str], images: list[str], path: str, table: str | None) -> None:
@@ -294,12 +363,13 @@ def _tables(
 ) -> Iterator[Proposal]:
     names = source.names()
     tables = [name for name in names if name.lower().endswith(sniffing.TABLES)]
-    if "table" in only and only["table"] not in tables:
+    given = only.get("table")
+    wanted = [] if given is None else [given] if given in tables else given.split(",")
+    for name in (name for name in wanted if name not in tables):
         hint = (
-            wording.did_you_mean(only["table"], {*names} - {only["table"]})
-            or f"takes a file that ends in {', '.join(sniffing.TABLES)}: "
+            wording.did_you_mean(name, {*names} - {name}) or f"takes a file that ends in {', '.join(sniffing.TABLES)}: "
         )
-        raise UserError(f"--table: {only['table']} is no table in the source; {hint}name a file inside it")
+        raise UserError(f"--table: {name} is no table in the source; {hint}name a file inside it")
     unread = [name for name in names if name.lower().endswith((*sniffing.SPREADSHEETS, *sniffing.OTHERS))]
     unread = [name for name in unread if not posixpath.basename(name).startswith("~$")]  # Excel's mark of an open file
     sidecars = set() if "table" in only else sniffing.sidecars([*tables, *unread], images)
@@ -308,7 +378,7 @@ def _tables(
         say(f"{len(aside):,} files with the name of an image each, {example}, are passed over; --table takes one.")
     index = sniffing.index(images)
     lists = []
-    for file in [only["table"]] if "table" in only else [file for file in tables if file not in sidecars]:
+    for file in wanted or [file for file in tables if file not in sidecars]:
         if "table" not in only and "submission" in file.lower():
             say(f"{file} is passed over, since by its name it is to be filled in; --table takes it.")
             continue

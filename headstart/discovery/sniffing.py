@@ -17,7 +17,7 @@ from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, MARKS, is_missing
 from headstart.labels.matching import without_ending
-from headstart.labels.published import split_of
+from headstart.labels.published import split_of, split_of_table
 from headstart.labels.rows import ABOVE, TEXT_ERRORS, decoded, separated
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", ".lst")
@@ -401,7 +401,7 @@ def _is_split(name: str | int, kinds: Collection[str]) -> bool:
 
 def _other_than_labels(file: str, kinds: Collection[str], rows: int, images: int) -> str | None:
     """Why a column that no name calls one of labels is none; kinds: what is in it."""
-    if rows < ENOUGH * images:
+    if rows < ENOUGH * images and not split_of_table(file):  # as a val.csv beside train.csv
         return f"has {wording.count(rows, 'row')} for {images:,} images, too few"
     return "has the numbers of splits or folds, by its name; --label takes them" if _tells_splits(file, kinds) else None
 

@@ -23,11 +23,13 @@ class Annotation(NamedTuple):
     """A class; a weight, None where the table has none; and the probability of each class, where the table has them.
 
     Where there are probabilities, the class is the most probable one: of two, class 1 from 0.5 on; of more, the first.
+    split: that of its table, where there are several.
     """
 
     label: str
     weight: float | None = None
     probabilities: Mapping[str, float] | None = None
+    split: str | None = None
 
 
 def is_missing(cell: str) -> bool:

@@ -34,7 +34,7 @@ def find_groups(source: Source, items: list[Item], dataset: Any) -> list[tuple[s
     if group.column is not None:
         used = {item.path for item in items}
         pairs = [(path, name) for path, name in tables.read_column(source, dataset.table, group.column) if path in used]
-        lacking = f"{dataset.table.file} has none for them in its column {group.column!r}"
+        lacking = f"{' and '.join(tables.files(dataset.table))} has none for them in its column {group.column!r}"
     elif group.pattern is not None:
         matches = ((item.path, re.search(group.pattern, item.path)) for item in items)
         pairs = [(path, match["group"]) for path, match in matches if match and match["group"]]

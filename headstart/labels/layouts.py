@@ -50,8 +50,9 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
       slash, its path, as a whole but for the ending,
     - `table`: what a table in the source gives for it.
 
-    Folders named train, validation and test or the like (`published`), above the image, are its publisher's split;
-    where the source has only one of the three, or just one class in train, there is no such split.
+    Folders named train, validation and test or the like (`published`), above the image, are its publisher's split, and
+    of several tables their names, such as train.csv; where the source has only one of the three, or just one class in
+    train, there is no such split.
 
     Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched, without an image or looks
     like a mask is said in a printed line each.
@@ -67,6 +68,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     labels = classes.unify({path: annotation.label for path, annotation in annotations.items()})
     level = dataset.group.folder if dataset.group else None
     above = {path: _above_class(path, level) if dataset.labels == "folders" else _above(path) for path in labels}
+    above |= {path: [annotation.split] for path, annotation in annotations.items() if annotation.split}
     splits, outside = publisher_splits(above)
     left_out = sorted(left_out + outside)
     if not (splits := _without_anomalies(splits, labels)):
@@ -75,17 +77,22 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
             f"no labelled images in {dataset.path} ({wording.count(len(source.names()), 'file')}{reason}): "
             f"check dataset.path and dataset.{dataset.labels if dataset.labels in ('pattern', 'table') else 'labels'}"
         )
-    if dataset.labels != "table" and (masks := finding.masks(splits)):
+    if dataset.labels != "table":
+        _say_masks(splits)
+    return [
+        Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
+        for path in sorted(splits)
+    ], left_out
+
+
+def _say_masks(paths: Iterable[str]) -> None:
+    if masks := finding.masks(paths):
         mask, image = min(masks.items())
         number = wording.count(len(masks), "image")
         say(
             f"{number} may be masks of others by their names, such as {mask} of {image}: if so, "
             "take them out of the source; they are used as all others are"
         )
-    return [
-        Item(path, labels[path], splits[path], annotations[path].weight, annotations[path].probabilities)
-        for path in sorted(splits)
-    ], left_out
 
 
 def _without_anomalies(splits: dict[str, str | None], labels: Mapping[str, str]) -> dict[str, str | None]:

@@ -22,6 +22,13 @@ def split_of(folder: str) -> str | None:
     return _SPLITS.get(name) or _SPLITS.get(_HELD.sub("", name))
 
 
+def split_of_table(path: str) -> str | None:
+    """The split that a table is of by its name, or by its folder's: `val_labels.csv`, `valid/_classes.csv`; or None."""
+    *folders, name = path.split("/")
+    words = re.split(r"[\W_]+", name.rpartition(".")[0] or name)
+    return next(filter(None, map(split_of, [*words, *reversed(folders)])), None)
+
+
 def publisher_splits(folders: Mapping[str, Sequence[str]]) -> tuple[dict[str, str | None], list[LeftOut]]:
     """Return each image's split by path, None throughout where the publisher fixed none; and the images outside of it.
 

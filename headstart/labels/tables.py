@@ -11,6 +11,7 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
 from headstart.labels.annotations import Annotation, Reader, is_missing
+from headstart.labels.published import split_of_table
 
 
 def read_labels(
@@ -21,45 +22,64 @@ def read_labels(
     table, classes: the parameters `dataset.table` and `dataset.classes`. Images are named in the table relative to its
     own folder; those that are written otherwise, such as by the paths of another machine, are found where they can be
     only one file (`matching`). Of several label columns, which hold 1 for an image's class and 0 for the others, the
-    names are the classes.
+    names are the classes. Of several tables, each image has the split that its table is of (`split_of_table`).
 
     One printed line each says in which way paths are written otherwise, which classes have no image, which lines above
     or below the rows are none, and which values of the parameters do not occur.
 
     Raises UserError where the table is not in the source, is no text, or lacks what `table` says is in it.
     """
+    parts = [table.model_copy(update={"file": file}) for file in files(table)]
+    table = table.model_copy(update={"file": " and ".join(files(table))})  # for messages
     reader = Reader(table, classes)
-    names, entries, aside = rows.read(source, table, reader.columns)
-    files, left_out, lines = matching.match([row.image for row in entries], source.names(), table.file)
+    read = [rows.read(source, part, reader.columns) for part in parts]
+    entries = [row for _, rows_of_part, _ in read for row in rows_of_part]
     reader.look_over(entries)
-    found, contradictory, unlabelled, numbers = {}, {}, {}, Counter()
-    for row in entries:
-        annotation = reader.read(row, names)
-        path = files.get(row.image)
-        if isinstance(annotation, Annotation):
-            numbers[annotation.label] += 1
-            if path and (other := found.setdefault(path, annotation)) != annotation:
-                contradictory[path] = "under two classes" if other.label != annotation.label else "twice, differently"
-        elif path:
-            unlabelled[path] = annotation
+    found, contradictory, unlabelled, numbers, left_out, lines = {}, {}, {}, Counter(), [], []
+    for part, (names, rows_of_part, aside) in zip(parts, read, strict=True):
+        paths, missing, said = matching.match([row.image for row in rows_of_part], source.names(), part.file)
+        left_out, lines = left_out + missing, lines + said + _aside(part.file, aside)
+        split = split_of_table(part.file) if len(parts) > 1 else None
+        for row in rows_of_part:
+            annotation = reader.read(row, names)
+            path = paths.get(row.image)
+            if isinstance(annotation, Annotation):
+                numbers[annotation.label] += 1
+                annotation = annotation._replace(split=split)
+                if path and (other := found.setdefault(path, annotation)) != annotation:
+                    contradictory[path] = _apart(annotation, other)
+            elif path:
+                unlabelled[path] = annotation
+    left_out = [entry for entry in left_out if entry.path not in found]
     left_out += [LeftOut(path, f"listed in {table.file} {how}") for path, how in contradictory.items()]
     left_out += [LeftOut(path, reason) for path, reason in unlabelled.items() if path not in found]
-    known = found.keys() | {entry.path for entry in left_out}
-    unlisted = finding.images(source) - known
+    unlisted = finding.images(source) - found.keys() - {entry.path for entry in left_out}
     left_out += [LeftOut(path, f"not listed in {table.file}") for path in unlisted]
     kept = {path: annotation for path, annotation in found.items() if path not in contradictory}
     for name in sorted(numbers.keys() - {annotation.label for annotation in kept.values()}):
-        number = wording.count(numbers[name], "row")
-        lines.append(
-            f"class {name} has no image: what {number} of {table.file} name{'s' * (numbers[name] == 1)} is left out"
-        )
-    if aside:
-        lines.append(f"{table.file}: {wording.count(len(aside), 'line')} passed over, such as {aside[0][:80]!r}")
+        rows_of = f"{wording.count(numbers[name], 'row')} of {table.file} name{'s' * (numbers[name] == 1)}"
+        lines.append(f"class {name} has no image: what {rows_of} is left out")
     lines += _doubtful(entries, reader, table)
     if unseen := reader.unseen():
         lines.append(f"{table.file} has no label {', '.join(map(repr, unseen))}, which dataset.table gives a meaning")
     say(*lines)
     return kept, left_out
+
+
+def files(table: Table) -> list[str]:
+    """The tables that `file` of `dataset.table` names: one, or several."""
+    return [table.file] if isinstance(table.file, str) else table.file
+
+
+def _apart(one: Annotation, other: Annotation) -> str:
+    """How two annotations of an image contradict each other."""
+    if one.label != other.label:
+        return "under two classes"
+    return "in two splits" if one.split != other.split else "twice, differently"
+
+
+def _aside(file: str, lines: Sequence[str]) -> list[str]:
+    return [f"{file}: {wording.count(len(lines), 'line')} passed over, such as {lines[0][:80]!r}"] if lines else []
 
 
 def _doubtful(entries: Sequence[rows.Row], reader: Reader, table: Table) -> list[str]:
@@ -88,7 +108,10 @@ def read_column(source: Source, table: Table, column: str | int) -> list[tuple[s
     Rows without an image in the source, or with a cell that is empty or says NaN or the like, are left out. Raises what
     `read_labels` raises.
     """
-    _, entries, _ = rows.read(source, table, [("dataset.group.column", column)])
-    files, _, _ = matching.match([row.image for row in entries], source.names(), table.file)
-    pairs = [(row.image, row.cells[0]) for row in entries]
-    return [(files[image], cell) for image, cell in pairs if image in files and not is_missing(cell)]
+    pairs = []
+    for file in files(table):
+        part = table.model_copy(update={"file": file})
+        _, entries, _ = rows.read(source, part, [("dataset.group.column", column)])
+        paths, _, _ = matching.match([row.image for row in entries], source.names(), file)
+        pairs += [(paths[row.image], row.cells[0]) for row in entries if row.image in paths]
+    return [(path, cell) for path, cell in pairs if not is_missing(cell)]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from headstart.base.errors import UserError
-from headstart.base.params import Group
+from headstart.base.params import Group, Table
 from headstart.labels.layouts import Item, find_images, numbers
 from headstart.labels.listing import manifest_of
 
@@ -44,6 +44,17 @@ def test_splits_with_one_class_in_training_are_none(capsys):
 def test_the_training_split_has_many_names(name):
     items, _ = find([f"{split}/{kind}/1.png" for split in (name, "test") for kind in "ab"])
     assert [item.split for item in items if name in item.path] == ["train", "train"]
+
+
+def test_tables_of_splits_fix_them_whatever_the_folders_are_called():
+    files = {f"train/{name}.png": b"" for name in "abcd"}
+    files |= {"train.csv": b"a,x\nb,y", "test.csv": b"c,x\nd,y"}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    table = {"delimiter": ",", "header": False, "image": 0, "label": 1, "values": None}
+    for file, splits in ((["train.csv", "test.csv"], ["train", "train", "test", "test"]), ("train.csv", [None, None])):
+        section = Table(file=file, **table)
+        dataset = SimpleNamespace(path="source", labels="table", table=section, classes=None, group=None)
+        assert [item.split for item in find_images(source, dataset)[0]] == splits
 
 
 def test_prefixes_name_the_classes():

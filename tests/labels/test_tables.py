@@ -61,6 +61,30 @@ def test_what_is_left_out_has_its_reason():
     }
 
 
+def test_of_several_tables_each_image_has_the_split_of_its_own():
+    files = {f"{name}.png": b"" for name in "abcdefg"}
+    files |= {"train.csv": b"a,x,P1\nb,y,P2\nc,x,P1\ng,x,P3", "sets/val_2.csv": b"d,x,P4\nc,y,P1\nz,x,P5"}
+    files |= {"valid/_labels.csv": b"e,y,P2\na,x,P1"}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    names = ["train.csv", "sets/val_2.csv", "valid/_labels.csv"]
+    table = Table(file=names, delimiter=",", header=False, image=0, label=1, values=None)
+    annotations, left_out = read_labels(source, table)
+    assert {path: (found.label, found.split) for path, found in annotations.items()} == {
+        "b.png": ("y", "train"),
+        "g.png": ("x", "train"),
+        "d.png": ("x", "validation"),
+        "e.png": ("y", "validation"),
+    }
+    listed = "listed in train.csv and sets/val_2.csv and valid/_labels.csv"
+    assert dict(left_out) == {
+        "a.png": f"{listed} in two splits",
+        "c.png": f"{listed} under two classes",
+        "f.png": f"not {listed}",
+        "sets/z": "listed in sets/val_2.csv, but missing in the source",
+    }
+    assert ("d.png", "P4") in read_column(source, table, 2) and ("b.png", "P2") in read_column(source, table, 2)
+
+
 def test_a_label_counts_where_another_row_has_none():
     assert read(["images/0.png,", "images/0.png,a"], range(1), delimiter=",") == ({"elpv/images/0.png": "a"}, {})
 
