@@ -92,7 +92,7 @@ def _in_names(labels: dict[str, str], splits: dict[str, str | None]) -> Iterator
     names = set(groups.values())
     days = sum(bool(re.search(r"\d{6}", name)) for name in names) > len(names) / 2
     for subject in _candidates({"pattern": pattern}, "the file names", groups, labels, None):
-        sure = not days and not _scattered(groups, labels) and not _crossing(groups, splits)
+        sure = not subject.lacks and not days and not _scattered(groups, labels) and not _crossing(groups, splits)
         yield subject._replace(sure=sure)
 
 
@@ -122,21 +122,35 @@ def _candidates(
         return
     # An image without a name is a subject of its own; that nobody named any in a class is odd only in a guess.
     lacks = _lacks({path: names.get(path, path) for path in labels} if named else names, labels)
-    if named or not lacks:
+    if named or not lacks or _is_one_class(names, labels):
         yield Subject(group, how, len(kinds), example, named and not lacks, rank if named else len(NAMES), lacks)
 
 
 def _lacks(names: dict[str, str], labels: dict[str, str]) -> str | None:
     """Why there are too few subjects to deal out in every class, or so few that they may be the classes; else None."""
-    by_class = {name: set() for name in sorted(set(labels.values()))}
-    for path, name in names.items():
-        by_class[labels[path]].add(name)
+    by_class = _by_class(names, labels)
     fewest = min(by_class, key=lambda name: len(by_class[name]))
+    if len(by_class[fewest]) == 1:
+        return f"class {fewest} is of one of them alone, so that no split can hold it in training and in test"
     if (count := len(by_class[fewest])) < FEWEST:
         return f"class {fewest} has {count} of them, and takes {FEWEST}, one each for train, validation and test"
     if len(set(names.values())) < 2 * len(by_class):
         return f"{len(by_class)} classes take {2 * len(by_class)} of them at least"
     return None
+
+
+def _by_class(names: dict[str, str], labels: dict[str, str]) -> dict[str, set[str]]:
+    """The subjects of each class, in alphabetical order."""
+    by_class = {name: set() for name in sorted(set(labels.values()))}
+    for path, name in names.items():
+        by_class[labels[path]].add(name)
+    return by_class
+
+
+def _is_one_class(names: dict[str, str], labels: dict[str, str]) -> bool:
+    """Whether a class is of one subject alone, where others are of several, none of which is in two classes."""
+    counts = [len(subjects) for subjects in _by_class(names, labels).values()]
+    return min(counts) == 1 and 2 * len(counts) <= sum(counts) == len(set(names.values()))
 
 
 def _numbered_anew(names: dict[str, str], level: int) -> bool:

@@ -78,6 +78,22 @@ def test_a_named_column_with_too_few_subjects_of_a_class_is_no_candidate_but_say
     assert subjects.find_subjects(layout(PATHS, {"animal": ["a", "b"] * 20})) == [], "it is the class itself"
 
 
+@pytest.mark.parametrize("column", ["patient", "clinic"])
+def test_a_class_that_is_one_subject_is_said_whatever_that_is_called(column):
+    cells = ["A" if number % 2 else f"B{number // 8}" for number in range(40)]
+    (subject,) = subjects.find_subjects(layout(PATHS, {column: cells}))
+    told = "class b is of one of them alone, so that no split can hold it in training and in test"
+    assert (subject.count, subject.sure, subject.lacks) == (6, False, told)
+    for others in (["A" if number % 2 else "B" for number in range(40)], ["A", *cells[1:]]):  # a class, and a crossing
+        assert subjects.find_subjects(layout(PATHS, {"clinic": others})) == []
+
+
+def test_a_class_of_one_subject_by_its_files_names_is_said():
+    paths = [f"{'b/P9' if n % 2 else f'a/P{n // 8}'}_{n}.png" for n in range(40)]
+    (subject,) = subjects.find_subjects(layout(paths, labels="folders"))
+    assert not subject.sure and subject.lacks.startswith("class b is of one of them alone")
+
+
 FOLDERS = {
     "CheXpert's": ([f"train/patient{n // 4:05}/study{n % 4 // 2}/view{n % 2}.jpg" for n in range(80)], [1]),
     "a folder each": ([f"images/patient_{n // 4:02}/view_{n % 4}.png" for n in range(80)], [1]),
