@@ -50,11 +50,11 @@ def choose(
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
         return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets, table.groups[rows])
 
-    few = tuning.choose_on == "folds" or (tuning.choose_on == "auto" and len(rows) < FEW)
-    folds = again.folds(table, settings) if few else []
+    few = tuning.choose_on == "auto" and len(rows) < FEW
+    folds = again.folds(table, settings) if few or tuning.choose_on == "folds" else []
     if not folds:
         return weigh(answers(networks, rows), rows), rows
-    say(f"fine_tune: {len(rows)} validation images are few: the choice is made by {len(folds)} folds")
+    say(f"fine_tune: {f'{len(rows)} validation images are few: ' * few}the choice is made by {len(folds)} folds")
     if epochs and tuning.choose_on == "auto" and not _is_promising(weigh(answers(networks, rows), rows)):
         say("fine_tune: it is no better on them, by which its epoch was chosen: the folds compare the head alone")
         epochs = 0
