@@ -157,11 +157,11 @@ def _sample(labels: np.ndarray, most: int, seed: int, purpose: str) -> np.ndarra
 
 
 def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns the images (inside, outside) of each fold: as many as the rarest class allows, `most` at most; or none.
+    """Returns the images (inside, outside) of each fold: as many as most classes allow, `most` at most; or none.
 
     labels: (n,) int, each of the classes 0 to k - 1 at least once. groups: str (n,), equal for images that no fold
-    parts. Each class is inside of every fold, so that a group is outside of none that has all images of one. There are
-    no folds where two classes are not left without such groups.
+    parts. Each class is inside of every fold, so that a group is outside of none that has all images of one; outside a
+    rarer class is of fewer folds. There are no folds where two classes are not left without such groups.
     """
     _, of = np.unique(groups, return_inverse=True)
     classes, owners = np.unique(np.stack([labels, of]), axis=1)
@@ -172,8 +172,8 @@ def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) 
     if len(left) < 2 or largest < 2:
         return []
     by = None if of.max() + 1 == len(groups) else of
-    for count in range(min(largest, counts[left].min()), 1, -1):
-        fold = _dealt(labels, by, rows, count, seed)
+    for count in range(min(largest, np.sort(counts[left])[len(left) // 2]), 1, -1):
+        fold = _spread(labels, of, _dealt(labels, by, rows, count, seed))
         if not len(_lost(labels, fold)):
             break
     else:

@@ -110,6 +110,16 @@ def test_one_class_of_a_single_image_leaves_the_penalty_to_the_others(groups):
     assert logistic.out_of_fold(features, np.arange(61), labels, names, seed=1) is None
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_rare_class_leaves_the_others_their_folds(alone):
+    labels = np.repeat([0, 1, 2], [40, 30, 2])
+    groups = (np.arange(72) if alone else np.append(np.arange(70) // 2, [35, 36])).astype(str)
+    dealt = logistic.folds(labels, groups, seed=1)
+    assert len(dealt) == logistic.FOLDS and sorted(np.concatenate([rows for _, rows in dealt])) == list(range(72))
+    assert all(set(labels[inside]) == {0, 1, 2} for inside, _ in dealt)
+    assert sum(2 in labels[outside] for _, outside in dealt) == 2
+
+
 def test_no_fold_takes_a_class_with_it_or_parts_a_group():
     """Twenty places, at which photos of two hundred species were taken."""
     rng = np.random.default_rng(1)
