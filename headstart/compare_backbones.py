@@ -349,7 +349,8 @@ class _Forecast:
             sum(self._extract / self._work * of.work + self._else / self._count for of in part)
             for part in (left[:1], left)
         )
-        return f": about {one:,.0f} s" + (f", and {total:,.0f} s for all that are left" if len(left) > 1 else "")
+        rest = f", and {wording.duration(total)} for all that are left" if len(left) > 1 else ""
+        return f": about {wording.duration(one)}{rest}"
 
 
 def _parted(text: str) -> list[str]:

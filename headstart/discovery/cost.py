@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headstart.base import wording
 from headstart.base.threads import THREADS
 from headstart.discovery.labelling import Layout
 from headstart.discovery.survey import Survey
@@ -43,8 +44,8 @@ class Cost(NamedTuple):
     disk: float
 
     def __str__(self) -> str:
-        minutes = max(1, round(self.seconds / 60))
-        return f"{minutes:,} min, {in_bytes(self.memory)} of memory and {in_bytes(self.disk)} of disk"
+        time_taken = wording.duration(max(120, self.seconds))  # an estimate knows no seconds
+        return f"{time_taken}, {in_bytes(self.memory)} of memory and {in_bytes(self.disk)} of disk"
 
 
 def parts(layout: Layout, split: dict[str, Any]) -> tuple[int, int, int]:

@@ -31,6 +31,11 @@ def test_what_extract_writes_is_as_large_as_the_estimate_says():
         assert sum(work[names.index(layer) + 1 :]) / sum(work) == pytest.approx(tail, abs=0.006), layer
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(70, "2 min"), (600, "10 min"), (9000, "2 h 30 min")])
+def test_the_time_is_said_as_everywhere_else(seconds, said):
+    assert str(cost.Cost(seconds, 1100, 112)) == f"{said}, 1.1 GB of memory and 112 MB of disk"
+
+
 def test_folds_are_known_to_the_estimate():
     from headstart.training import again, choosing
 
