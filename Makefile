@@ -66,9 +66,10 @@ experiments: .venv/ready
 
 # make learning-curve SIZES=50,100 SEEDS=1,2 JOBS=2. Extraction runs once, before the queue: all sizes take it from
 # DVC's cache.
+learning-curve cross-validate: override jobs = $(if $(JOBS),--jobs="$$JOBS")
 learning-curve: .venv/ready
 	@python -m headstart.params
-	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes="$$SIZES") $(if $(SEEDS),--seeds="$$SEEDS")
+	@python -m headstart.learning_curve --queue $(if $(SIZES),--sizes="$$SIZES") $(if $(SEEDS),--seeds="$$SEEDS") $(jobs)
 	@$(privately) python -m dvc exp run --run-all --jobs "$${JOBS:-1}"
 	@python -m headstart.learning_curve
 
@@ -76,7 +77,7 @@ learning-curve: .venv/ready
 cross-validate: override folds = $(if $(FOLDS),--folds="$$FOLDS")
 cross-validate: .venv/ready
 	@python -m headstart.params
-	@python -m headstart.cross_validate $(folds) --queue first
+	@python -m headstart.cross_validate $(folds) --queue first $(jobs)
 	@$(privately) python -m dvc exp run --run-all
 	@python -m headstart.cross_validate $(folds) --queue rest
 	@$(privately) python -m dvc exp run --run-all --jobs "$${JOBS:-1}"

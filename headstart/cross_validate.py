@@ -33,7 +33,7 @@ from rich.console import Console
 
 from headstart import experiments
 from headstart.base import files, params, wording
-from headstart.base.arguments import Parser
+from headstart.base.arguments import JOBS, Parser, refuse_jobs
 from headstart.base.errors import UserError
 from headstart.base.tables import Table, text
 from headstart.evaluation import scores, trust
@@ -263,7 +263,9 @@ def main() -> None:
     parser.add_argument(
         "--queue", choices=["first", "rest"], help="queue one run, which extracts for all, or then the others"
     )
+    parser.add_argument("--jobs", **JOBS)
     options = parser.parse_args()
+    refuse_jobs(options.jobs)
     folds = options.folds or str(params.load().split.folds or FOLDS)
     if not folds.isdecimal() or not FEWEST <= int(folds) <= MOST:
         raise UserError(

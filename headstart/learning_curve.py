@@ -27,7 +27,7 @@ from scipy.optimize import brentq, curve_fit
 
 from headstart import experiments
 from headstart.base import checkpoint, figures, wording
-from headstart.base.arguments import Parser
+from headstart.base.arguments import JOBS, Parser, refuse_jobs
 from headstart.base.errors import UserError
 from headstart.base.intervals import wilson
 from headstart.base.tables import Table
@@ -239,8 +239,10 @@ def main() -> None:
         "--sizes", default=SIZES, metavar="N,N,…", help="training images per class; default: %(default)s"
     )
     parser.add_argument("--seeds", default=SEEDS, metavar="N,N,…", help="default: %(default)s")
+    parser.add_argument("--jobs", **JOBS)
     options = parser.parse_args()
     sizes, seeds = _whole_numbers("--sizes", options.sizes, 1), _whole_numbers("--seeds", options.seeds, 0)
+    refuse_jobs(options.jobs)
     if options.queue:
         experiments.reproduce("extract")  # once for all
         return queue(sizes, seeds)

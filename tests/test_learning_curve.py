@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 from scipy.stats import binomtest
 
-from headstart import learning_curve
+from headstart import cross_validate, learning_curve
 from headstart.artifacts.results import Results
 from headstart.base import checkpoint
 from headstart.base.errors import UserError
@@ -120,6 +120,18 @@ def test_what_is_no_whole_number_is_refused(arguments, monkeypatch):
         UserError, match=f"{arguments[0]}: got '{arguments[1]}'; takes whole numbers from [01] on, separated by commas"
     ):
         learning_curve.main()
+
+
+@pytest.mark.parametrize("command", [learning_curve, cross_validate])
+@pytest.mark.parametrize("jobs", ["abc", "0", "-1", "1.5", ""])
+def test_what_is_no_number_of_jobs_is_refused_before_anything_runs(command, jobs, project, monkeypatch):
+    monkeypatch.chdir(project.path)
+    monkeypatch.setattr(
+        "sys.argv", ["command", "--queue", *(["first"] * (command is cross_validate)), f"--jobs={jobs}"]
+    )
+    monkeypatch.setattr(command.experiments, "reproduce", lambda stage: pytest.fail("it may take hours"))
+    with pytest.raises(UserError, match=f"--jobs: got '{jobs}'; takes a whole number from 1 on"):
+        command.main()
 
 
 def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch, capsys):

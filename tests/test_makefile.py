@@ -141,6 +141,13 @@ def test_sizes_and_folds_are_looked_at_before_anything_runs(folder):
         assert given[:2] == ["-m", "headstart.params"] and "repro" not in given
 
 
+@pytest.mark.parametrize("target", ["learning-curve", "cross-validate"])
+def test_the_number_of_jobs_is_looked_at_before_anything_runs(folder, target):
+    assert make(target, "JOBS=a b").returncode == 0
+    given = Path("given").read_text().split("\0")
+    assert given.index("--jobs=a b") < given.index("dvc")
+
+
 def test_nothing_is_installed_for_an_address_that_is_refused(folder):
     for path in Path(".venv").glob("ready-for-*"):
         path.unlink()

@@ -11,6 +11,15 @@ NUMBER = re.compile(r"argument (\S+): invalid int value: '(.*)'", re.DOTALL)
 CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)
 
 
+JOBS = {"default": "1", "metavar": "N", "help": "how many the queue is to run at once; looked at, not used"}
+
+
+def refuse_jobs(text: str) -> None:
+    """Raise UserError where `text` is no number of jobs, which DVC would say after the first run."""
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--jobs: got {text!r}; takes a whole number from 1 on")
+
+
 class Parser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` that raises `UserError`, where that one prints its usage and exits with 2."""
 
