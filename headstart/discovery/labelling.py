@@ -101,7 +101,7 @@ class Layout(NamedTuple):
         if self.settings != {"labels": "folders"}:
             return None
         (folder, name), (place, other) = (
-            posixpath.split(matching.without_ending(path)) for path in min(self.masks.items())
+            posixpath.split(finding.without_ending(path)) for path in min(self.masks.items())
         )
         if folder != place:  # which are the classes
             return None

@@ -16,7 +16,6 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, MARKS, is_missing
-from headstart.labels.matching import without_ending
 from headstart.labels.published import split_of, split_of_table
 from headstart.labels.rows import ABOVE, TEXT_ERRORS, decoded, separated
 
@@ -82,7 +81,7 @@ def index(images: Sequence[str]) -> Index:
     """Return the index of the images' paths."""
     by_number = defaultdict(list)
     for path in images:
-        for number in _numbers(without_ending(posixpath.basename(path)))[-1:]:
+        for number in _numbers(finding.stem(path))[-1:]:
             by_number[number].append(path)
     return Index(images, {key(path) for path in images}, dict(by_number))
 
@@ -111,7 +110,7 @@ def sidecars(tables: Sequence[str], images: Sequence[str]) -> set[str]:
 def key(name: str) -> str:
     """What a file name and a table's entry for it have in common: no folder or ending, one case and Unicode form."""
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2].lower()
-    return without_ending(last)
+    return finding.without_ending(last)
 
 
 def sniff(
@@ -276,11 +275,11 @@ def _image_column(rows: list[list[str]], images: set[str], names: list[str | int
 def _lacks_images(rows: list[list[str]], images: Index, names: list[str | int], file: str) -> str:
     """Why no column names an image in each row: where one names most images in several, that is said."""
     spread = rows[:: max(1, len(rows) // _ROWS)]
-    ends = {without_ending("/".join(path.split("/")[-2:])) for path in images.paths}
+    ends = {finding.without_ending("/".join(path.split("/")[-2:])) for path in images.paths}
     for number, name in enumerate(names):
         if spread and sum(key(row[number]) in images.keys for row in spread) >= 0.5 * len(spread):
             for other in set(range(len(names))) - {number}:
-                joined = {without_ending(f"{row[other]}/{row[number]}") for row in spread}
+                joined = {finding.without_ending(f"{row[other]}/{row[number]}") for row in spread}
                 if len(joined & ends) > len(spread) / 2:
                     where = f"the folder of an image in the column {names[other]} and its file in {name}"
                     return f"has {where}: write both into one, as {min(joined)}"

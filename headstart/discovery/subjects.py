@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from headstart.discovery import levels
 from headstart.discovery.labelling import Layout
+from headstart.images.finding import without_ending
 from headstart.labels import classes
 from headstart.labels.layouts import folder_at
-from headstart.labels.matching import without_ending
 
 NUMBERED = r"(?P<group>[^/]*\d)[^/\d]+\d+[^/\d]*$"  # all that a name has before its last number: P012 of P012_3.png
 # The same where names end in .jp2 or the like, whose 2 numbers no shot.

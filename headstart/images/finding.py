@@ -26,6 +26,16 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
+def without_ending(path: str) -> str:
+    """The name of a file, or its path, without the ending that makes it an image's: `a.b.png` and `a.b` are `a.b`."""
+    return posixpath.splitext(path)[0] if is_image_name(path) else path
+
+
+def stem(path: str) -> str:
+    """The name of a file without its folders and an image's ending: `b/a.png` is `a`."""
+    return without_ending(posixpath.basename(path))
+
+
 def is_image(path: str, head: Callable[[str], bytes]) -> bool:
     """Whether a file is an image: its name has one of the `ENDINGS`, or one that says nothing and an image inside.
 
@@ -67,7 +77,7 @@ def masks(paths: Iterable[str]) -> dict[str, str]:
     paths = list(paths)
     if not any(map(_TOLD.search, paths)):  # of a million names, the rest takes a while
         return {}
-    by_stem = {_stem(path): path for path in paths}
+    by_stem = {without_ending(path): path for path in paths}
     folders = {posixpath.dirname(stem) for stem in by_stem}
     drawn = {folder for folder in folders if any(map(_MASKS.fullmatch, folder.split("/")))}
     pictures = {folder for folder in folders - drawn if any(map(_PICTURES.fullmatch, folder.split("/")))}
@@ -83,7 +93,3 @@ def masks(paths: Iterable[str]) -> dict[str, str]:
         if of != stem and of in by_stem:
             found[path] = by_stem[of]
     return found
-
-
-def _stem(path: str) -> str:
-    return posixpath.splitext(path)[0] if is_image_name(path) else path

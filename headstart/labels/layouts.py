@@ -16,7 +16,6 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import classes, tables
 from headstart.labels.annotations import Annotation
-from headstart.labels.matching import without_ending
 from headstart.labels.published import publisher_splits, split_of
 
 # Patterns that have a name of their own, each with an example.
@@ -155,7 +154,7 @@ def _labels_in_names(source: Source, dataset: Any) -> tuple[dict[str, str], list
 
 def _whole(pattern: re.Pattern, path: str) -> str:
     """What a pattern has to match as a whole: the path, or, if it has no slash, the name; both without the ending."""
-    return without_ending(path if "/" in pattern.pattern else posixpath.basename(path))
+    return finding.without_ending(path) if "/" in pattern.pattern else finding.stem(path)
 
 
 def _above(path: str) -> list[str]:

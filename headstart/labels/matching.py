@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
-from headstart.images.finding import is_image_name, masks
+from headstart.images.finding import is_image_name, masks, stem, without_ending
 
 _HINTS = 3  # missing images that the nearest file is looked up for
 
@@ -154,20 +154,16 @@ def by_number(images: Sequence[str], names: Sequence[str]) -> dict[str, Match]:
     """
     files = defaultdict(list)
     for path in filter(is_image_name, names):
-        files[_numbers(_stem(path))[-1:]].append(path)
+        files[_numbers(stem(path))[-1:]].append(path)
     found = {}
     for image in images:
-        stem = re.sub(r"^(\d+)\.0$", r"\1", _stem(_read(image).path))  # as a column of numbers with gaps is written
-        paths = files.get(_numbers(stem)[-1:], []) if _numbers(stem) else []
-        letters = _letters(stem)
-        if len(paths) != 1 or (letters and letters != _letters(_stem(paths[0]))):
+        name = re.sub(r"^(\d+)\.0$", r"\1", stem(_read(image).path))  # as a column of numbers with gaps is written
+        paths = files.get(_numbers(name)[-1:], []) if _numbers(name) else []
+        letters = _letters(name)
+        if len(paths) != 1 or (letters and letters != _letters(stem(paths[0]))):
             return {}
         found[image] = Match(paths, ("by number",), rank=len(_LEVELS) + 1)
     return found if len({match.paths[0] for match in found.values()}) == len(found) else {}
-
-
-def _stem(path: str) -> str:
-    return without_ending(posixpath.basename(path))
 
 
 def _letters(name: str) -> str:
@@ -190,11 +186,11 @@ def _nearest(images: list[str], matches: dict[str, Match], names: set[str]) -> d
     """The file that each of the missing `images` is most like, where one has the same numbers in its name."""
     alike = defaultdict(dict)
     for path in sorted(filter(is_image_name, names)):
-        name = _stem(path)
+        name = stem(path)
         alike[_numbers(name)].setdefault(folded(name), path)
     nearest = {}
     for image in images:
-        name = _stem(_read(image).path)
+        name = stem(_read(image).path)
         candidates = alike[_numbers(name)]
         # Where one file alone has the numbers, it is near whatever its name has beside them.
         cutoff = 0.0 if _numbers(name) and len(candidates) == 1 else 0.6
@@ -229,11 +225,6 @@ def _ways(matches: dict[str, Match], counts: dict[str, int], table: str) -> list
 def folded(text: str) -> str:
     """The text in lower case and in one Unicode form: `CAFÉ`, composed or not, is `café`."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def without_ending(name: str) -> str:
-    """The name of a file without the ending that makes it an image's: `a.b.png` is `a.b`, and `a.b` is `a.b`."""
-    return posixpath.splitext(name)[0] if is_image_name(name) else name
 
 
 def _read(written: str) -> _Written:

@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import posixpath
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +12,6 @@ from headstart.base.errors import UserError
 from headstart.base.params import Table
 from headstart.images import finding
 from headstart.images.archive import Source
-from headstart.labels.matching import without_ending
 
 csv.field_size_limit(2**31 - 1)  # a mask in a cell is long, and files are bounded where they are read
 TEXT_ERRORS = (ValueError, TypeError, csv.Error)  # of what is no table: Unreadable, UnicodeDecodeError are ValueErrors
@@ -63,7 +61,7 @@ def read(
     stripped = ([cell.strip() for cell in line] for line in lines)
     # Excel ends with rows of nothing.
     numbered = [(number, line) for number, line in enumerate(stripped, 1) if any(line)]
-    images = {_stem(name) for name in names if finding.is_image_name(name)}
+    images = {finding.stem(name) for name in names if finding.is_image_name(name)}
     return _chosen(numbered, table, [("dataset.table.image", table.image), *columns], _looks(text, table), images)
 
 
@@ -109,11 +107,7 @@ def _chosen(
 def _is_row(line: list[str], indices: Sequence[int], images: set[str]) -> bool:
     """Whether a line is a row, or was to be one since it names an image, rather than a note above or below the rows."""
     whole = max(indices) < len(line) and not line[0].startswith("#")
-    return whole or _stem(line[min(indices[0], len(line) - 1)]) in images
-
-
-def _stem(path: str) -> str:
-    return without_ending(posixpath.basename(path.replace("\\", "/")))
+    return whole or finding.stem(line[min(indices[0], len(line) - 1)].replace("\\", "/")) in images
 
 
 def _looks(text: str, table: Table) -> str:

@@ -110,3 +110,11 @@ def test_masks_are_known_by_the_image_that_they_are_of(mask, image):
 def test_classes_of_people_with_masks_are_no_masks():
     names = ["mask/1.jpg", "no mask/1.jpg", "with_mask/2.jpg", "without_mask/2.jpg", "faces/x.jpg", "faces/y_mask.jpg"]
     assert finding.masks(names) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "whole", "stem"),
+    [("b/a.b.PNG", "b/a.b", "a.b"), ("b.d/a.b", "b.d/a.b", "a.b"), ("a.tif", "a", "a"), (".jpg", ".jpg", ".jpg")],
+)
+def test_a_name_is_known_without_folders_and_the_ending_of_an_image(path, whole, stem):
+    assert (finding.without_ending(path), finding.stem(path)) == (whole, stem)
