@@ -29,6 +29,8 @@ ANSWERS = ("labels", "pattern", "table", "image", "label", "probabilities")  # o
 SHOWN = 3  # reasons why a layout is not taken
 RARE = 10  # times as many images as it has the most frequent class
 FEWEST = 3  # images of a class: one for each split
+# Names of classes that hold what has no label, as BACKGROUND_Google and CVAT's no_label.
+NO_CLASS = re.compile(r"(.*[\W_])?(background|clutter|no[-_ ]?label|unlabell?ed|unsorted)([\W_].*)?", re.I)
 # Patterns for paths, by which the inner ones of two levels of folders are the classes, or the outer ones.
 INNER, OUTER = r"(.*/)?(?P<label>[^/]+)/[^/]+", r"(.*/)?(?P<label>[^/]+)/[^/]+/[^/]+"
 
@@ -166,9 +168,14 @@ def _doubt(best: Layout, found: list[Layout], reasons: list[Reason]) -> str:
         doubt, flags = "another column may be meant", _flags_of_columns(best)
     elif "group" in best.settings:
         doubt, flags = "the others may be the classes", _flags_of_levels(best)
+        if forms := levels.forms(best.items):
+            doubt = f"{' and '.join(forms)} may have the same images, so that one of them is to be given, or {doubt}"
     elif best.in_paths:
         doubt = "the folders that it leaves out, as those of masks by their names, may be meant too"
         return f"{doubt}: take it with {_as_flags(best)}, or say what is meant with --labels, --table or --pattern"
+    elif best.settings == {"labels": "folders"}:
+        doubt = "these may be kinds of files, or parts of a download"
+        flags = "--labels folders (takes them all the same), --table or --pattern"
     elif reasons:
         doubt += f" ({reasons[0]})"
     for layout in found:
@@ -344,6 +351,8 @@ def _show_classes(layout: Layout, path: str) -> None:
         say(f"The column {name} ({values}) is not read: images of a fixed split lie in folders, train/ and test/.")
     if sniffing.are_shares(list(counts)) and not layout.settings.get("table", {}).get("probabilities"):
         say("If these numbers are probabilities of the second of two classes: --probabilities --classes A,B.")
+    for name in filter(NO_CLASS.fullmatch, counts):
+        say(f"{name} may stand for images of no class, by its name: if so, take it out.")
     if None not in splits:
         told = "tables" if layout.settings["labels"] == "table" else "folders"
         say(f"Its {told} fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")

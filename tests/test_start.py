@@ -172,6 +172,19 @@ LAYOUTS = {
         },
         {"labels": "table", "table.file": ["train.txt", "test.txt"], "table.label": 1},
     ),
+    "folders of classes twice, once inside the other": (
+        twice("cells/sick", "cells/well", "cells/cells/sick", "cells/cells/well", count=6),
+        {},
+        {"labels": "pattern", "pattern": "(.*/)?(?P<label>[^/]+)/[^/]+"},
+    ),
+    "folders of splits with more in their names": (
+        [
+            *twice(*(f"seg_{split}/seg_{split}/{name}" for split in ("train", "test") for name in ("sea", "wood"))),
+            *twice("seg_pred/seg_pred", count=5),
+        ],
+        {},
+        {"labels": "pattern", "pattern": "(.*/)?(?!(seg_pred)/)(?P<label>[^/]+)/[^/]+"},
+    ),
     "a table beside folders of classes, on something else": (
         [*twice("cats", "dogs")],
         {
@@ -256,6 +269,20 @@ def test_a_table_of_other_images_than_the_folders_is_said(tmp_path, capsys):
     assert run(tmp_path / "mine")["dataset"]["labels"] == "pattern"
     note = "val/val_annotations.txt: labels of 5 other images, which are left out: to use these, put each into the fold"
     assert note in capsys.readouterr().out
+
+
+def test_folders_of_kinds_of_files_are_classes_where_that_is_said(tmp_path):
+    thumbnails(tmp_path / "mine")
+    assert run(tmp_path / "mine", "--labels", "folders")["dataset"]["labels"] == "folders"
+
+
+def test_a_class_of_what_has_none_is_said(tmp_path, capsys):
+    shapes(tmp_path / "mine", twice("BACKGROUND_Google", "no_label", "planes"))
+    run(tmp_path / "mine")
+    told = [
+        line.split()[0] for line in capsys.readouterr().out.splitlines() if "may stand for images of no class" in line
+    ]
+    assert told == ["BACKGROUND_Google", "no_label"]
 
 
 def test_nothing_else_changes_and_git_undoes_it(tmp_path, capsys):
@@ -558,6 +585,12 @@ def kinds_of_files(path: Path) -> None:
     shapes(path, twice(*(f"{name}/{kind}" for name in names for kind in ("images", "masks")), count=5))
 
 
+def forms(path: Path) -> None:
+    """As PlantVillage has them."""
+    kinds, names = ("color", "grayscale", "segmented"), ("leaf_scab", "leaf_healthy")
+    shapes(path, twice(*(f"plants/{kind}/{name}" for kind in kinds for name in names), count=5))
+
+
 def masks(path: Path) -> None:
     """As the breast ultrasound images (BUSI) have them, some with two."""
     names = [f"{name}/{name} ({n})" for name in ("benign", "malignant") for n in range(6)]
@@ -638,6 +671,14 @@ def below(path: Path) -> None:
 
 def cats_and_dogs(path: Path) -> None:
     shapes(path, twice("cats", "dogs", count=6))
+
+
+def thumbnails(path: Path) -> None:
+    shapes(path, [*twice("images", count=6), *twice("thumbnails", count=6)])
+
+
+def download(path: Path) -> None:
+    shapes(path, [*twice("photos_part1", count=6), *twice("photos_part2", count=6)])
 
 
 FAULTS = {
@@ -747,6 +788,13 @@ FAULTS = {
     "a stray image": (a_stray_image, "mine", [], "(the folders' names: ok/more/x.png is 2 folders deep"),
     "no training folder": (no_training_folder, "mine", [], "has the folders test and validation, but none is named tr"),
     "splits or classes": (splits_or_classes, "mine", [], "the folders test and train hold images directly, and are r"),
+    "folders of kinds of files": (
+        thumbnails,
+        "mine",
+        [],
+        "the folders' names, images 6, thumbnails 6, but these may be kinds of files, or parts of a download: say what",
+    ),
+    "folders of parts": (download, "mine", [], "photos_part1 6, photos_part2 6, but these may be kinds of files, or p"),
     "levels that look alike": (equal_levels, "mine", [], "but the others may be the classes: say what they are with -"),
     "a hierarchy of classes": (
         families,
@@ -755,6 +803,12 @@ FAULTS = {
         "but the others may be the classes: say what they are with --group -1",
     ),
     "a hierarchy of numbered classes": (numbered_species, "mine", [], "but the others may be the classes: say what th"),
+    "the same images in several forms": (
+        forms,
+        "mine",
+        [],
+        "but color and grayscale and segmented may have the same images, so that one of them is to be given, or the o",
+    ),
     "models of cars": (models, "mine", [], "but the others may be the classes: say what they are with --group -1"),
     "folders of images and masks in each class": (
         kinds_of_files,

@@ -156,6 +156,9 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
             if not levels.covers(items, level):
                 continue
             sure = levels.is_told(items, level)
+        if settings == {"labels": "folders"} and "labels" not in only:
+            kinds = levels.are_kinds({item.label for item in items}) and not finding.masks(item.path for item in items)
+            sure = not kinds
         columns = _columns(source, table) if table else {}
         found.append(Layout(settings, how, items, left_out, sure, columns, notes))
     ranked = _ranked(found, images)
@@ -348,6 +351,9 @@ def _proposals(
     if kind is None and (found := levels.between(images)):
         how = f"the folders' names, by {found.pattern}"
         yield Proposal({"labels": "pattern", "pattern": found.pattern}, how, not found.masks, guessed=True)
+    elif kind is None and (pattern := levels.nested(images)):
+        how = f"the folders' names, by {pattern}, whatever is above them"
+        yield Proposal({"labels": "pattern", "pattern": pattern}, how, True, guessed=True)
     if kind in ("prefix", None):
         how = "the file names up to the first full stop"
         yield Proposal({"labels": "prefix"}, how, kind is not None, guessed=kind is None)
@@ -438,8 +444,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
         # Of two levels of folders, the one that is told to be the classes, else the one with fewer names; before that
         # one without folders of masks. And a table of most images may tell more than folders.
         in_paths = 4 if listed and layout.sure else 1
-        levelled = 2 if "group" in layout.settings and not layout.sure else 1
-        place = {"folders": levelled, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
+        # Folders of kinds of files come last.
+        doubtful = 1 if layout.sure else 2 if "group" in layout.settings else 5
+        place = {"folders": doubtful, "prefix": 2, "pattern": in_paths if layout.in_paths else 4}[kind]
         return place, not layout.sure, len(layout.counts)
 
     fitting = []

@@ -18,6 +18,27 @@ MASKS = r"masks?|labels?|annotations?|segmentations?|ground[-_ ]?truths?|gts?|tr
 KINDS = rf"{PICTURES}|{MASKS}"
 
 
+# Folders of one kind of file, or of parts of a download, where classes would be named; `mask` may be a class.
+_IDLE = r"(jpeg)?images?|imgs?|annotat(ed|ions?)|thumb(nail)?s?"
+_PART = r"(.*[^a-z])?(part|batch|chunk|folder|(jpeg)?images?|imgs?)[-_ ]?\d+"
+
+
+def are_kinds(names: Iterable[str]) -> bool:
+    """Whether folders are called by the kind of file in them, one of them at least, or all by parts of a download."""
+    names = [name.lower() for name in names]
+    return any(re.fullmatch(_IDLE, name) for name in names) or all(re.fullmatch(_PART, name) for name in names)
+
+
+# Folders of the same images in several forms, as PlantVillage has them.
+_FORM = r"(.*[^a-z])?(colou?r|gr[ae]y(scale)?|rgb|segmented|masked|cropped|resized|augmented)([^a-z].*)?"
+
+
+def forms(items: Iterable[Item]) -> list[str]:
+    """The folders above those of the images, sorted, where their names say that they have the same images; or none."""
+    names = sorted({folder_at(item.path, -2) or "" for item in items})
+    return names if all(re.fullmatch(_FORM, name.lower()) for name in names) else []
+
+
 class Between(NamedTuple):
     """A pattern for paths whose classes have folders of splits or kinds of files in them; and what it leaves out."""
 
@@ -68,6 +89,27 @@ def between(images: Iterable[str]) -> Between | None:
     return Between(pattern, sorted(masks)) if read == expected and max(map(len, kinds.values())) < 2 else None
 
 
+def nested(images: Iterable[str]) -> str | None:
+    """The pattern by which the inner folders are classes, where the same ones lie in folders of splits, or twice.
+
+    As seg_train/seg_train/sea and seg_test/seg_test/sea have them, and cells/a beside cells/cells/a. Folders that are
+    in one place alone are left out. None where others may be the classes.
+    """
+    above = defaultdict(set)  # the folders above one of images, by its name
+    for *outer, name in {tuple(path.split("/")[:-1]) for path in images} - {()}:
+        above[name].add(tuple(outer))
+    places = {place for found in above.values() if len(found) > 1 for place in found}
+    names = [name for name, found in above.items() if found == places]
+    least = min(places, key=len, default=())
+    copies = all(place[: len(least)] == least for place in places)
+    splits = all(any(map(split_of, re.split(r"[\W_]+", place[-1]))) for place in places if place)
+    idle = are_kinds(names) or any(map(split_of, names)) or any(re.fullmatch(KINDS, name.lower()) for name in names)
+    if len(names) < 2 or idle or not (copies or (splits and () not in places)):
+        return None
+    others = {*above} - {*names}
+    return "(.*/)?" + f"(?!({_any(others)})/)" * bool(others) + "(?P<label>[^/]+)/[^/]+"
+
+
 def _any(names: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(names)))
 
@@ -89,7 +131,8 @@ def is_told(items: list[Item], level: int) -> bool:
 
     Subjects have numbers in their names where classes have none; the names of classes come back in nearly every
     subject's folder, and those of subjects, which are numbered, in one class alone. And there are more subjects than
-    classes. Folders that have a word of their own each may be classes too, as species below families or models of cars.
+    classes, and these are no `forms`. Folders that have a word of their own each may be classes too, as species below
+    families or models of cars.
     """
     subjects_by_class = defaultdict(set)
     for item in items:
@@ -97,7 +140,7 @@ def is_told(items: list[Item], level: int) -> bool:
             subjects_by_class[item.label].add(subject)
     subjects = set().union(*subjects_by_class.values())
     kinds = [name for name in subjects_by_class if re.fullmatch(KINDS, name.lower())]
-    if len(subjects) <= len(subjects_by_class) or kinds:
+    if len(subjects) <= len(subjects_by_class) or kinds or forms(items):
         return False
     ids = numbered(subjects) and not _differ_in_letters(subjects)
     if ids and not numbered(subjects_by_class):

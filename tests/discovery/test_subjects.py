@@ -187,6 +187,26 @@ BETWEEN = {
 }
 
 
+NESTED = {
+    "copies": (["x/a/1.png", "x/b/1.png", "x/x/a/1.png", "x/x/b/1.png"], "(.*/)?(?P<label>[^/]+)/[^/]+"),
+    "splits": (
+        ["x_train/a/1.png", "x_train/b/1.png", "x_test/a/1.png", "x_test/b/1.png", "c/1.png"],
+        "(.*/)?(?!(c)/)(?P<label>[^/]+)/[^/]+",
+    ),
+    "times of day": (["a/day/1.png", "a/night/1.png", "b/day/1.png", "b/night/1.png"], None),
+    "kinds": (["x/images/1.png", "x/labels/1.png", "x/x/images/1.png", "x/x/labels/1.png"], None),
+    "splits in the classes": (["a/train/1.png", "a/test/1.png", "a/a/train/1.png", "a/a/test/1.png"], None),
+    "one": (["x/a/1.png", "x/x/a/1.png"], None),
+    "plain": (["a/1.png", "b/1.png"], None),
+    "no folder": (["1.png"], None),
+}
+
+
+@pytest.mark.parametrize(("images", "pattern"), NESTED.values(), ids=NESTED)
+def test_inner_folders_are_classes_where_the_same_ones_come_in_splits_or_twice(images, pattern):
+    assert levels.nested(images) == pattern
+
+
 @pytest.mark.parametrize(("images", "pattern"), BETWEEN.values(), ids=BETWEEN)
 def test_a_pattern_tells_the_classes_whatever_folders_are_in_them(images, pattern):
     found = levels.between(images)
