@@ -348,6 +348,7 @@ def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
     assert said in capsys.readouterr().err
     depths.counts = Counter({8: 3})
     assert depths.of_another(None) is None
+    assert depths.of_another(value_range) and depths.of_another(value_range._replace(plain=True)) is None
 
 
 def test_files_without_an_ending_in_a_folder(here, capsys):

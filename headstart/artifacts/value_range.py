@@ -26,7 +26,7 @@ def checked(fields: Any) -> dict[str, Any] | None:
     if fields is not None:
         known = fields if isinstance(fields, dict) else {}
         ends = known.get("low"), known.get("high")
-        if not known.keys() <= {"low", "high", "windows"} or not all(
+        if not known.keys() <= {"low", "high", "windows", "plain"} or not all(
             type(end) in (int, float) and math.isfinite(end) for end in ends
         ):
             raise ValueError("a range has two numbers, low and high")

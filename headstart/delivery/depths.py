@@ -43,7 +43,7 @@ class Depths:
                 "file says was taken as black to white, otherwise 0 to 65535, and of other values each image's own "
                 "range; better convert them alike"
             )
-        if value_range is not None and plain:
+        if value_range is not None and plain and not value_range.plain:
             return (
                 f"{wording.count(plain, 'image')} of 8 bits: 0 to 255 was taken as black to white; of deeper ones the "
                 f"classifier takes {value_range.low:g} to {value_range.high:g}, so 8 bits should come from that range, "

@@ -75,9 +75,13 @@ def find_range(train: Sequence[Facts], setting: Sequence[float] | None) -> Range
     train: of the training images. setting: low and high, or None.
     """
     deep = [image for image in train if image.own]
+    if not deep:
+        return None
+    plain = any(not image.own and not image.windowed for image in train)
     if setting is not None:
-        return Range(*setting, windows=False) if deep else None
-    return ranges.of_images([image.own for image in deep], all(image.whole_numbers for image in deep))
+        return Range(*setting, windows=False, plain=plain)
+    found = ranges.of_images([image.own for image in deep], all(image.whole_numbers for image in deep))
+    return found._replace(plain=plain)
 
 
 def lines(images: Mapping[str, Facts], value_range: Range | None, setting: Sequence[float] | None) -> list[str]:

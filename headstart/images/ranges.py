@@ -23,12 +23,14 @@ PADDING, VALUES, ALPHA, ENDS = ("padding",), ("values",), ("alpha",), ("ends",)
 class Range(NamedTuple):
     """What is black and white: `low` and what is below it, `high` and what is above.
 
-    windows: whether a DICOM image's own window comes first, where it has one.
+    windows: whether a DICOM image's own window comes first, where it has one. plain: whether images of 8 bits, which it
+    leaves as they are, were among those that it was found by.
     """
 
     low: float
     high: float
     windows: bool = True
+    plain: bool = False
 
 
 def of_fields(fields: dict[str, Any] | None) -> Range | None:
@@ -100,7 +102,7 @@ def to_8_bits(values: np.ndarray, value_range: Range | None, padding: tuple[floa
     if value_range is None:
         fits = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535
         value_range = Range(0, 65535) if fits else Range(*of_image(values, padding))
-    low, high, _ = value_range
+    low, high = value_range[:2]
     high = high if high > low else low + 1
     grey = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)
     # In place: a large image is held only once more than it must.

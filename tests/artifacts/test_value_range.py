@@ -4,7 +4,7 @@ from headstart.artifacts import value_range
 from headstart.base.errors import UserError
 
 
-@pytest.mark.parametrize("fields", [None, {"low": -1000, "high": 0.1, "windows": True}])
+@pytest.mark.parametrize("fields", [None, {"low": -1000, "high": 0.1, "windows": True, "plain": True}])
 def test_what_is_written_is_read(tmp_path, fields):
     value_range.write(fields, tmp_path)
     assert value_range.read(tmp_path) == fields

@@ -11,7 +11,9 @@ DEEP = [Facts(str(number), (1000.0, 2000.0)) for number in range(3)]
 
 def test_the_range_is_that_of_the_training_images_or_the_parameter():
     assert facts.find_range(DEEP, None) == Range(1000, 2000)
-    assert facts.find_range([*DEEP, Facts("8 bits")], None) == Range(1000, 2000)
+    assert facts.find_range([*DEEP, Facts("8 bits")], None) == Range(1000, 2000, plain=True)
+    assert facts.find_range([*DEEP, Facts("8 bits")], [0, 9]) == Range(0, 9, windows=False, plain=True)
+    assert facts.find_range([*DEEP, Facts("seen through its window", windowed=True)], None) == Range(1000, 2000)
     assert facts.find_range(DEEP, [0.0, 4095.0]) == Range(0, 4095, windows=False)
     assert facts.find_range([Facts("8 bits")], None) is None
     assert facts.find_range([Facts("8 bits")], [0.0, 4095.0]) is None

@@ -260,8 +260,8 @@ def test_the_range_of_deep_images_is_that_of_the_training_images_and_is_said(run
     unseen = {path for path, name in splits_of(dealt).items() if name != "train"} | set(names) - set(dealt.paths)
     capsys.readouterr()
     run({name: deep(number, high=2000 + 9000 * (name in unseen)) for number, name in enumerate(names)})
-    low, high, windows = value_range.read().values()
-    assert (low, windows) == (1000, True) and 1960 <= high <= 2000
+    low, high, windows, plain = value_range.read().values()
+    assert (low, windows, plain) == (1000, True, False) and 1960 <= high <= 2000
     line = f"16 grey images have more than 8 bits: values {low} to {high} are taken as black to white (image.range)"
     assert line in capsys.readouterr().out.splitlines()
 
@@ -272,7 +272,7 @@ def test_images_of_8_bits_beside_deep_ones_stay_as_they_are(run, capsys):
     assert "8 grey images have more than 8 bits: values 1000 to " in (output := capsys.readouterr().out)
     assert "; the others (8) have 8 bits and stay as they are, 0 to 255" in output
     run(files, ends=[0.0, 4095.0])
-    assert value_range.read() == {"low": 0, "high": 4095, "windows": False}
+    assert value_range.read() == {"low": 0, "high": 4095, "windows": False, "plain": True}
     assert ": values 0 to 4095 are taken as black to white (image.range)" in capsys.readouterr().out
     run(photos("a/{}.png", "b/{}.png"), path="plain.zip", ends=[0.0, 4095.0])
     assert value_range.read() is None
