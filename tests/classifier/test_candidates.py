@@ -6,6 +6,7 @@ from headstart.backbones import cut
 from headstart.base.runtime import keras
 from headstart.classifier import candidates
 from headstart.images import archive
+from headstart.images.decoding import Square
 
 
 def network(seed):
@@ -72,7 +73,7 @@ def test_activations_at_the_cut_give_what_the_images_give(tmp_path, axes, traine
     at_cut, rows = np.asarray(frozen(scale(pixels))).astype("float16"), np.array([4, 0, 3])
     paths = [f"{row}.png" for row in rows]
     with archive.open_source(tmp_path, None) as source:
-        given = (networks, "first", scale, axes, source, paths)
+        given = (networks, "first", scale, axes, source, Square(8), paths)
         by_images, by_cut = candidates.answers(*given, None), candidates.answers(*given, (at_cut, rows))
     assert list(by_images) == list(by_cut) == ["head", "fine_tuned", "halfway"][: 3 if trained else 1]
     for name, probabilities in by_images.items():

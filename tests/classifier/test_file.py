@@ -209,7 +209,7 @@ def test_a_file_of_an_earlier_version_still_predicts(tmp_path):
 def test_how_images_become_squares_comes_back_or_is_refused(tmp_path):
     path = tmp_path / "c.keras"
     file.save(small(), path, details(resizing="crop"))
-    assert file.load(path)[1].square == (32, "crop")
+    assert file.load(path)[1].square == (8, "crop")
     rezipped(path, {"headstart.json": lambda said: said | {"resizing": "round"}})
     with pytest.raises(UserError, match="does not say how images become squares"):
         file.load(path)
