@@ -100,13 +100,30 @@ RUBBISH, RUBBISH_SMALL = (
     runs(name, "photos", minutes, values=SIX | values, source="data/trashnet_2527.zip")
     for name, minutes, values in (("trashnet_lite1", 8, {}), ("trashnet", 5, SMALL))
 )
-WRITERS, CHARACTERS = (
+# Near the size of the drawings, trained from near the start on views that differ much: for shapes never seen before.
+DEEP = {
+    "image.size": 112,
+    "augment.rotation": 15.0,
+    "augment.shear": 20.0,
+    "augment.shift": 0.1,
+    "fine_tune.views": 12,
+    "fine_tune.cut": "block2",
+    "fine_tune.epochs": 14,
+    "fine_tune.label_smoothing": 0.1,
+    "fine_tune.mixup": 0.4,
+    "fine_tune.ema": 0.99,
+}
+WRITERS, CHARACTERS, CHARACTERS_DEEP = (
     runs(
-        f"omniglot_{column}",
+        name,
         "photos",
         9,
-        values=WRITING | SMALL | {"dataset.group": {"column": column}},
+        values=WRITING | SMALL | values | {"dataset.group": {"column": column}},
         source="data/omniglot_scripts_4840.zip",
     )
-    for column in ("writer", "character")
+    for name, column, values in (
+        ("omniglot_writer", "writer", {}),
+        ("omniglot_character", "character", {}),
+        ("omniglot_character_deep", "character", DEEP),
+    )
 )

@@ -140,6 +140,7 @@ def _foreign(numbers: Numbers) -> list[str]:
 SOLAR, PHOTOS = "`solar_cells`", "`cats_vs_dogs`"
 FEW, RUBBISH = "600 photos of cats and dogs", "2,527 photos of rubbish, six classes"
 WRITING, LITE0 = "4,840 characters of eight scripts", "EfficientNet-Lite0, 224"
+DEEP = "EfficientNet-Lite0, 112, trained from `block2`"
 HEADLINE = Table(
     "headline",
     "README.md",
@@ -275,6 +276,7 @@ STRANGERS = Table(
                 ("trashnet", RUBBISH, LITE0, runs.RUBBISH_SMALL, "25 %"),
                 ("omniglot_writer", WRITING, LITE0, runs.WRITERS, "25 %, by other writers"),
                 ("omniglot_character", WRITING, LITE0, runs.CHARACTERS, "25 %, other characters"),
+                ("omniglot_character_deep", WRITING, DEEP, runs.CHARACTERS_DEEP, "25 %, other characters"),
             )
         ),
     ),
