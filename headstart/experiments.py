@@ -401,6 +401,8 @@ def main() -> None:
     arguments = parser("The finished experiments, with their test accuracy.", "python -m headstart.experiments")
     add_html(arguments, "metrics/experiments.html")
     options = arguments.parse_args()
+    if options.html:
+        comparison.check(options.html)  # before the work
     runs, console = finished(options.rev, options.names), Console(highlight=False)
     rows = table(runs)
     # Where it cannot be folded into the width, the terminal breaks its lines: rich would cut off the last columns.

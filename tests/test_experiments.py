@@ -180,6 +180,7 @@ def test_a_page_of_a_comparison_says_what_the_terminal_says_and_replaces_no_othe
         assert refused.returncode == 1 and refused.stderr.splitlines()[-1] == (
             "error: --html: got notes.html, which is a file of something else: give another name, or remove it"
         )
+        assert not refused.stdout
         folder = module(tried, command, "size-1", "size-2", "--html", "metrics", check=False)
         assert folder.returncode == 1 and folder.stderr.splitlines()[-1].startswith("error: --html: got metrics; takes")
         swallowed = module(tried, command, "--html", "size-1", check=False)
@@ -209,7 +210,8 @@ def test_a_run_of_an_earlier_version_is_left_out_by_name(reproduced):
         done = module(reproduced, name, check=False)
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
-            f"left out {branch}: metrics/test.json has the form of an earlier version of Headstart; run it again",
+            f"left out {branch}: metrics/test.json is not what the stage evaluate writes (it is in the form of an "
+            "earlier version of Headstart); run it again",
             "error: no run has a result to show: `dvc exp run`, or `dvc repro` and `git commit`, makes one",
         ]
 
