@@ -444,6 +444,8 @@ def _resized(image: Image.Image, square: Square, value_range: Range | None) -> n
         return np.array(flat.resize((size, size), how))
     if resizing == "crop":
         return np.array(ImageOps.fit(flat, (size, size), how))
+    # Of a line, as `pad` would round it, nothing might be left.
+    flat = flat.resize([max(1, round(side / max(flat.size) * size)) for side in flat.size], how)
     return np.array(ImageOps.pad(flat, (size, size), how, "gray"))
 
 

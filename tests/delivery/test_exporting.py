@@ -10,6 +10,7 @@ import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ from headstart.classifier import file, joining
 from headstart.classifier.details import Details, Rule
 from headstart.delivery import exporting, runtimes
 from headstart.delivery.runtimes import FORMATS
-from headstart.images.decoding import Broken
+from headstart.images import decoding
+from headstart.images.decoding import Broken, Square
 from headstart.training import head
 
 
@@ -413,6 +415,20 @@ def test_the_program_beside_an_export_refuses_what_pillow_scales_or_takes_for_a_
     scaled = "a PGM or JPEG 2000 of 10 or 12 bits, which Pillow scales: save it as PNG or TIFF of 16"
     assert [of["error"] for of in said[3:5]] == [scaled, scaled]
     assert said[5]["error"].startswith("a CMYK JPEG without Adobe's mark")
+
+
+@pytest.mark.parametrize("resizing", decoding.RESIZING)
+def test_the_program_beside_an_export_makes_squares_as_headstart_does(resizing, tmp_path, monkeypatch):
+    shutil.copy(Path(exporting.__file__).parent / "examples/contract.py", tmp_path / "contract_of_test.py")
+    (tmp_path / "classifier.json").write_text(json.dumps({"size": 24, "resizing": resizing}))
+    monkeypatch.syspath_prepend(tmp_path)
+    contract = importlib.import_module("contract_of_test")
+    del sys.modules["contract_of_test"]
+    for number, size in enumerate([(80, 30), (31, 90), (24, 24), (1, 200), (200, 1)]):
+        path = photo(tmp_path / f"{number}.png", size)
+        expected = decoding.read(path.read_bytes(), Square(24, resizing))
+        np.testing.assert_array_equal(contract.pixels(path), expected[None])
+        assert expected.std() > 1
 
 
 def test_a_program_that_was_changed_is_kept_beside_the_new_one(exported, tmp_path, capsys):

@@ -41,7 +41,10 @@ def square(image, size):
     sides, how = (size, size), Image.Resampling.BILINEAR  # which is antialiased, too
     if ABOUT["resizing"] == "crop":
         return ImageOps.fit(image, sides, how)
-    return ImageOps.pad(image, sides, how, "gray") if ABOUT["resizing"] == "pad" else image.resize(sides, how)
+    if ABOUT["resizing"] != "pad":
+        return image.resize(sides, how)
+    inside = [max(1, round(side / max(image.size) * size)) for side in image.size]  # of a line, one pixel
+    return ImageOps.pad(image.resize(inside, how), sides, how, "gray")
 
 
 def refuse_misread(image, data):
