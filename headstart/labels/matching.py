@@ -12,6 +12,7 @@ from typing import NamedTuple
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
 from headstart.images.finding import is_image_name, masks, stem, without_ending
+from headstart.labels.published import split_of, split_of_table
 
 _HINTS = 3  # missing images that the nearest file is looked up for
 
@@ -56,9 +57,9 @@ _LEVELS = [_Level(ending, folds) for ending in (True, False) for folds in (False
 class Files:
     """The files of a source, to be found by written paths; a look-up takes as long in a large source as in a small."""
 
-    def __init__(self, names: Iterable[str], folder: str):
-        """folder: that of the table, which its paths are relative to."""
-        self._names, self._folder = set(names), folder
+    def __init__(self, names: Iterable[str], table: str):
+        """table: its path; those in it are relative to its folder."""
+        self._names, self._folder, self._split = set(names), posixpath.dirname(table), split_of_table(table)
         self._masks = masks(sorted(filter(is_image_name, self._names)))
         self._ends: dict[_Level, dict[str, list[str]]] = {}
         self._wholes: dict[_Level, dict[str, list[str]]] = {}
@@ -68,7 +69,7 @@ class Files:
 
         Where no file's name is alike, endings are left aside: `scan_7` and `scan_7.tif` mean scans/scan_7.png. Of files
         that are alike, the one at just that path, from the table's folder or else from the source's top, counts; or the
-        one that is no mask of another by its name.
+        one that is likelier (`likely`).
         """
         path = posixpath.normpath(posixpath.join(self._folder, written))
         if path in self._names:
@@ -86,12 +87,23 @@ class Files:
                 key = key.partition("/")[2]
             # A path that is an end of the written one as a whole is nearer than one with other folders above.
             for paths in (wholes.get(key, []), ends.get(key, [])):
-                paths = [path for path in paths if path not in self._masks] or paths
+                paths = self.likely(paths)
                 if len(paths) == 1:
                     return _match(read, path, paths[0], rank, at_place=False)
             if paths:
                 return Match(paths)
         return Match([])
+
+    def likely(self, paths: Sequence[str]) -> list[str]:
+        """Return those of the files that are no masks, lie below the table's folder, and in a folder of its split.
+
+        What is so of none of them does not count. In train/ and test/ images may be numbered anew.
+        """
+        paths = [path for path in paths if path not in self._masks] or paths
+        paths = [path for path in paths if path.startswith(f"{self._folder}/")] or paths
+        if self._split and len(paths) > 1:
+            paths = [path for path in paths if self._split in map(split_of, path.split("/")[:-1])] or paths
+        return paths
 
     def _index(self, level: _Level) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """The files by each end of their paths, from the name alone to the whole; and by the whole."""
@@ -122,11 +134,11 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
     in which paths are written otherwise than in the source: how many are, and an example.
     """
     folder = posixpath.dirname(table)
-    files = Files(names, folder)
+    files = Files(names, table)
     matches = {image: files.find(image) for image in images}
     alike = {image: match.paths for image, match in matches.items() if match.paths}
     if len(alike) < len(matches) and not (alike and any(map(is_image_name, matches))):
-        numbered = by_number(list(matches), names)
+        numbered = by_number(list(matches), files.likely(names)) or by_number(list(matches), names)
         if all(numbered[image].paths == paths for image, paths in alike.items() if numbered):
             matches |= {image: match for image, match in numbered.items() if image not in alike}
     found, left_out, missing = _believed(matches), [], []

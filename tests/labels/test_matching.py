@@ -60,6 +60,29 @@ def test_of_an_image_and_its_mask_the_image_is_meant():
     assert files == {"trimaps/a_1.png": "notes/trimaps/a_1.png"}
 
 
+@pytest.mark.parametrize(
+    ("table", "written", "file"),
+    [
+        ("train.csv", "7.png", "train/7.png"),
+        ("sets/test_labels.csv", "7", "test/images/7.png"),
+        ("train/labels.csv", "7", "train/7.png"),
+        ("test/images.csv", "7.png", "test/images/7.png"),
+        ("train.csv", "107", "train/107.png"),
+        ("train.csv", "test/images/7.png", "test/images/7.png"),
+    ],
+)
+def test_of_splits_that_number_their_images_anew_a_table_means_its_own(table, written, file):
+    names = ["train/7.png", "test/images/7.png", "train/107.png", "test/images/107.png"]
+    files, left_out, _ = find([written], [*names, table], table)
+    assert (files, left_out) == ({written: file}, {})
+
+
+def test_a_number_means_an_image_of_the_tables_own_split():
+    names = [f"{split}/img_{number:03}.png" for split in ("train", "test") for number in range(3)]
+    assert find(["1", "2"], names, "test.csv")[0] == {"1": "test/img_001.png", "2": "test/img_002.png"}
+    assert find(["1", "2"], names)[0] == {}
+
+
 def test_the_longest_end_that_is_alike_counts():
     names = ["left/img/1.png", "right/img/1.png", "img/2.png", "old/img/2.png"]
     files, left_out, _ = find(["/x/right/img/1.png", "/x/img/2.png"], names)
