@@ -786,7 +786,7 @@ FAULTS = {
         "the classes Cat (10 images) and cat (10 imag",
     ),
     "a stray image": (a_stray_image, "mine", [], "(the folders' names: ok/more/x.png is 2 folders deep"),
-    "no training folder": (no_training_folder, "mine", [], "has the folders test and validation, but none is named tr"),
+    "no training folder": (no_training_folder, "mine", [], "has folders or tables named test and validation, but none"),
     "splits or classes": (splits_or_classes, "mine", [], "the folders test and train hold images directly, and are r"),
     "folders of kinds of files": (
         thumbnails,

@@ -140,10 +140,12 @@ def keep_published(groups: list[list[Item]], names: dict[str, str]) -> tuple[lis
         remaining = {(item.split, item.label) for group in kept for item in group}
         for item in (item for group in groups for item in group):
             if (item.split, item.label) not in remaining:
+                copies = names[item.path] in names  # as above
+                change = "dataset.near_duplicates to ignore" if copies else "dataset.group to null"
                 raise UserError(
                     f"class {item.label} has no image in {item.split}/ that is not of the same group as one in a "
                     f"later split, such as {item.path} ({names[item.path]}): take the source's folders of splits away, "
-                    "so that whole groups are dealt out, or set dataset.group to null"
+                    f"or put their rows into one table, so that whole groups are dealt out, or set {change}"
                 )
     return kept, left_out
 

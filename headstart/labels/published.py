@@ -41,7 +41,9 @@ def publisher_splits(folders: Mapping[str, Sequence[str]]) -> tuple[dict[str, st
     if len(names) < 2:
         return dict.fromkeys(splits), []
     if "train" not in names:
-        raise UserError(f"the source has the folders {' and '.join(sorted(names))}, but none is named train: add it")
+        raise UserError(
+            f"the source has folders or tables named {' and '.join(sorted(names))}, but none is named train: add it"
+        )
     reason = f"outside the source's own {', '.join(sorted(names))}"
     outside = [LeftOut(path, reason) for path, split in splits.items() if split is None]
     return {path: split for path, split in splits.items() if split}, outside

@@ -132,7 +132,8 @@ def _refuse_missing(
             others = f" ({lost[name]})" if name in lost else ""
             raise UserError(
                 f"class {name} has images in {folders}/ only, and none in {part}/{others}: put some there, take these "
-                "out if that is no class, or take all images out of the splits' folders, so that they are dealt out"
+                "out if that is no class, or take all images out of the splits' folders, or their rows into one table, "
+                "so that they are dealt out"
             )
 
 

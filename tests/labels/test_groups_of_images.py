@@ -138,6 +138,9 @@ def test_groups_that_leave_nothing_of_a_class_in_a_published_split_are_refused()
     groups, names = join(alone(*items("a/1", split="train"), *items("a/2", split="test")), [("a/1", "P"), ("a/2", "P")])
     with pytest.raises(UserError, match=r"^class a has no image in train/ that is not of .* such as a/1 \(P\): take "):
         keep_published(groups, names)
+    copies = join([[*items("a/1", split="train"), *items("a/2", split="test")]], [])
+    with pytest.raises(UserError, match=r"such as a/1 \(a/1\): .* or set dataset\.near_duplicates to ignore$"):
+        keep_published(*copies)
 
 
 def test_sixty_thousand_images_take_no_time():

@@ -232,7 +232,7 @@ def test_what_is_outside_the_publishers_split_is_left_out():
 
 
 def test_a_publishers_split_without_train_is_refused():
-    with pytest.raises(UserError, match="folders test and validation, but none is named train"):
+    with pytest.raises(UserError, match="folders or tables named test and validation, but none is named train"):
         find(["val/a/1.png", "test/a/2.png"])
 
 
