@@ -46,6 +46,7 @@ def main() -> None:
     classifier, details = file.load_own(table.classes)
     answers, found = details.rule.decided(answers_of(table)), inspection.read()
     summary = notes.of_fold(dataset.read(), table, settings.fold)
+    contents.refuse_others(table, measured, found, summary)
     positive = decision.positive_class(table.classes, settings.dataset.positive)
     galleries = shown.galleries(answers, found, summary, table)
     rows = list(dict.fromkeys(row for of in galleries.values() for row in of))

@@ -10,11 +10,12 @@ import numpy as np
 import yaml
 from sklearn.metrics import confusion_matrix
 
-from headstart.artifacts import calibration, corrections, inspection, results
+from headstart.artifacts import calibration, corrections, dataset, inspection, results
 from headstart.artifacts.manifest import MANIFEST, Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import MODELS, Results
 from headstart.base import files, params, wording
+from headstart.base.errors import UserError
 from headstart.classifier import decision
 from headstart.page import charts, notes, words
 
@@ -31,6 +32,22 @@ TITLES = {
 STEPS = 1000  # of the threshold's slider, from 0 to 1, as the template has it
 LISTED = 500  # files that are left out
 LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy")
+
+
+def refuse_others(table: Manifest, measured: Results, found: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Raise UserError where what another stage has written is of other classes than the manifest."""
+    suspected = {of[name] for of in found["suspects"] for name in ("label", "looks_like")}
+    named = {
+        (dataset.DATASET, "split"): summary["classes"],
+        (inspection.INSPECTION, "inspect"): {*suspected, *table.classes},
+        (results.TEST, "evaluate"): {*notes.tested(measured), *table.classes},
+    }
+    for (path, stage), names in named.items():
+        if others := set(names) ^ set(table.classes):
+            raise UserError(
+                f"{path} is of other classes than {MANIFEST}, such as {min(others)}: run `dvc repro --force "
+                f"--single-item {stage}`"
+            )
 
 
 def of_images(

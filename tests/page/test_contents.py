@@ -12,6 +12,7 @@ from headstart.artifacts import dataset
 from headstart.artifacts.manifest import Manifest
 from headstart.artifacts.predictions import Predictions
 from headstart.artifacts.results import Results
+from headstart.base.errors import UserError
 from headstart.base.threads import THREADS
 from headstart.evaluation import trust
 from headstart.page import charts, contents, notes, rendering, shown, words
@@ -37,6 +38,38 @@ def many(count=25_000, classes=3, seed=1):
     found = {"suspects": suspects, "outliers": [{"path": path} for path in paths[:500]], "alike": pairs}
     found["counts"] = {"suspects": 500, "outliers": 700}
     return table, answers, found, {"near_duplicates": [paths[:10]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "file"),
+    [
+        ({}, None),
+        (
+            {"summary": {"classes": ["a"]}},
+            "metrics/dataset.json is of other classes than data/manifest.csv, such as b: ",
+        ),
+        (
+            {"found": {"suspects": [{"label": "b", "looks_like": "c"}]}},
+            "metrics/inspection.json is of other classes than data/manifest.csv, such as c",
+        ),
+        (
+            {"scores": {"head": {"per_class": {"a": {"images": 2}, "B": {"images": 2}}}}},
+            "metrics/test.json is of other classes than data/manifest.csv, such as B",
+        ),
+    ],
+)
+def test_what_is_of_other_classes_than_the_manifest_is_refused_with_the_stage_to_run(changes, file):
+    table = SimpleNamespace(classes=["b", "a"])
+    given = {
+        "scores": {"head": {"per_class": {"b": {"images": 2}, "a": {"images": 2}}}},
+        "summary": {"classes": ["b", "a"]},
+    }
+    given |= {"found": {"suspects": [{"label": "b", "looks_like": "a"}]}} | changes
+    arguments = table, Results(4, given["scores"], {}), given["found"], given["summary"]
+    if file is None:
+        return contents.refuse_others(*arguments)
+    with pytest.raises(UserError, match=rf"^{re.escape(file)}.* `dvc repro --force --single-item \w+`$"):
+        contents.refuse_others(*arguments)
 
 
 @pytest.mark.parametrize("classes", [2, 200])
