@@ -246,6 +246,7 @@ def _opened(data: bytes, size: int | None = None) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow's decoders raise errors of many kinds
         reason = errors.text_of(error)
         cut_short = any(words in reason.lower() for words in ("truncated", "end of file"))
+        cut_short |= data[:4] == b"RIFF" and len(data) < 8 + int.from_bytes(data[4:8], "little")  # a WebP
         raise Broken("truncated" if cut_short else f"cannot be decoded: {reason}") from None
 
 

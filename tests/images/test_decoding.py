@@ -409,6 +409,7 @@ PNG = encoded(Image.fromarray(drawn(200, 300)))
         (b"II*\0" + bytes(40), "a TIFF that is damaged, or of a kind that cannot be read"),
         (JPEG[: len(JPEG) // 2], "truncated"),
         (PNG[: len(PNG) // 2], "truncated"),
+        (encoded(Image.fromarray(drawn()), "WEBP")[:-1], "truncated"),
         (PNG[:200] + b"?" * 50 + PNG[250:], "cannot be decoded"),
         (
             png_that_says(20_000, 10_000),
