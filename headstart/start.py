@@ -280,8 +280,8 @@ def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, An
     for subject in subjects.find_subjects(layout):
         what = f"In {subject.how} are {subject.count:,} subjects, such as {subject.example}"
         if subject.lacks:
-            take = f"--group {_as_option(subject)} takes them all the same, --group none leaves them"
-            say(f"{what}: not taken, since {subject.lacks}; {take}.")
+            take = f"--group {_as_option(subject)} takes them all the same, " if subject.dealt else ""
+            say(f"{what}: not taken, since {subject.lacks}; {take}--group none leaves them.")
         elif chosen is None and (_agreed(f"{what}: keep what is of one together?") if _asks(options) else subject.sure):
             chosen = subject
             say(f"{what}: what is of one stays together (dataset.group; --group none leaves it).")

@@ -1144,7 +1144,7 @@ def test_subjects_that_are_too_few_are_said_and_can_be_taken_or_left(tmp_path, c
     assert run(tmp_path / "mine")["dataset"]["group"] is None
     assert (
         "In the column Patient ID are 4 subjects, such as 0: not taken, since class a has 2 of them, and takes 3, one "
-        "each for train, validation and test; --group 'Patient ID' takes them all the same, --group none leaves them.\n"
+        "each for train, validation and test; --group none leaves them.\n"
     ) in capsys.readouterr().out
     with pytest.raises(UserError, match="class a is of 2 groups, too few to be whole in"):
         run(tmp_path / "mine", "--group", "Patient ID")

@@ -33,7 +33,7 @@ class Subject(NamedTuple):
 
     group: what to set. how: the same in words. count: of different subjects. example: one of them. sure: whether it can
     be taken without asking. rank: the place of its name in NAMES. lacks: why it is not taken though its name says that
-    it is a subject; None where it can be taken.
+    it is a subject; None where it can be taken. dealt: whether `split` can deal it out, if it is taken all the same.
     """
 
     group: dict[str, Any]
@@ -43,6 +43,7 @@ class Subject(NamedTuple):
     sure: bool
     rank: int
     lacks: str | None
+    dealt: bool = True
 
 
 def find_subjects(layout: Layout) -> list[Subject]:
@@ -121,9 +122,13 @@ def _candidates(
     if len(kinds) < 2 or together < (1 if named else SHARED * len(labels)):
         return
     # An image without a name is a subject of its own; that nobody named any in a class is odd only in a guess.
-    lacks = _lacks({path: names.get(path, path) for path in labels} if named else names, labels)
+    of_all = {path: names.get(path, path) for path in labels}
+    lacks, dealt = (
+        _lacks(of_all if named else names, labels),
+        min(map(len, _by_class(of_all, labels).values())) >= FEWEST,
+    )
     if named or not lacks or _is_one_class(names, labels):
-        yield Subject(group, how, len(kinds), example, named and not lacks, rank if named else len(NAMES), lacks)
+        yield Subject(group, how, len(kinds), example, named and not lacks, rank if named else len(NAMES), lacks, dealt)
 
 
 def _lacks(names: dict[str, str], labels: dict[str, str]) -> str | None:

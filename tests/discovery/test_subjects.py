@@ -75,6 +75,9 @@ def test_a_named_column_with_too_few_subjects_of_a_class_is_no_candidate_but_say
     assert not subject.sure and subject.lacks == (
         "class a has 2 of them, and takes 3, one each for train, validation and test"
     )
+    assert not subject.dealt
+    (subject,) = subjects.find_subjects(layout(PATHS, {"patient": [f"P{number % 3}" for number in range(40)]}))
+    assert (subject.lacks, subject.dealt) == ("2 classes take 4 of them at least", True)
     assert subjects.find_subjects(layout(PATHS, {"animal": ["a", "b"] * 20})) == [], "it is the class itself"
 
 
