@@ -143,7 +143,7 @@ def sniff(
         return Refused(f"has no column {unknown[0]}; it has {', '.join(map(str, names))}", meant)
     image = columns[given["image"]] if "image" in given else _image_column(spread, images.keys, names)
     if image is None:
-        image = _column_of_numbers(body, images, names)
+        image = _column_of_numbers(body, images, names, file)
     if image is None:
         return Refused(_lacks_images(body, images, names, file), meant)
     others = [number for number in range(len(names)) if number != image]
@@ -294,13 +294,13 @@ def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str 
     return why
 
 
-def _column_of_numbers(rows: list[list[str]], images: Index, names: list[str | int]) -> int | None:
+def _column_of_numbers(rows: list[list[str]], images: Index, names: list[str | int], file: str) -> int | None:
     """The column whose cells have the numbers of the images' names, each the one of an image of its own."""
     columns = [[row[number] for row in rows] for number in range(len(names))]
     fitting = [
         (not re.fullmatch(IMAGES, str(names[number]).lower()), number)
         for number, cells in enumerate(columns)
-        if len(set(cells)) == len(cells) and matching.by_number(cells, images.numbered(cells))
+        if len(set(cells)) == len(cells) and matching.by_number(cells, images.numbered(cells), file)
     ]
     return min(fitting)[1] if fitting else None
 

@@ -138,7 +138,7 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
     matches = {image: files.find(image) for image in images}
     alike = {image: match.paths for image, match in matches.items() if match.paths}
     if len(alike) < len(matches) and not (alike and any(map(is_image_name, matches))):
-        numbered = by_number(list(matches), files.likely(names)) or by_number(list(matches), names)
+        numbered = by_number(list(matches), names, table)
         if all(numbered[image].paths == paths for image, paths in alike.items() if numbered):
             matches |= {image: match for image, match in numbered.items() if image not in alike}
     found, left_out, missing = _believed(matches), [], []
@@ -158,12 +158,17 @@ def match(images: Sequence[str], names: Sequence[str], table: str) -> tuple[dict
     return found, left_out, _ways({image: matches[image] for image in found}, Counter(images), table)
 
 
-def by_number(images: Sequence[str], names: Sequence[str]) -> dict[str, Match]:
+def by_number(images: Sequence[str], names: Sequence[str], table: str) -> dict[str, Match]:
     """Return the file that each written path means by its last number, such as 7 for scan_0007.png.
 
-    Empty unless each has just one file with that number, a different one, and none has letters that the file has not.
-    images: different paths. names: the source's files.
+    Empty unless each has just one file with that number, a different one, and none has letters that the file has not;
+    among those that are likelier (`Files.likely`), or among all. images: different paths. names: the source's files.
+    table: its path.
     """
+    return _by_number(images, Files(names, table).likely(names)) or _by_number(images, names)
+
+
+def _by_number(images: Sequence[str], names: Sequence[str]) -> dict[str, Match]:
     files = defaultdict(list)
     for path in filter(is_image_name, names):
         files[_numbers(stem(path))[-1:]].append(path)

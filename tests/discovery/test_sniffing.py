@@ -87,7 +87,7 @@ def test_many_tables_that_name_no_image_are_each_compared_with_few(tmp_path, mon
     for number in range(60):
         (tmp_path / f"x/notes on {number}.txt").write_text(text.format(number))
     compared, plain = [], matching.by_number
-    monkeypatch.setattr(matching, "by_number", lambda cells, names: compared.append(len(names)) or plain(cells, names))
+    monkeypatch.setattr(matching, "by_number", lambda *of: compared.append(len(of[1])) or plain(*of))
     monkeypatch.setattr(matching, "match", lambda *arguments: pytest.fail("all images were looked up"))
     found(tmp_path)
     assert max(compared) < 10
@@ -97,8 +97,18 @@ def test_tables_by_number_are_found_as_before():
     paths = ["x/scan_001.png", "x/scan_002.png", "y/2.png", "y/without.png"]
     index = sniffing.index(paths)
     for cells in (["1"], ["0001"], ["2"], ["scan 1"], ["http://a/b%202/scan%20001.jpg"], ["without"], ["3", "1"]):
-        assert matching.by_number(cells, index.numbered(cells)) == matching.by_number(cells, paths)
-    assert matching.by_number(["1"], index.numbered(["1"]))
+        assert matching.by_number(cells, index.numbered(cells), "t.csv") == matching.by_number(cells, paths, "t.csv")
+    assert matching.by_number(["1"], index.numbered(["1"]), "t.csv")
+
+
+def test_tables_of_splits_that_number_their_images_anew_are_found_by_number(tmp_path):
+    for split, count in (("train", 20), ("test", 10)):
+        images(tmp_path, [f"{split}/scan_{number:03}.png" for number in range(count)])
+        rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(count))
+        (tmp_path / f"{split}.csv").write_text("id,label\n" + rows)
+    (layout,), _ = found(tmp_path)
+    assert layout.settings["table"]["file"] == ["train.csv", "test.csv"]
+    assert [item.split for item in layout.items] == ["test"] * 10 + ["train"] * 20
 
 
 def test_a_missing_table_is_an_error_that_names_one(tmp_path):
