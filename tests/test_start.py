@@ -258,6 +258,16 @@ def test_tables_that_fix_splits_are_taken_where_they_are_named(tmp_path, capsys)
         run(tmp_path / "mine", "--table", "train.csv,tests.csv")
 
 
+def test_tables_that_fix_splits_may_have_their_columns_in_another_order(tmp_path, capsys):
+    shapes(tmp_path / "mine", names := [f"images/{number:03}.png" for number in range(40)])
+    for split, part, order in (("train", names[:24], "cat,dog"), ("test", names[24:], "dog,cat")):
+        rows = [f"{name},{'1,0' if order.startswith('cat') == bool(n % 2) else '0,1'}" for n, name in enumerate(part)]
+        (tmp_path / f"mine/{split}.csv").write_text("\n".join([f"file,{order}", *rows]))
+    table = run(tmp_path / "mine")["dataset"]["table"]
+    assert (table["file"], table["label"]) == (["train.csv", "test.csv"], ["cat", "dog"])
+    assert re.search(r"cat +20\n +dog +20\n", capsys.readouterr().out)
+
+
 def test_a_table_of_other_images_than_the_folders_is_said(tmp_path, capsys):
     """As Tiny ImageNet has it."""
     shapes(

@@ -214,7 +214,9 @@ def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> lis
     """
 
     def form(layout: Layout) -> dict[str, Any]:
-        return layout.settings.get("table", {}) | {"file": None}
+        table = layout.settings.get("table", {})
+        label = table.get("label")  # of several columns, in any order
+        return table | {"file": None, "label": sorted(label) if isinstance(label, list) else label}
 
     if not ranked or ranked[0].settings["labels"] != "table":
         return ranked
