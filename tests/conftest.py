@@ -65,6 +65,7 @@ SMALL = {
     "split.folds": None,
     "split.seed": 1,
     "image.size": 32,
+    "image.resizing": "stretch",
     "image.range": None,
     "backbone.name": "TinyNet",
     "backbone.weights": "data/weights.h5",

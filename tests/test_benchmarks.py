@@ -246,7 +246,8 @@ def made_up(measurement: Measurement) -> dict:
             "predict": {name: {"bare": 100.0, "folder": rate, "zip": rate} for name in ("keras", "onnx")},
             "predict_s3": {"bare": 100.0, "folder": rate, "s3": rate},
         }[re.match(r"speed/(make_repro|predict_s3|[a-z]+)", measurement.name)[1]]
-    scores, right = {"images": 100, "mcnemar": {name: {} for name in results.COMPARISONS}}, {}
+    differ = {name: {f"only_{of}": 1 for of in pair} | {"p": 1.0} for name, pair in results.COMPARISONS.items()}
+    scores, right = {"images": 100, "mcnemar": differ}, {}
     for step, model in enumerate(training.PUBLISHED):
         count = 80 + 5 * step - 200 // size
         scores[model] = dict.fromkeys((*results.SCORES, "weighted_accuracy"), 0.5) | {"accuracy": count / 100}

@@ -140,7 +140,7 @@ def test_without_a_split_there_is_nothing_to_queue(tmp_path, monkeypatch, capsys
     with pytest.raises(UserError, match=r"no metrics/dataset\.json here: run `dvc repro split`"):
         learning_curve.queue([50], [1])
     (tmp_path / "metrics").mkdir()
-    counts = {"train": {"cat": 40, "dog": 49}}
+    counts = {"train": {"cat": 40, "dog": 49}} | {split: {"cat": 9, "dog": 9} for split in ("validation", "test")}
     (tmp_path / "metrics/dataset.json").write_text(
         json.dumps({"classes": ["cat", "dog"], "counts": counts, "found": 89, "left_out": []})
     )

@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pi_heif
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError, features
 
-from headstart.base import errors, params
+from headstart.base import errors
 from headstart.images import dicom, ranges, tiff
 from headstart.images.facts import THUMBNAIL, Facts
 from headstart.images.ranges import Range
@@ -90,8 +90,8 @@ class Square(NamedTuple):
     resizing: str = "stretch"
 
     @classmethod
-    def of(cls, image: params.Image) -> "Square":
-        """Return what `image.size` and `image.resizing` say."""
+    def of(cls, image: Any) -> "Square":
+        """Return what the section `image` of the parameters says, which are not imported here: `predict` has none."""
         return cls(image.size, image.resizing)
 
 

@@ -35,7 +35,9 @@ FLAT = 2.0  # grey levels: an image whose standard deviation is less shows nothi
 # are such, of 300 characters and 200 drawn shapes and icons all but 12.
 DRAWN, LEVELS, WIDTH = 0.87, 2, 9
 CROPPED, BRIGHTENED = (0.06, 0.06, 0.04, 0.04), 1.3  # moves, as of `alignment.align`, and factor of the grey levels
-APART = 0.12  # of their deviation, the root of the mean square of what the grey levels differ by
+# Of their deviation, or of what encoding anew changes in any image, in grey levels: the root of the mean square of what
+# the two differ by.
+APART, ENCODED = 0.12, 1.0
 BLOCK = 256  # hashes, or pairs, at a time
 CELLS = 2**22  # distances of hashes at a time, so that memory does not grow with the images
 # Of more images than ALL not each is compared with each, but those that have a leader in common: the NEAREST of every
@@ -195,8 +197,8 @@ def _same_greys(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     inside = (below < 250) & (above < 250)  # white stays white
     factor = (below * above * inside).sum(axis=1) / np.maximum((above**2 * inside).sum(axis=1), 1)
     bright = np.minimum(factor[:, None] * above, 255)
-    apart = np.sqrt(((bright - below) ** 2).mean(axis=1))
-    return (apart <= APART * below.std(axis=1)) & (np.abs(np.log(np.maximum(factor, 1e-3))) <= np.log(BRIGHTENED))
+    apart, most = np.sqrt(((bright - below) ** 2).mean(axis=1)), np.maximum(APART * below.std(axis=1), ENCODED)
+    return (apart <= most) & (np.abs(np.log(np.maximum(factor, 1e-3))) <= np.log(BRIGHTENED))
 
 
 def _confirmed(first: np.ndarray, second: np.ndarray, shared: dict[int, alignment.Shared]) -> np.ndarray:
