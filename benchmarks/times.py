@@ -273,10 +273,10 @@ STAGES = Table(
         for stage, what in (
             ("fetch", "its start; the archive is there already"),
             ("split", "decoding of 4,000 images, near-duplicates"),
-            ("extract", "4,000 images through the network, 6,000 views up to the cut"),
+            ("extract", "4,000 images through the network"),
             ("inspect", "decoding of 4,000 images, cross-validated regressions"),
             ("train_head", "its start, cross-validated regressions"),
-            ("fine_tune", "six epochs; three networks compared on 1,000 images and their mirror images; known images"),
+            ("fine_tune", "three epochs; three networks compared on 1,000 images and their mirror images; known images"),
             ("calibrate", "its start, temperature and rule"),
             ("evaluate", "1,000 images and their mirror images, 2,100 corrupted ones"),
             ("report", "its start, heat maps, thumbnails"),
@@ -336,7 +336,7 @@ CUTS = Table(
     SPEED,
     ("preset", "cut", "views", "validation", "test", "`extract`", "`fine_tune`", "MB", "seeds"),
     (
-        *_cuts("cats_vs_dogs", 4, [("mixed8", 4), ("mixed8", 1), ("mixed7", 4), ("mixed9", 4)]),
+        *_cuts("cats_vs_dogs", 4, [("mixed8", 1), ("mixed8", 4), ("mixed7", 1), ("mixed9", 1)]),
         *_cuts("solar_cells", 3.5, [("block7", 4), ("block10", 2), ("block10", 1), ("block11", 4)]),
         Row("solar_cells_block10_live", ("`solar_cells`", "`block10`", "live"), _cut, LIVE, ("1 – 3",)),
     ),

@@ -449,7 +449,7 @@ class FineTune(_Training):
     )
     choose_on: Literal["auto", "validation", "folds"] = Field(
         description="what that is chosen on: validation; folds of training and validation images, trained once more "
-        "each; auto: folds where validation has fewer than 200 images, of the head alone unless fine-tuning was better"
+        "each; auto: folds where validation has fewer than 200 images, or fewer than 1,000 that leave it open"
     )
     refit: bool = Field(description="after the choice, train head and tail on training and validation images together")
     label_smoothing: Fraction = Field(description="fraction of the target that goes to all classes in equal parts")

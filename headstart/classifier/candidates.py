@@ -29,12 +29,14 @@ class Choice(NamedTuple):
     """What is delivered: the `name` of a candidate.
 
     `costs`: the mean cost of each candidate, as `selection.costs` has it. `probabilities`: float32 (n, k), what it says
-    of the images that the choice was made on.
+    of the images that the choice was made on. `evidence`: that what was trained after the head is better than the head,
+    the best of each, as `selection.evidence` has it; None: nothing was.
     """
 
     name: str
     costs: dict[str, float]
     probabilities: np.ndarray
+    evidence: float | None
 
     @property
     def network(self) -> str:
@@ -133,7 +135,11 @@ def weigh(
                 candidates[name] = selection.costs(tempered, labels, select_by, weights, targets)
     chosen = selection.choose(candidates, groups)
     means = {name: round(float(cost.mean()), 6) for name, cost in candidates.items()}
-    return Choice(chosen, means, answers[chosen])
+    heads = [name for name in candidates if name in NAMES["head"]]
+    trained = [name for name in candidates if name not in heads]
+    best = [candidates[min(names, key=means.get)] for names in (heads, trained) if names]
+    evidence = selection.evidence(*best, groups) if trained else None
+    return Choice(chosen, means, answers[chosen], evidence)
 
 
 def build(network: Network, choice: Choice, scale: Scale, axes: Sequence[int]) -> keras.Model:

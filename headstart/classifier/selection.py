@@ -74,15 +74,24 @@ def choose(candidates: dict[str, np.ndarray], groups: np.ndarray | None = None) 
         it where its mean is lower than that of the best of them by more than the standard error of the paired
         difference (the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
         Trees, 1984, section 3.4.3).
+    groups: as `evidence` takes them.
+    """
+    best, *others = candidates
+    for name in others:
+        if evidence(candidates[best], candidates[name], groups) > 1:
+            best = name
+    return best
+
+
+def evidence(one: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Returns by how many standard errors of the paired difference the other's mean is lower; 0 of a single image.
+
+    one, other: what two models cost, (n,) for the same n images in one order.
     groups: (n,), equal for images that belong together, which are no evidence of their own; default: none do. Then
         it is the standard error that the sum of the groups' sums has if each could as well have the other sign.
     """
-    of = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    best, *others = candidates
-    for name in others:
-        gained = candidates[best] - candidates[name]
-        gained = gained if of is None else np.bincount(of, gained)
-        # Of images that are each alone: the mean is more than the deviation from it over the root of their number.
-        if len(gained) > 1 and gained.sum() > np.linalg.norm(gained):
-            best = name
-    return best
+    gained = one - other
+    gained = gained if groups is None else np.bincount(np.unique(groups, return_inverse=True)[1], gained)
+    # Of images that are each alone: the mean over the deviation from 0 over the root of their number.
+    error = np.linalg.norm(gained)
+    return float(gained.sum() / error) if error and len(gained) > 1 else 0.0

@@ -18,6 +18,8 @@ from headstart.images.decoding import Square
 from headstart.training import again
 
 FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
+ENOUGH = 1000  # with so many, two models that do not differ by more than chance are as good
+DECIDED = 2  # standard errors of the paired difference
 
 
 def choose(
@@ -31,8 +33,8 @@ def choose(
 ) -> tuple[Choice, np.ndarray]:
     """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
 
-    They are those of validation, or of all folds where `fine_tune.choose_on` says so. Where it is `auto`, nothing is
-    fine-tuned for the folds if the fine-tuned one is no better on validation, which flatters it.
+    They are those of validation, or of all folds (`fine_tune.choose_on`), with `auto` where they are fewer than `FEW`,
+    or fewer than `ENOUGH` and leave open whether it helped. If they decide against it, the folds compare heads alone.
 
     at_cut: the activations of all images; None: of live views. networks: as `candidates.answers` takes them.
     epochs: after how many of them the fine-tuned one was kept. build: returns the backbone as it was before.
@@ -40,23 +42,23 @@ def choose(
     """
     tuning, rows = settings.fine_tune, table.rows("validation")
     scale, square = several.scaling(settings.backbone, networks["head"][0]), Square.of(settings.image)
-    axes = augment.flipped_axes(settings.augment) if tuning.average_flips else []
+    taken = tuning.cut, scale, augment.flipped_axes(settings.augment) if tuning.average_flips else [], source, square
 
     def answers(networks: dict[str, Network], rows: np.ndarray) -> dict[str, np.ndarray]:
-        paths = [table.paths[row] for row in rows]
-        return candidates.answers(networks, tuning.cut, scale, axes, source, square, paths, at_cut and (at_cut, rows))
+        return candidates.answers(networks, *taken, [table.paths[row] for row in rows], at_cut and (at_cut, rows))
 
     def weigh(given: dict[str, np.ndarray], rows: np.ndarray) -> Choice:
         weights, targets = table.of(rows, "weights"), table.of(rows, "probabilities")
         return candidates.weigh(given, table.labels[rows], tuning.select_by, weights, targets, table.groups[rows])
 
-    few = tuning.choose_on == "auto" and len(rows) < FEW
-    folds = again.folds(table, settings) if few or tuning.choose_on == "folds" else []
+    choice = weigh(answers(networks, rows), rows)
+    why = _why_folds(choice, len(rows)) if tuning.choose_on == "auto" else ""
+    folds = again.folds(table, settings) if why or tuning.choose_on == "folds" else []
     if not folds:
-        return weigh(answers(networks, rows), rows), rows
-    say(f"fine_tune: {f'{len(rows)} validation images are few: ' * few}the choice is made by {len(folds)} folds")
-    if epochs and tuning.choose_on == "auto" and not _is_promising(weigh(answers(networks, rows), rows)):
-        say("fine_tune: it is no better on them, by which its epoch was chosen: the folds compare the head alone")
+        return choice, rows
+    say(f"fine_tune: {why}the choice is made by {len(folds)} folds")
+    if why and epochs and choice.evidence < -DECIDED:
+        say("fine_tune: it does harm on them, by which its epoch was chosen: the folds compare the head alone")
         epochs = 0
     parts = []
     for number, (inside, outside) in enumerate(folds, 1):
@@ -72,10 +74,12 @@ def choose(
     return weigh(together, rows := np.concatenate([outside for _, outside in folds])), rows
 
 
-def _is_promising(choice: Choice) -> bool:
-    """Whether anything that was trained after the head costs less than the head, with and without its average."""
-    heads = [choice.costs[name] for name in candidates.NAMES["head"] if name in choice.costs]
-    return min(choice.costs.values()) < min(heads)
+def _why_folds(choice: Choice, images: int) -> str:
+    """Why so many validation images do not make the choice, the beginning of a sentence; "" where they do."""
+    if images < FEW:
+        return f"{images} validation images are few: "
+    is_open = choice.evidence is not None and abs(choice.evidence) < DECIDED
+    return f"{images} validation images leave it open whether it helped: " if is_open and images < ENOUGH else ""
 
 
 def _trained(

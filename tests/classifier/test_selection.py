@@ -65,6 +65,15 @@ def test_a_difference_within_its_error_does_not_replace_the_simpler():
     assert selection.choose({"head": head, "fine_tuned": better}) == "fine_tuned"
 
 
+def test_evidence_counts_standard_errors_and_a_group_once():
+    one, other = np.full(100, 0.5), np.full(100, 0.5)
+    other[:20] -= 0.1
+    assert selection.evidence(one, other) == pytest.approx(20**0.5)
+    assert selection.evidence(other, one) == pytest.approx(-(20**0.5))
+    assert selection.evidence(one, other, np.arange(100) // 10) == pytest.approx(2**0.5)
+    assert selection.evidence(one, one) == selection.evidence(one[:1], other[:1]) == 0
+
+
 def test_each_is_held_against_the_best_before_it():
     head = np.linspace(0.5, 1, 20)
     good = head - np.linspace(0.1, 0.2, 20)

@@ -13,7 +13,7 @@ from headstart.base.runtime import deterministic, keras, tf
 from headstart.classifier import candidates, decision, file, selection
 from headstart.images import archive, augment, decoding
 from headstart.images.decoding import Square
-from headstart.training import again, assembly, batches, remembering
+from headstart.training import again, assembly, batches, choosing, remembering
 from stages import extract, fetch, fine_tune, split, train_head
 
 CUT = "conv2_relu"
@@ -237,25 +237,47 @@ def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test
     np.testing.assert_allclose(weighed["head"][: len(rows), 0, 1], expected, atol=3e-3)
 
 
-@pytest.mark.parametrize(("rate", "names"), [(1e6, {"head"}), (1e-3, {"head", "halfway", "fine_tuned"})])
-def test_folds_train_what_is_better_on_validation_alone(prepared, monkeypatch, capsys, rate, names):
+@pytest.mark.parametrize(("evidence", "names"), [(-2.1, {"head"}), (-1.9, {"head", "halfway", "fine_tuned"})])
+def test_folds_do_not_train_what_validation_images_decide_against(prepared, monkeypatch, capsys, evidence, names):
     weighed = []
 
     def weigh(given, *options, weigh=candidates.weigh):
         weighed.append(given)
-        return weigh(given, *options)
+        return weigh(given, *options)._replace(evidence=evidence)
 
     monkeypatch.setattr(again, "FOLDS", 2)
     monkeypatch.setattr(candidates, "weigh", weigh)
-    prepared(fine_tune__choose_on="auto", fine_tune__views=2, fine_tune__learning_rate=rate, head__epochs=1)
+    prepared(fine_tune__choose_on="auto", fine_tune__views=2)
     fine_tune.main()
     on_validation, on_folds = weighed
     assert on_validation.keys() == {"head", "halfway", "fine_tuned"} and on_folds.keys() == names
-    said = "it is no better on them, by which its epoch was chosen: the folds compare the head alone"
+    said = "it does harm on them, by which its epoch was chosen: the folds compare the head alone"
     assert (said in (printed := capsys.readouterr().out)) == (names == {"head"})
     assert "validation images are few: the choice is made by 2 folds" in printed
     metrics = json.loads(Path("metrics/fine_tune/metrics.json").read_text())
     assert metrics["candidates"].keys() == names
+
+
+@pytest.mark.parametrize(
+    ("evidence", "enough", "folds"),
+    [(1.9, 99, True), (-1.9, 99, True), (1.9, 5, False), (2.1, 99, False), (-2.1, 99, False)],
+)
+def test_validation_images_that_leave_it_open_leave_the_choice_to_folds(
+    prepared, monkeypatch, capsys, evidence, enough, folds
+):
+    def weigh(*options, weigh=candidates.weigh):
+        return weigh(*options)._replace(evidence=evidence)
+
+    monkeypatch.setattr(again, "FOLDS", 2)
+    monkeypatch.setattr(choosing, "FEW", 1)
+    monkeypatch.setattr(choosing, "ENOUGH", enough)
+    monkeypatch.setattr(candidates, "weigh", weigh)
+    prepared(fine_tune__choose_on="auto", fine_tune__views=2)
+    fine_tune.main()
+    count = len(manifest.read().rows("validation"))
+    said = f"fine_tune: {count} validation images leave it open whether it helped: the choice is made by 2 folds"
+    printed = capsys.readouterr()
+    assert (said in printed.out) == folds == ("fold 2 of 2" in printed.err)
 
 
 def test_refit_trains_on_validation_images_too(prepared):
