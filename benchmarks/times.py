@@ -276,7 +276,10 @@ STAGES = Table(
             ("extract", "4,000 images through the network"),
             ("inspect", "decoding of 4,000 images, cross-validated regressions"),
             ("train_head", "its start, cross-validated regressions"),
-            ("fine_tune", "three epochs; three networks compared on 1,000 images and their mirror images; known images"),
+            (
+                "fine_tune",
+                "three epochs; three networks compared on 1,000 images and their mirror images; known images",
+            ),
             ("calibrate", "its start, temperature and rule"),
             ("evaluate", "1,000 images and their mirror images, 2,100 corrupted ones"),
             ("report", "its start, heat maps, thumbnails"),

@@ -1,6 +1,7 @@
 """Which candidate is delivered: by the validation images, or by folds of all images that are not test images."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from headstart.training import again
 FEW = 200  # validation images: with fewer, two models hardly ever differ by more than chance
 ENOUGH = 1000  # with so many, two models that do not differ by more than chance are as good
 DECIDED = 2  # standard errors of the paired difference
+CERTAIN = 3  # of them; after each fold one looks again, so that it takes more
 
 
 def choose(
@@ -34,7 +36,8 @@ def choose(
     """Returns what is delivered, and the rows of the images that it was chosen by, int64 (n,).
 
     They are those of validation, or of all folds (`fine_tune.choose_on`), with `auto` where they are fewer than `FEW`,
-    or fewer than `ENOUGH` and leave open whether it helped. If they decide against it, the folds compare heads alone.
+    or fewer than `ENOUGH` and leave open whether it helped; then folds after those that decide it are left out. If
+    validation decides against it, the folds compare heads alone.
 
     at_cut: the activations of all images; None: of live views. networks: as `candidates.answers` takes them.
     epochs: after how many of them the fine-tuned one was kept. build: returns the backbone as it was before.
@@ -60,18 +63,17 @@ def choose(
     if why and epochs and choice.evidence < -DECIDED:
         say("fine_tune: it does harm on them, by which its epoch was chosen: the folds compare the head alone")
         epochs = 0
-    parts = []
+    parts, rows = [], rows[:0]
     for number, (inside, outside) in enumerate(folds, 1):
-        part = checkpoint.folder("fine_tune") / f"fold{number}.npz"
-        done = saved.read_arrays(part)
-        if done is None:
-            work = f"fold {number} of {len(folds)}"
-            trained = _trained(settings, table, inside, networks["head"][0], epochs, build, source, work)
-            done = {}, answers(trained, outside)
-            saved.write_arrays(part, *done)
-        parts.append(done[1])
-    together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return weigh(together, rows := np.concatenate([outside for _, outside in folds])), rows
+        work, backbone = f"fold {number} of {len(folds)}", networks["head"][0]
+        train = partial(_trained, settings, table, inside, backbone, epochs, build, source, work)
+        parts.append(_kept(number, train, partial(answers, rows=outside)))
+        rows = np.concatenate([rows, outside])
+        choice = weigh({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, rows)
+        if why and len(rows) >= FEW and number < len(folds) and abs(choice.evidence or 0) > CERTAIN:
+            say(f"fine_tune: {number} of {len(folds)} folds decide it")
+            break
+    return choice, rows
 
 
 def _why_folds(choice: Choice, images: int) -> str:
@@ -80,6 +82,18 @@ def _why_folds(choice: Choice, images: int) -> str:
         return f"{images} validation images are few: "
     is_open = choice.evidence is not None and abs(choice.evidence) < DECIDED
     return f"{images} validation images leave it open whether it helped: " if is_open and images < ENOUGH else ""
+
+
+def _kept(
+    number: int, train: Callable[[], dict[str, Network]], answers: Callable[[dict[str, Network]], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The answers of a fold's networks, trained once."""
+    part = checkpoint.folder("fine_tune") / f"fold{number}.npz"
+    done = saved.read_arrays(part)
+    if done is None:
+        done = {}, answers(train())
+        saved.write_arrays(part, *done)
+    return done[1]
 
 
 def _trained(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import put_array
 
-from headstart.artifacts import features, manifest, models
+from headstart.artifacts import features, manifest, models, predictions
 from headstart.backbones import cut, folding, registry, weights
 from headstart.base import params
 from headstart.base.runtime import deterministic, keras, tf
@@ -278,6 +278,24 @@ def test_validation_images_that_leave_it_open_leave_the_choice_to_folds(
     said = f"fine_tune: {count} validation images leave it open whether it helped: the choice is made by 2 folds"
     printed = capsys.readouterr()
     assert (said in printed.out) == folds == ("fold 2 of 2" in printed.err)
+
+
+@pytest.mark.parametrize(("evidence", "few", "done"), [(3.1, 10, 2), (-3.1, 10, 2), (3.1, 99, 4), (2.9, 10, 4)])
+def test_folds_that_are_not_needed_are_left_out(prepared, monkeypatch, capsys, evidence, few, done):
+    weighed = []
+
+    def weigh(given, labels, *options, weigh=candidates.weigh):
+        weighed.append(labels)
+        return weigh(given, labels, *options)._replace(evidence=evidence if len(weighed) > 1 else 0.0)
+
+    monkeypatch.setattr(choosing, "FEW", few)
+    monkeypatch.setattr(candidates, "weigh", weigh)
+    prepared(fine_tune__choose_on="auto", fine_tune__views=2)
+    fine_tune.main()
+    assert len(weighed) == 1 + done and len(weighed[2]) >= 10 > len(weighed[1])
+    assert ("fine_tune: 2 of 4 folds decide it" in capsys.readouterr().out) == (done == 2)
+    answers = predictions.parse(predictions.VALIDATION.read_text())
+    assert answers.labels.tolist() == weighed[done].tolist()
 
 
 def test_refit_trains_on_validation_images_too(prepared):
