@@ -6,7 +6,7 @@ How long it takes is written to HEADSTART_LOG, as the work `bare`; one batch bef
 import time
 
 from headstart.artifacts import manifest
-from headstart.backbones import engines, extraction, registry, weights
+from headstart.backbones import engines, extraction, registry, several, weights
 from headstart.base import errors, params, progress
 from headstart.base.runtime import deterministic
 from headstart.images import archive, batches
@@ -16,7 +16,8 @@ from headstart.images.decoding import Square
 def main() -> None:
     settings, paths = params.load_stage("extract"), manifest.read().paths
     deterministic(registry.RANDOM_SEED)
-    network = extraction.network(settings, weights.fetched(len(settings.backbone)))
+    backbone = several.build(settings.backbone, settings.image.size, weights.fetched(len(settings.backbone)))
+    network = extraction.network(settings, backbone)
     forward = engines.forward(network, settings.extract.engine, settings.extract.precision)
     with archive.open_source(settings.dataset.path) as source:
         images = batches.of_images(source, paths, Square.of(settings.image), settings.extract.batch_size)

@@ -22,7 +22,7 @@ def main() -> None:
     weights_files = weights.fetched(len(settings.backbone))
     extraction = Extraction(settings, weights_files)
     shapes = extraction.shapes(len(table.paths), len(table.trained_on()))
-    writer = features.Writer(checkpoint.folder("extract"), shapes, table)
+    writer = features.Writer(checkpoint.folder("extract"), shapes, table, extraction.widths)
     blocks = Blocks(table.paths, table.sha256, table.trained_on(), extraction.views, settings.extract.batch_size)
     left = sorted(set(range(len(blocks))) - writer.done)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from headstart.artifacts import corrections, dataset, features, inspection, manifest, value_range
+from headstart.artifacts import corrections, dataset, features, inspection, manifest, parts, value_range
 from headstart.base import checkpoint, errors, params
 from headstart.base.progress import track
 from headstart.base.terminal import say
@@ -32,14 +32,15 @@ def main() -> None:
     with archive.open_source(settings.dataset.path, ranges.of_fields(value_range.read())) as source:
         seen = in_order(partial(look, source), table.paths)
         unusual = looks.unusual(list(track(seen, "looking", len(table.paths))))
-    vectors = features.averages(table=table)
-    near = neighbours.nearest(vectors)
+    vectors, widths = features.averages(table=table), features.widths()
+    even = features.even(vectors, widths)
+    near = neighbours.nearest(even)
     looked_at = corrections.looked_at()
     fresh = np.array([sha256 not in looked_at for sha256 in table.sha256])
-    suspects = [suspect for suspect in mislabelled.find(vectors, table, settings.seed) if fresh[suspect.row]]
+    suspects = [suspect for suspect in mislabelled.find(even, table, settings.seed) if fresh[suspect.row]]
     outliers = [outlier for outlier in neighbours.outliers(near) if fresh[outlier[0]]]
     areas = shift.areas(vectors, table, settings.seed) if known.get("published") else {}
-    lost = neighbours.are_lost(vectors)
+    lost = any(map(neighbours.are_lost, parts.split(vectors, widths)))
     pairs, copies = neighbours.alike(near), known.get("near_duplicates", ())
     found = summary.of(table, suspects, outliers, pairs, unusual, areas, lost, copies)
     inspection.write(found)

@@ -282,8 +282,11 @@ def draw_weights(file: Path, folder: Path) -> None:
         backbone.save(file)
 
 
-def put_array(path: Path, array: np.ndarray) -> None:
-    """Put `array` in the place of one that `extract` writes, with its record, for the manifest in this folder."""
+def put_array(path: Path, array: np.ndarray, **noted: Any) -> None:
+    """Put `array` in the place of one that `extract` writes, with its record, for the manifest in this folder.
+
+    noted: what the record has beside that.
+    """
     from headstart.artifacts import arrays, manifest
     from headstart.base import files
 
@@ -294,7 +297,7 @@ def put_array(path: Path, array: np.ndarray) -> None:
     rows = table.trained_on() if path.stem == "views" else range(len(table.paths))
     images = arrays.names_of(table.sha256[row] for row in rows)
     known = json.loads(records.read_text()) if records.exists() else {}
-    entry = {"size": path.stat().st_size, "sha256": files.sha256(path), "images": images}
+    entry = {"size": path.stat().st_size, "sha256": files.sha256(path), "images": images} | noted
     arrays.record(path.parent, known | {path.name: entry})
 
 

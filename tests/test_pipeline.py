@@ -307,6 +307,10 @@ def test_of_several_backbones_the_head_takes_all_and_fine_tuning_trains_the_firs
     features = np.load(reproduced.path / "data/features/bottleneck/plain.npy")
     assert features.shape[1:] == (1, 1, 1024 + 1024)
     assert np.load(reproduced.path / "data/features/cut/plain.npy").ndim == 2
+    record = json.loads((reproduced.path / "data/features/bottleneck/arrays.json").read_text())
+    assert record["plain.npy"]["widths"] == [1024, 1024]
+    with zipfile.ZipFile(reproduced.path / "models/classifier.keras") as archive:
+        assert json.loads(archive.read("headstart.json"))["unlike"]["widths"] == [1024, 1024]
     card = (reproduced.path / "models/MODEL_CARD.md").read_text()
     assert "TinyNet and MobileNet with a head of its own" in card
     assert "| pretrained weights of MobileNet | none: they were random | none needed |" in card

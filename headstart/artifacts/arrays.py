@@ -2,7 +2,7 @@
 
 An array of more than `LARGEST` lies in several files, plain.npy, plain.1.npy and so on, of as many images each. In a
 folder of arrays `arrays.json` is their index: it has of each file its size in bytes, its sha256, and `images`, a hash
-of which images its rows are of, in which order.
+of which images its rows are of, in which order. Where an array is of several parts side by side, it has their `widths`.
 """
 
 import hashlib
@@ -155,7 +155,7 @@ class Growing:
                 yield number, block
 
 
-def record(folder: Path, records: dict[str, dict[str, str | int]]) -> None:
+def record(folder: Path, records: dict[str, dict[str, Any]]) -> None:
     """Write the records of the arrays in a folder, by the names of their files; nothing where there are none."""
     if records:
         files.write_text(folder / RECORDS, json.dumps(records, indent=2, sort_keys=True) + "\n")
@@ -262,6 +262,21 @@ def read(path: Path, pixel_hashes: Sequence[str] | None, stage: str) -> Rows:
             raise _damaged(file, "it is of other images than data/manifest.csv", stage)
         at += count
     return rows
+
+
+def widths(path: Path, stage: str) -> list[int]:
+    """Returns how wide each part of the array is whose first file is at `path`; an empty list where it has one.
+
+    stage: that wrote it. Raises UserError where its record is damaged, or of an array of another width.
+    """
+    try:
+        said = json.loads((path.parent / RECORDS).read_text(encoding="utf-8"))[path.name].get("widths", [])
+        whole = type(said) is list and all(type(width) is int and width > 0 for width in said)
+        if not whole or (said and sum(said) != np.load(path, mmap_mode="r").shape[-1]):
+            raise ValueError("its parts are not as wide as it")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _damaged(path, f"{path.parent / RECORDS} does not say how wide its parts are", stage) from None
+    return said
 
 
 def path_of(first: Path, number: int) -> Path:

@@ -11,18 +11,20 @@ data/features/cut/views.npy          (t, V - 1, ...)   the same for the views
 
 The bottleneck features are an out of their own: the head is trained on nothing else, and without `head.views` it stays
 as it is when the views or the cut change. A large array goes on in plain.1.npy and so on. Beside the arrays of each
-folder lies their record (`arrays`), with which they are compared before they are read.
+folder lies their record (`arrays`), with which they are compared before they are read. Of several backbones that of the
+bottleneck features has their `widths`, too: how many of the c are of each.
 """
 
 import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from headstart.artifacts import arrays
+from headstart.artifacts import arrays, parts
 from headstart.artifacts.arrays import Rows
 from headstart.artifacts.manifest import Manifest
 from headstart.base import saved
@@ -72,12 +74,36 @@ def averages(project: Path = Path(), table: Manifest | None = None) -> np.ndarra
     They lie in a file without a name, which goes with them: of a million images they are some gigabytes.
     """
     rows = read_bottleneck(project, table)
+    starts = track(range(0, len(rows), BLOCK), "reading features", unit="batch")
+    return _on_disk((averaged(rows[start : start + BLOCK].astype("float32")) for start in starts), project)
+
+
+def widths(project: Path = Path()) -> list[int]:
+    """Returns how many of the bottleneck features are of each backbone, in their order; of one backbone an empty list.
+
+    Raises UserError as `read_bottleneck`.
+    """
+    return arrays.widths(project / BOTTLENECK / "plain.npy", "extract")
+
+
+def even(vectors: np.ndarray, widths: Sequence[int], project: Path = Path()) -> np.ndarray:
+    """Returns `averages` as `parts.even` makes them, float32 (n, c): of one backbone the same array, else another."""
+    if len(widths) < 2:
+        return vectors
+    starts = range(0, len(vectors), BLOCK)
+    return _on_disk((parts.even(vectors[start : start + BLOCK], widths) for start in starts), project)
+
+
+def _on_disk(blocks: Iterable[np.ndarray], project: Path) -> np.ndarray:
+    """Blocks of rows, float32, one after the other in a file without a name."""
+    count = 0
     with tempfile.TemporaryFile(dir=project / FEATURES) as file:
-        for start in track(range(0, len(rows), BLOCK), "reading features", unit="batch"):
+        for block in blocks:
             # Not through the memory map: a full disk would end the process there, without a word.
-            file.write(averaged(rows[start : start + BLOCK].astype("float32")).tobytes())
+            file.write(block.tobytes())
+            count += len(block)
         file.flush()
-        return np.asarray(np.memmap(file, np.float32, "r")).reshape(len(rows), -1)
+        return np.asarray(np.memmap(file, np.float32, "r")).reshape(count, -1)
 
 
 def _read(name: str, project: Path, table: Manifest | None) -> Rows:
@@ -97,13 +123,15 @@ class Writer:
         shapes: of the arrays, by their names: bottleneck/plain, with fixed views cut/plain and cut/views, and with the
             head on views bottleneck/views.
         table: the manifest, whose images they are of.
+        widths: as `widths` returns them.
 
     What an earlier run left is gone on from where it is what that run wrote; else it is thrown away, which is said in
     one line. Raises UserError where the disk has too little space.
     """
 
-    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]], table: Manifest):
+    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]], table: Manifest, widths: Sequence[int] = ()):
         self._folder, self._mark, self._table = folder / "features", folder / "done.json", table
+        self._noted = {"bottleneck/plain": {"widths": list(widths)}} if widths else {}
         for path in (BOTTLENECK, CUT):
             (self._folder / path.name).mkdir(parents=True, exist_ok=True)
         self._arrays = {
@@ -157,7 +185,7 @@ class Writer:
                     closed = array.close(block[name] for block in self._written.values() if name in block)
                     for file, images, entry in zip(array.files, array.images, closed, strict=True):
                         named = arrays.names_of(hashes[images.start : images.stop])
-                        records[file.name] = entry | {"images": named}
+                        records[file.name] = entry | {"images": named} | self._noted.get(name, {})
             arrays.record(self._folder / path.name, records)
         for path in (BOTTLENECK, CUT):
             linked = self._linked(self._folder / path.name)

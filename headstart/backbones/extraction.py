@@ -24,12 +24,13 @@ class Extraction:
     """The frozen network, ready to compute blocks.
 
     settings: those of the stage. weights: a file for each backbone; None: random ones. `views`: how many other views
-    each training image has.
+    each training image has. `widths`: as `several.widths` returns them.
     """
 
     def __init__(self, settings: params.View, weights: Sequence[Path | None]):
         deterministic(registry.RANDOM_SEED)
-        self._settings, self._model = settings, network(settings, weights)
+        backbone = several.build(settings.backbone, settings.image.size, weights)
+        self._settings, self._model, self.widths = settings, network(settings, backbone), several.widths(backbone)
         self.views = 0 if settings.fine_tune.views == "live" else settings.fine_tune.views - 1
         self._of_views = network_of_views(self._model, settings.head) if self.views else None
 
@@ -91,9 +92,11 @@ class Extraction:
         return of, batch, self._forward_views(augment.warp(batch.images, batch.transforms).numpy())
 
 
-def network(settings: params.View, weights: Sequence[Path | None]) -> keras.Model:
-    """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut."""
-    backbone = several.build(settings.backbone, settings.image.size, weights)
+def network(settings: params.View, backbone: keras.Model) -> keras.Model:
+    """uint8 images (n, size, size, 3) to the bottleneck features and, with fixed views, the activations at the cut.
+
+    backbone: as `several.build` returns it.
+    """
     places.refuse_pooling(backbone.output.shape[1:], settings.head.pooling, settings.backbone[0].name)
     inputs = keras.Input(backbone.input.shape[1:], dtype="uint8")
     scaled = several.scaling(settings.backbone, backbone)(inputs)

@@ -14,6 +14,7 @@ Cut = str | int
 Parts = tuple[keras.Model, keras.Model]  # of a network that is cut: what is frozen, and the tail
 NAME = places.SEVERAL  # of the network
 BESIDE = "beside"  # what the names of the others begin with
+JOINED = "joined"  # the layer that puts the features of all side by side
 
 
 def build(backbones: Sequence[params.Backbone], size: int, weights: Sequence[Path | None]) -> keras.Model:
@@ -51,6 +52,13 @@ def networks(backbone: keras.Model) -> list[keras.Model]:
     parts = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
     first = next(part for part in parts if not _is_beside(part))
     return [first, *(_inside(part) for part in parts if _is_beside(part))]
+
+
+def widths(backbone: keras.Model) -> list[int]:
+    """Returns how many of the features of the network of `build` are of each backbone; of one an empty list."""
+    if backbone.name != NAME:
+        return []
+    return [features.shape[-1] for features in backbone.get_layer(JOINED).input]
 
 
 def cuts(backbone: keras.Model, cut: Cut | list[Cut]) -> list[Cut | None]:
@@ -122,4 +130,4 @@ def _joined(features: keras.KerasTensor, beside: Sequence[keras.KerasTensor]) ->
     for number, of in enumerate(beside, 2):
         repeated = layers.RepeatVector(math.prod(places), name=f"repeated_{number}")(of)
         all_of.append(layers.Reshape((*places, of.shape[-1]), name=f"placed_{number}")(repeated))
-    return layers.Concatenate(name="joined")(all_of)
+    return layers.Concatenate(name=JOINED)(all_of)

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from headstart.base.runtime import keras
 from headstart.classifier import joining, unlike
 from headstart.classifier.details import Details
@@ -40,13 +42,21 @@ def _has_places(maps: keras.KerasTensor, head: keras.Model) -> bool:
 
 def _near(features: keras.KerasTensor, known: Known) -> dict[str, keras.KerasTensor]:
     """As `unlike.distances`, and which of the known images these are."""
-    length = keras.ops.sqrt(keras.ops.sum(features * features, axis=1, keepdims=True))
-    alike = keras.ops.matmul(features / keras.ops.maximum(length, 1e-12), known.features.astype("float32").T)
+    ends = np.cumsum(known.widths).tolist()
+    if ends:
+        parts = [features[:, end - width : end] for width, end in zip(known.widths, ends, strict=True)]
+        features = keras.ops.concatenate([_unit(part) for part in parts], axis=1)
+    alike = keras.ops.matmul(_unit(features), known.features.astype("float32").T)
     closest, places = keras.ops.top_k(alike, min(unlike.NEAREST, len(known.features)))
     return {
         "distance": keras.layers.Identity(name="distance")(1 - closest[:, -1]),
         "nearest": keras.layers.Identity(name="nearest", dtype="int32")(places),
     }
+
+
+def _unit(features: keras.KerasTensor) -> keras.KerasTensor:
+    length = keras.ops.sqrt(keras.ops.sum(features * features, axis=1, keepdims=True))
+    return features / keras.ops.maximum(length, 1e-12)
 
 
 class Heat(keras.layers.Layer):

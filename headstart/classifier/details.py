@@ -92,6 +92,7 @@ def fields(details: Details) -> dict[str, Any]:
         said["range"] = details.value_range._asdict()
     if details.known is not None:
         said["unlike"] = {"limit": details.known.limit, "nearest": unlike.NEAREST}
+        said["unlike"] |= {"widths": list(details.known.widths)} if details.known.widths else {}
     return said
 
 
@@ -141,9 +142,12 @@ def _rule(said: Any, classes: list[str]) -> Rule:
 def _known(said: Any, features: np.ndarray | None) -> Known | None:
     if said is None or features is None:
         return None
-    limit = said["limit"]
+    limit, widths = said["limit"], said.get("widths", [])  # none in files from before there were several backbones
     if features.ndim != 2 or features.dtype != np.float16 or not len(features) or not np.isfinite(features).all():
         raise ValueError("it keeps no features of training images")
     if not isinstance(limit, float) or not np.isfinite(limit):
         raise ValueError("it does not say from where on an image is unlike others")
-    return Known(features, limit)
+    whole = type(widths) is list and all(type(width) is int and width > 0 for width in widths)
+    if not whole or (widths and sum(widths) != features.shape[1]):
+        raise ValueError("it does not say how wide the parts of its features are")
+    return Known(features, limit, tuple(widths))

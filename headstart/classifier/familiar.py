@@ -1,5 +1,7 @@
 """Which training images a classifier keeps, to tell images that are unlike all of them, and from which distance on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from headstart.artifacts.manifest import Manifest
@@ -20,18 +22,20 @@ def rows(table: Manifest, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(_drawn(table.rows(split), most, seed, number) for number, (split, most) in enumerate(parts))
 
 
-def known(kept: np.ndarray, compared: np.ndarray) -> Known:
+def known(kept: np.ndarray, compared: np.ndarray, widths: Sequence[int] = ()) -> Known:
     """Returns what the classifier keeps. kept, compared: features of the images in `rows`, (m, c) and (n, c) float32.
+
+    widths: of the part of each backbone in them; of one backbone there are none.
 
     The limit is the distance within which 96 of 100 validation images are; of fewer than a hundred, as much again as
     that lies above their median, since few say little about it.
     """
-    features = unlike.unit(kept).astype("float16")
-    away = np.sort(unlike.distances(compared, features))
+    features = unlike.unit(kept, widths).astype("float16")
+    away = np.sort(unlike.distances(compared, features, widths))
     limit = float(np.quantile(away, STAY, method="higher"))
     if len(away) < 100:
         limit += limit - float(np.median(away))
-    return Known(features, limit)
+    return Known(features, limit, tuple(widths))
 
 
 def _drawn(rows: np.ndarray, most: int, seed: int, number: int) -> np.ndarray:

@@ -35,4 +35,4 @@ def known(settings: params.View, table: Manifest, source: Source, at_cut: Rows |
         tail = folded(cut.cut_in_two(backbone, settings.fine_tune.cut)[1])
         model = keras.Model(tail.input, places.averaged(tail.output))
         (vectors,) = inference.of_rows(model, at_cut, rows, WORK)
-    return familiar.known(vectors[: len(kept)], vectors[len(kept) :])
+    return familiar.known(vectors[: len(kept)], vectors[len(kept) :], several.widths(backbone))

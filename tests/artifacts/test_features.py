@@ -226,6 +226,22 @@ def test_an_array_without_its_record_is_not_believed(damage):
         features.read_cut(table=TABLE)
 
 
+def test_of_several_backbones_the_record_says_how_wide_each_part_is():
+    ended(features.Writer(Path("work"), SHAPES, TABLE))
+    record = json.loads((features.BOTTLENECK / "arrays.json").read_text())
+    assert features.widths() == [] and {*record["plain.npy"]} == {"size", "sha256", "images"}
+    ended(features.Writer(Path("again"), SHAPES, TABLE, [1, 1]))
+    assert features.widths() == [1, 1]
+    assert_published()
+    for wrong in ([1], [2, 1], [3, -1], [1.0, 1.0], "1", None):
+        record["plain.npy"]["widths"] = wrong
+        (features.BOTTLENECK / "arrays.json").write_text(json.dumps(record))
+        with pytest.raises(
+            UserError, match=r"plain\.npy is damaged \(.*arrays\.json does not say how wide its parts are"
+        ):
+            features.widths()
+
+
 def test_an_array_of_other_images_is_not_believed():
     ended(features.Writer(Path("work"), SHAPES, TABLE))
     shuffled = Manifest(TABLE.classes, TABLE.paths, TABLE.labels, TABLE.splits, list("bacd"))

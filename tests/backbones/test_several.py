@@ -41,7 +41,7 @@ def test_it_gives_at_each_place_the_features_of_the_first_and_the_average_of_the
     monkeypatch.setattr(registry, "build", lively)
     network, images = several.build(PAIR, SIZE, [None, None]), pixels(SIZE)
     features = run(network, images)
-    assert features.shape == (3, 2, 2, 1280 + 1280)
+    assert features.shape == (3, 2, 2, 1280 + 1280) and several.widths(network) == [1280, 1280]
     first, second = (run(alone[one.name], registry.scale(images, one.name, one.scaling)) for one in PAIR)
     np.testing.assert_allclose(features[..., :1280], first, rtol=1e-4, atol=1e-5)
     for place in np.ndindex(2, 2):
@@ -61,7 +61,7 @@ def test_the_average_over_the_places_is_that_of_each():
 
 def test_one_alone_is_that_network_itself():
     network = several.build([LITE], SIZE, [None])
-    assert network.name == "efficientnetlite0"
+    assert network.name == "efficientnetlite0" and several.widths(network) == []
     images = pixels(SIZE)
     expected = registry.scale(images, LITE.name, LITE.scaling)
     np.testing.assert_array_equal(several.scaling([LITE], network)(images), expected)

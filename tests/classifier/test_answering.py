@@ -80,14 +80,14 @@ def test_of_tokens_the_heat_is_that_of_their_patches(classes, pooling, hidden):
     np.testing.assert_allclose(given["heat"], heat / np.maximum(heat.max((1, 2), keepdims=True), 1e-12), atol=1e-3)
 
 
-@pytest.mark.parametrize("kept", [3, 30])
-def test_distances_and_the_nearest_training_images_are_those_of_numpy(kept):
+@pytest.mark.parametrize(("kept", "widths"), [(3, ()), (30, ()), (30, (2, 4))])
+def test_distances_and_the_nearest_training_images_are_those_of_numpy(kept, widths):
     whole, images = network(2, "average", []), pictures(SIZE, count=20)
     features = keras.Model(whole.input, whole.get_layer(joining.FEATURES).output)(images).numpy().mean(axis=(1, 2))
     noise = np.random.default_rng(0).random((kept, features.shape[1]))
-    known = Known(unlike.unit(features[:kept].mean(axis=0) + noise).astype("float16"), 0.1)
+    known = Known(unlike.unit(features[:kept].mean(axis=0) + noise, widths).astype("float16"), 0.1, widths)
     about = details(classes=["a", "b"], size=SIZE, known=known)
     given = answering.network(joining.calibrated(whole, 1.0), about)(images)
-    np.testing.assert_allclose(given["distance"], unlike.distances(features, known.features), atol=1e-5)
-    away = 1 - unlike.unit(features) @ known.features.astype("float32").T
+    np.testing.assert_allclose(given["distance"], unlike.distances(features, known.features, widths), atol=1e-5)
+    away = 1 - unlike.unit(features, widths) @ known.features.astype("float32").T
     assert (given["nearest"].numpy() == np.argsort(away, axis=1, kind="stable")[:, :5]).all()

@@ -26,6 +26,17 @@ def test_a_handful_of_images_is_enough_to_tell_what_is_far():
     assert unlike.is_unlike(features(100, 4, centre=16), known).all()
 
 
+def test_of_several_backbones_each_counts_the_same_whatever_its_values():
+    def both(count, seed, centre=0, scale=1.0):
+        return np.concatenate([features(count, seed, centre), scale * features(count, seed + 10)], axis=1)
+
+    for scale in (1, 100):
+        known = familiar.known(both(500, 1, scale=scale), both(300, 2, scale=scale), [32, 32])
+        assert known.widths == (32, 32)
+        assert unlike.is_unlike(both(1000, 3, scale=scale), known).mean() < 0.03
+        assert unlike.is_unlike(both(1000, 4, 16, scale), known).all(), "to the first one, whose values are smaller"
+
+
 def test_of_many_images_some_are_drawn_the_same_every_time():
     count = familiar.KEPT + familiar.COMPARED + 700
     splits = np.array(["train"] * (familiar.KEPT + 300) + ["validation"] * (familiar.COMPARED + 300) + ["test"] * 100)

@@ -195,6 +195,14 @@ def test_how_it_decides_and_what_it_was_trained_on_come_back(tmp_path):
     np.testing.assert_array_equal(said.known.features, known.features)
     assert said.rule.predicted(np.array([[0.21, 0.79], [0.19, 0.81]])).tolist() == [0, 1]
     assert said.rule.possible(np.array([[0.04, 0.96], [0.06, 0.94]])).tolist() == [[False, True], [True, True]]
+    assert said.known.widths == ()
+    file.save(small(), tmp_path / "c.keras", details(known=known._replace(widths=(1, 3))))
+    assert file.load(tmp_path / "c.keras")[1].known.widths == (1, 3)
+    for wrong in ([1, 4], [4.0], ["4"], 4):
+        other = {"limit": 0.25, "widths": wrong}
+        rezipped(tmp_path / "c.keras", {"headstart.json": lambda said, other=other: said | {"unlike": other}})
+        with pytest.raises(UserError, match="does not say how wide the parts of its features are"):
+            file.load(tmp_path / "c.keras")
 
 
 def test_a_file_of_an_earlier_version_still_predicts(tmp_path):

@@ -36,14 +36,14 @@ def prepared(project, monkeypatch):
     return project
 
 
-def write(names, labels, splits, vectors, published=(), groups=None):
+def write(names, labels, splits, vectors, published=(), groups=None, **noted):
     table = Manifest(["a", "b"], names, labels, splits, names, groups)
     manifest.write(table)
     value_range.write(None)
     facts = {"near_duplicates": [], "suspicious": []}
     dataset.write(dataset.summarize(table, len(names), 0, [], [], published, **facts))
     features.BOTTLENECK.mkdir(parents=True, exist_ok=True)
-    put_array(features.BOTTLENECK / "plain.npy", vectors.astype("float16"))
+    put_array(features.BOTTLENECK / "plain.npy", vectors.astype("float16"), **noted)
 
 
 def state():
@@ -102,6 +102,26 @@ def test_nearly_the_same_image_in_two_splits_is_a_warning_but_not_where_the_spli
     groups[[first, second]] = "one"
     write(names, labels, splits, vectors, groups=groups)
     assert found()["alike"] == []
+
+
+def test_of_several_backbones_each_counts_the_same_whatever_its_values(prepared):
+    names, labels, splits, vectors = state()
+    first, second = vectors, np.random.default_rng(2).normal(1.0, 0.3, (len(names), 2, 2, 24))
+    first[7], second[31] = -first[7][..., ::-1], -second[31]  # each is an outlier to one of the two backbones
+    train, test = np.flatnonzero(splits == "train")[3], np.flatnonzero(splits == "test")[3]
+    first[test], second[test] = first[train] * 1.01, second[train] * 1.02
+    seen = []
+    for scale in (1, 100):
+        both = np.concatenate([first, scale * second], axis=-1)
+        write(names, labels, splits, both, widths=[first.shape[-1], second.shape[-1]])
+        seen.append(found())
+    same, scaled = seen
+    assert {entry["path"] for entry in same["outliers"]} >= {names[7], names[31]}
+    assert [entry["path"] for entry in scaled["outliers"]] == [entry["path"] for entry in same["outliers"]]
+    assert scaled["alike"] == same["alike"] and len(same["alike"]) == 1
+    assert scaled["suspects"] == same["suspects"] and scaled["warnings"] == same["warnings"]
+    write(names, labels, splits, np.concatenate([first, 1e-6 * second], axis=-1), widths=[first.shape[-1], 24])
+    assert any("holds next to nothing of them" in line for line in found()["warnings"]), "one of the two is lost"
 
 
 def test_copies_that_split_left_in_training_and_test_are_not_counted_again(prepared):
