@@ -234,6 +234,7 @@ DAMAGED = [
     (dataset.DATASET, {"counts": None}, r"counts is null\): run `dvc repro --force --single-item split`"),
     (inspection.INSPECTION, {"alike": None}, r"alike is null\): run `dvc repro --force --single-item inspect`"),
     (inspection.INSPECTION, {"warnings": [3]}, r"warnings\[0\] is 3\): run `dvc repro --force --single-item inspect`"),
+    (inspection.INSPECTION, {"elsewhere": {"a": 2}}, r"elsewhere\.a is 2, which is not from 0 to 1\): run .* inspect`"),
 ]
 
 

@@ -17,17 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.artifacts import NUMBER, of_form, read_json
+from headstart.artifacts import COUNT, SHARE, of_form, read_json
 from headstart.base import files, wording
 
 CALIBRATION = Path("metrics/calibration.json")
 # What `read` compares with; what only some runs have, or was not written before, has a question mark.
 FORM = {
-    "images?": {int},
-    "groups?": {int},
-    "reached?": {*NUMBER, None},
-    "set_on?": {"goal": {str}, "of": {str}, "wanted": NUMBER, "images": {int}, "needed": {int}, "groups?": {int, None}},
-    "coverage?": {"wanted": NUMBER, "needed": {int}},
+    "images?": COUNT,
+    "groups?": COUNT,
+    "reached?": SHARE | {None},
+    "set_on?": {"goal": {str}, "of": {str}, "wanted": SHARE}
+    | {"images": COUNT, "needed": COUNT, "groups?": COUNT | {None}},
+    "coverage?": {"wanted": SHARE, "needed": COUNT},
 }
 
 

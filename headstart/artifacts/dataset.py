@@ -25,25 +25,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.artifacts import ANY, of_form, read_json
+from headstart.artifacts import ANY, COUNT, of_form, read_json
 from headstart.artifacts.manifest import SPLITS, Manifest, splits_by_fold
 from headstart.base import files
 
 DATASET = Path("metrics/dataset.json")
 NEAR_DUPLICATES = Path("metrics/near_duplicates.png")  # the sets that the file lists, in pictures
-COUNTS = {split: {ANY: {int}} for split in SPLITS}
+COUNTS = {split: {ANY: COUNT} for split in SPLITS}
 # What `read` compares with; what every such file has, and of the rest its kind.
 FORM = {
     "classes": [{str}],
     "counts": COUNTS,
-    "found": {int},
+    "found": COUNT,
     "left_out": [{"path": {str}, "reason": {str}}],
-    "folds?": {ANY: {ANY: {int}}},
+    "folds?": {ANY: {ANY: COUNT}},
     "near_duplicates?": [[{str}]],
-    "groups?": {int, None},
-    "test_copies?": {int},
+    "groups?": COUNT | {None},
+    "test_copies?": COUNT,
     "published?": [{str}],
-    "corrections?": {ANY: {ANY: {int}}},
+    "corrections?": {ANY: {ANY: COUNT}},
 }
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headstart.artifacts import ANY, NUMBER, of_form, read_json
+from headstart.artifacts import AMOUNT, ANY, COUNT, SHARE, of_form, read_json
 from headstart.base import files, wording
 
 INSPECTION = Path("metrics/inspection.json")
@@ -34,15 +34,15 @@ LOOKS = {
 }
 
 # What `read` compares with.
-SUSPECT = {"path": {str}, "label": {str}, "looks_like": {str}, "probability": NUMBER, "own_probability": NUMBER}
+SUSPECT = {"path": {str}, "label": {str}, "looks_like": {str}, "probability": SHARE, "own_probability": SHARE}
 FORM = {
     "suspects": [SUSPECT],
-    "outliers": [{"path": {str}, "times": NUMBER}],
+    "outliers": [{"path": {str}, "times": AMOUNT}],
     "alike": [{"paths": ({str}, {str}), "splits": ({str}, {str})}],
     "looks": {name: [{str}] for name in LOOKS},
-    "elsewhere": {ANY: NUMBER},
+    "elsewhere": {ANY: SHARE},
     "warnings": [{str}],
-    "counts": {name: {int} for name in ("suspects", "outliers", "alike", *LOOKS)},
+    "counts": dict.fromkeys(("suspects", "outliers", "alike", *LOOKS), COUNT),
 }
 
 

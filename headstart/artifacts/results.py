@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.artifacts import ANY, NUMBER, of_form, parsed
+from headstart.artifacts import AMOUNT, ANY, COUNT, NUMBER, SHARE, of_form, parsed
 from headstart.base import files
 from headstart.base.errors import UserError
 
@@ -47,42 +47,42 @@ COMPARISONS = {
 TRUST = ("calibration", "reliability", "decision", "possible", "unlike", "fragility", "corrected")
 # The scores that every model has; one that is not defined is None.
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "roc_auc", "average_precision")
-NUMBER_OR_NONE = NUMBER | {None}
-WEIGHED = {f"{name}?": NUMBER_OR_NONE for name in ("balanced_accuracy", "macro_f1", "weighted_accuracy")}
-OF_CLASS = {"class": {str}, "images": {int}, "predicted": {int}}
-OF_CLASS |= dict.fromkeys(("recall", "precision", "average_precision"), NUMBER_OR_NONE)
-SCORE = {name: NUMBER if name in SCORES[:4] else NUMBER_OR_NONE for name in SCORES}
+SHARE_OR_NONE = SHARE | {None}
+WEIGHED = {f"{name}?": SHARE_OR_NONE for name in ("balanced_accuracy", "macro_f1", "weighted_accuracy")}
+OF_CLASS = {"class": {str}, "images": COUNT, "predicted": COUNT}
+OF_CLASS |= dict.fromkeys(("recall", "precision", "average_precision"), SHARE_OR_NONE)
+SCORE = {name: SHARE if name in SCORES[:3] else SHARE_OR_NONE for name in SCORES} | {"loss": AMOUNT}
 SCORE |= WEIGHED
 
 
-def _interval(name: str, kind: frozenset = NUMBER, missing: str = "") -> dict[str, Any]:
+def _interval(name: str, kind: frozenset = SHARE, missing: str = "") -> dict[str, Any]:
     return {f"{name}{end}{missing}": kind for end in ("", "_low", "_high")}
 
 
-DECISION = {"goal": {str}, "of?": {str, None}, "threshold?": NUMBER_OR_NONE} | _interval("accuracy")
-DECISION |= _interval("balanced_accuracy", NUMBER_OR_NONE, "?")
-DECISION |= _interval("recall", NUMBER_OR_NONE, "?") | _interval("precision", NUMBER_OR_NONE, "?")
-POINT = {"images": {int}, "confidence": NUMBER, "accuracy": NUMBER}
-LEVEL = {"strength": NUMBER, "accuracy": NUMBER, "unlike": NUMBER_OR_NONE}
+DECISION = {"goal": {str}, "of?": {str, None}, "threshold?": SHARE_OR_NONE} | _interval("accuracy")
+DECISION |= _interval("balanced_accuracy", SHARE_OR_NONE, "?")
+DECISION |= _interval("recall", SHARE_OR_NONE, "?") | _interval("precision", SHARE_OR_NONE, "?")
+POINT = {"images": COUNT, "confidence": SHARE, "accuracy": SHARE}
+LEVEL = {"strength": NUMBER, "accuracy": SHARE, "unlike": SHARE_OR_NONE}
 # What `parse` compares with: of an earlier version a file may lack some of what there is in `TRUST`.
 FORM = {
-    "images": {int},
-    "mcnemar": {f"{name}?": {f"only_{of}": {int} for of in pair} | {"p": NUMBER} for name, pair in COMPARISONS.items()},
+    "images": COUNT,
+    "mcnemar": {f"{name}?": {f"only_{of}": COUNT for of in pair} | {"p": SHARE} for name, pair in COMPARISONS.items()},
     **{f"{model}?": SCORE for model in MODELS},
-    "calibration?": {"before": {"ece": NUMBER}, "after": {"ece": NUMBER, "ece_by_chance?": NUMBER}},
+    "calibration?": {"before": {"ece": SHARE}, "after": {"ece": SHARE, "ece_by_chance?": SHARE}},
     "reliability?": [POINT],
     "decision?": DECISION,
-    "possible?": {"wanted": NUMBER, "one_class": NUMBER} | _interval("coverage"),
+    "possible?": {"wanted": SHARE, "one_class": SHARE} | _interval("coverage"),
     "unlike?": _interval("share"),
     "fragility?": {ANY: [LEVEL]},
-    "corrected?": {int},
+    "corrected?": COUNT,
 }
 # What the page and the model card show beside that, which no experiment's metrics have as a whole.
 WHOLE = FORM | {
-    **{f"{model}?": SCORE | {"balanced_accuracy": NUMBER, "macro_f1": NUMBER} for model in MODELS},
+    **{f"{model}?": SCORE | {"balanced_accuracy": SHARE, "macro_f1": SHARE} for model in MODELS},
     "calibration": {
-        "before": {"ece": NUMBER},
-        "after": {"ece_by_chance": NUMBER} | _interval("ece") | _interval("brier"),
+        "before": {"ece": SHARE},
+        "after": {"ece": SHARE, "ece_by_chance": SHARE} | _interval("ece", AMOUNT) | _interval("brier", AMOUNT),
     },
     "reliability": [POINT],
     "decision": DECISION,

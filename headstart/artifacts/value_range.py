@@ -1,11 +1,10 @@
 """`data/range.json`: which values of images with more than 8 bits are black and white, or null where there are none."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from headstart.artifacts import read_json
+from headstart.artifacts import NUMBER, of_form, read_json
 from headstart.base import files
 
 RANGE = Path("data/range.json")
@@ -24,10 +23,7 @@ def read(project: Path = Path()) -> dict[str, Any] | None:
 def checked(fields: Any) -> dict[str, Any] | None:
     """Return `fields`, as read from JSON. Raises ValueError where they are neither those of a range nor None."""
     if fields is not None:
-        known = fields if isinstance(fields, dict) else {}
-        ends = known.get("low"), known.get("high")
-        if not known.keys() <= {"low", "high", "windows", "plain"} or not all(
-            type(end) in (int, float) and math.isfinite(end) for end in ends
-        ):
+        of_form({"low": NUMBER, "high": NUMBER}, fields)
+        if not fields.keys() <= {"low", "high", "windows", "plain"}:
             raise ValueError("a range has two numbers, low and high")
     return fields

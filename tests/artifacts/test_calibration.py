@@ -55,9 +55,11 @@ def test_without_a_threshold_there_is_nothing_to_say(tmp_path, content):
     assert calibration.warnings(calibration.read(tmp_path), "melanoma") == []
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "null", "\xff", '{"set_on": 5}', '{"set_on": {"of": "x"}}', '{"groups": "3"}']
-)
+DAMAGED = ["", "[]", "null", "\xff", '{"set_on": 5}', '{"set_on": {"of": "x"}}', '{"groups": "3"}', '{"images": -1}']
+DAMAGED += ['{"reached": 1e308}', '{"coverage": {"wanted": 95, "needed": 19}}', '{"else": 1e999}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_file_is_one_line(tmp_path, content):
     (tmp_path / "metrics").mkdir()
     (tmp_path / calibration.CALIBRATION).write_bytes(content.encode("latin-1"))

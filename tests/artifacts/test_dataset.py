@@ -70,6 +70,8 @@ def test_what_was_written_is_read(tmp_path, monkeypatch):
 
 CHANGES = [{"counts": {"train": {}}}, {"found": None}, {"left_out": [{"path": "a"}]}, {"near_duplicates": ["a"]}]
 CHANGES += [{"corrections": {"labels": 3}}, {"classes": ["a", "b"]}, {"published": None}, {"groups": "3"}]
+CHANGES += [{"found": -1}, {"groups": -1}, {"test_copies": 10**400}, {"folds": {"1": {"a": -2, "grün": 1}}}]
+CHANGES += [{"counts": summary()["counts"] | {"test": {"grün": -1, "a": 0}}}]
 DAMAGED = [json.dumps(summary() | change) for change in CHANGES]
 
 

@@ -67,6 +67,17 @@ def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
         (json.dumps(BOTH | {"decision": RECALL | {"of": None}}), r"decision\.of is null"),
         (json.dumps(BOTH | {"decision": RECALL | {"recall_low": None}}), r"decision\.recall_low is null"),
         (json.dumps(BOTH).replace("0.5", "NaN", 1), "NaN is no number"),
+        (json.dumps(BOTH).replace("0.5", "1e999", 1), "1e999 is no number"),
+        (json.dumps(BOTH).replace("0.5", "1e308", 1), r"head\.accuracy is 1e\+308, which is not from 0 to 1"),
+        (json.dumps(BOTH | {"images": -3}), "images is -3, which is not from 0 to "),
+        (json.dumps(BOTH | {"head": SCORE | {"loss": -0.1}}), r"head\.loss is -0\.1, which is not from 0 to "),
+        (json.dumps(BOTH | {"head": SCORE | {"loss": 10**400}}), r"head\.loss is 10+…, which is not from 0 to "),
+        (
+            json.dumps(BOTH | {"decision": RECALL | {"recall_high": 95}}),
+            r"decision\.recall_high is 95, which is not fr",
+        ),
+        (json.dumps(BOTH | {"unlike": {"share": -1, "share_low": 0, "share_high": 1}}), r"unlike\.share is -1, which"),
+        (json.dumps(BOTH | {"mcnemar": {"fine_tuning": FINE_TUNING | {"p": 2}}}), r"fine_tuning\.p is 2, which is not"),
         (json.dumps(OLD), "is in the form of an earlier version of Headstart"),
     ],
 )

@@ -23,6 +23,8 @@ def test_a_file_that_is_missing_or_damaged_is_one_line(tmp_path):
         '{"low": 1}',
         '{"low": "1", "high": 2}',
         '{"low": NaN, "high": 2}',
+        '{"low": 0, "high": 1e999}',
+        '{"low": 0, "high": 1' + 400 * "0" + "}",
         "[" * 10**5,
     ):
         (tmp_path / value_range.RANGE).write_text(text)
