@@ -71,12 +71,11 @@ class Extraction:
     def _jobs(
         self, source: Source, wanted: Sequence[int], block: Callable[[int], Block]
     ) -> Iterator[tuple[Block, Batch]]:
-        batch_size, image = self._settings.extract.batch_size, self._settings.image
-        square = Square.of(image)
+        batch_size, square = self._settings.extract.batch_size, Square.of(self._settings.image)
         # One data set for all blocks: images of the next one are decoded while one ends.
         paths = [path for number in wanted for path in block(number).paths]
         images = iter(batches.of_images(source, paths, square, batch_size))
-        transform = partial(augment.transform, self._settings.augment, image.size)
+        transform = partial(augment.transform, self._settings.augment, square.size)
         kept: dict[int, np.ndarray] = {}
         for number in wanted:
             of = block(number)

@@ -28,7 +28,6 @@ def live(
     train: the rows that are trained on.
     """
     square, batch_size, changes = Square.of(settings.image), settings.fine_tune.batch_size, settings.augment
-    size = square.size
     scale = several.scaling(settings.backbone, backbone)
 
     def of(rows: np.ndarray, class_weights: str = "none", transforms: np.ndarray | None = None) -> tf.data.Dataset:
@@ -38,8 +37,8 @@ def live(
     def epoch(number: int) -> tf.data.Dataset:
         rows = batches.shuffled(train, settings.seed, number)
         views = rng(settings.seed, "live views", number).integers(2**31, size=len(table.paths))
-        transforms = np.stack([augment.transform(changes, size, table.sha256[row], int(views[row])) for row in rows])
-        return _mixed(of(rows, settings.fine_tune.class_weights, transforms), settings, number)
+        transforms = [augment.transform(changes, square.size, table.sha256[row], int(views[row])) for row in rows]
+        return _mixed(of(rows, settings.fine_tune.class_weights, np.stack(transforms)), settings, number)
 
     return joining.join(backbone, head, scale), epoch, of(table.rows("validation"))
 

@@ -172,14 +172,12 @@ def folds(labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS) 
     if len(left) < 2 or largest < 2:
         return []
     by = None if of.max() + 1 == len(groups) else of
-    for count in range(min(largest, np.sort(counts[left])[len(left) // 2]), 1, -1):
+    for count in [*range(min(largest, np.sort(counts[left])[len(left) // 2]), 1, -1), largest]:
         fold = _spread(labels, of, _dealt(labels, by, rows, count, seed))
         if not len(_lost(labels, fold)):
-            break
-    else:
-        fold = _spread(labels, of, _dealt(labels, by, rows, largest, seed))
-    numbers = np.unique(fold[rows]) if not len(_lost(labels, fold)) else ()
-    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in numbers]
+            parts = [fold == number for number in np.unique(fold[rows])]
+            return [(np.flatnonzero(~part), np.flatnonzero(part)) for part in parts]
+    return []
 
 
 def _dealt(labels: np.ndarray, groups: np.ndarray | None, rows: np.ndarray, count: int, seed: int) -> np.ndarray:
