@@ -99,8 +99,8 @@ def _show(classifier: Classifier, where: list[Place], depths: Depths, options: a
     # A name that is not valid text in its file system is still printed; a progress bar would catch sys.stdout.
     stream = sys.stdout
     stream.reconfigure(errors="backslashreplace")
-    reads = (depths.counted(read) for _, read in places.images(where))
-    outcomes = classifier.outcomes(reads, max(place.threads for place in where))
+    reads = (read for _, read in places.images(where))
+    outcomes = classifier.outcomes(reads, max(place.threads for place in where), depths)
     if not stream.isatty():
         outcomes = progress.track(outcomes, "predict", sum(len(place.names) for place in where))
 

@@ -339,7 +339,7 @@ def test_deep_images_are_seen_as_in_training_and_others_are_named(here, capsys):
         "1 image of 8 bits: 0 to 255 was taken as black to white; of deeper ones the classifier takes 1000 to"
         in output.err
     )
-    assert output.err.endswith("unless it was trained on such images, too\n")
+    assert output.err.endswith("the classifier takes 1000 to 2000, so 8 bits should come from that range\n")
     depths = Depths()
     depths.counts.update({16: 3})
     assert depths.of_another(value_range) is None

@@ -85,8 +85,8 @@ def _batches(
                 yield written, read
 
     here, ahead = tee(images())
-    reads = (depths.counted(read) for _, read in ahead)
-    outcomes = classifier.outcomes(reads, max(place.threads for place in where))
+    reads = (read for _, read in ahead)
+    outcomes = classifier.outcomes(reads, max(place.threads for place in where), depths)
     entries = (rows.entry(path, outcome) for (path, _), outcome in zip(here, outcomes, strict=True))
     while batch := list(islice(entries, BATCH)):
         yield batch

@@ -12,6 +12,7 @@ import json
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -127,10 +128,10 @@ class Classifier:
 
         images: paths of files, or arrays as `headstart.images.decoding.of_array` takes them: uint8 (h, w, 3), RGB, of
         any size. Raises `headstart.images.decoding.Broken` for the first one that cannot be read, with its path, or
-        its place in `images`. Warns where some are of another depth than those that it was trained on.
+        its place in `images`. Warns where some have other values than those that it was trained on.
         """
         given, depths = list(_several(images)), Depths()
-        outcomes = self.outcomes(depths.counted(_read(image)) for image in given)
+        outcomes = self.outcomes(map(_read, given), depths=depths)
         predictions = [_raised(*pair, place) for place, pair in enumerate(zip(given, outcomes, strict=True), 1)]
         if line := depths.of_another(self.details.value_range):
             warnings.warn(line, stacklevel=2)
@@ -141,17 +142,22 @@ class Classifier:
         rows = [list(prediction.probabilities.values()) for prediction in self.predict(images)]
         return np.array(rows, "float32").reshape(-1, len(self.classes))
 
-    def outcomes(self, reads: Iterable[Read], threads: int = THREADS) -> Iterator[Prediction | Exception]:
+    def outcomes(
+        self, reads: Iterable[Read], threads: int = THREADS, depths: Depths | None = None
+    ) -> Iterator[Prediction | Exception]:
         """Yield for each image what it makes of it, or why it cannot be read; of any number of them, in little memory.
 
         reads: for each a function that returns the bytes of its file, or an array; `threads` others call it at a time.
+        depths: counts what was read; default: nothing does.
         """
+        square, value_range = self.details.square, self.details.value_range
+        note = None if depths is None else partial(depths.note, value_range)
 
         def columns(images: np.ndarray) -> list[np.ndarray]:
             answers = self.answers(images)
             return [answers.probabilities] + ([] if answers.distances is None else [answers.distances])
 
-        for row in reading.outcomes(columns, self.details.square, reads, self.details.value_range, threads):
+        for row in reading.outcomes(columns, square, reads, value_range, threads, note):
             if isinstance(row, Exception):
                 yield row
             else:

@@ -56,13 +56,13 @@ class Worker:
         self._stack = ExitStack()
         self._reader = cache(lambda given: places.reader(given, self._stack))
 
-    def __call__(self, job: Job) -> tuple[list[Entry], Counter[int | None]]:
-        """Returns the entries, and of what depths the images were."""
+    def __call__(self, job: Job) -> tuple[list[Entry], Counter[int | str], list[float]]:
+        """Returns the entries, and what `Depths` has counted."""
         depths, read = Depths(), self._reader(job.given)
-        reads = (depths.counted(partial(read, name)) for name in job.names)
+        reads = (partial(read, name) for name in job.names)
         threads = job.threads if origin.is_remote(job.given) else self._cores
-        outcomes = self._classifier.outcomes(reads, threads)
-        return [rows.entry(*pair) for pair in zip(job.paths, outcomes, strict=True)], depths.counts
+        outcomes = self._classifier.outcomes(reads, threads, depths)
+        return [rows.entry(*pair) for pair in zip(job.paths, outcomes, strict=True)], depths.counts, depths.ends
 
 
 def batches(
@@ -102,9 +102,9 @@ def content(path: Path) -> tuple[dict[str, bytes], str]:
 def _done(cluster: Cluster, made: tuple, jobs: list[Job], depths: Depths) -> Iterator[list[Entry]]:
     """Yields the entries of the jobs; returns those of which workers died."""
     lost = dict(enumerate(jobs))
-    for number, (entries, counts) in cluster.results(Worker, made, enumerate(jobs)):
+    for number, (entries, *counted) in cluster.results(Worker, made, enumerate(jobs)):
         del lost[number]
-        depths.counts += counts
+        depths.add(*counted)
         yield entries
     return list(lost.values())
 

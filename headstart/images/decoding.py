@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -81,6 +81,9 @@ Image.MAX_IMAGE_PIXELS = 2 * LARGEST
 warnings.filterwarnings("ignore", module="PIL|pydicom")
 # A photo of 108 megapixels takes half a gigabyte while it is decoded: one at a time, whatever the number of threads.
 _one_large = threading.Lock()
+# Is told of an image that is to be seen by its values which these are, (h, w), (h, w, 3) or (pixels,), without those
+# that are transparent, and the `ranges.PADDING` among them; of one with 8 bits None and None.
+Note = Callable[[np.ndarray | None, tuple[float, float] | None], None]
 
 
 class Square(NamedTuple):
@@ -123,26 +126,28 @@ def decode(data: bytes, value_range: Range | None = None) -> np.ndarray:
         return np.array(_flat(image, value_range))
 
 
-def read(data: bytes, square: Square, value_range: Range | None = None) -> np.ndarray:
+def read(data: bytes, square: Square, value_range: Range | None = None, note: Note | None = None) -> np.ndarray:
     """Return an image file as a square: uint8 (size, size, 3), decoded as by `decode`, then resized.
 
-    Raises `Broken`. Safe to call from several threads.
+    note: is told of the values. Raises `Broken`. Safe to call from several threads.
     """
     with _opened(data, square.size) as image:
-        return _resized(image, square, value_range)
+        return _resized(image, square, value_range, note)
 
 
-def of_array(values: np.ndarray, square: Square, value_range: Range | None = None) -> np.ndarray:
+def of_array(
+    values: np.ndarray, square: Square, value_range: Range | None = None, note: Note | None = None
+) -> np.ndarray:
     """Return an image that is in memory already as `read` returns one from a file: uint8 (size, size, 3).
 
-    values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep ones (h, w) or (h, w, 3): uint16, int32 or float32. Raises
-    `Broken`.
+    values: uint8 (h, w), (h, w, 3) or (h, w, 4), or deep ones (h, w) or (h, w, 3): uint16, int32 or float32. note: as
+    of `read`. Raises `Broken`.
     """
     try:
         if values.ndim not in (2, 3) or not values.size:
             raise ValueError("it takes height, width and, in colour, 3 or 4 channels")
         deep = values.shape[2:] == (3,) and values.dtype in (np.uint16, np.int32, np.float32)
-        return _resized(_of_values(values) if deep else Image.fromarray(values), square, value_range)
+        return _resized(_of_values(values) if deep else Image.fromarray(values), square, value_range, note)
     except (TypeError, ValueError) as error:
         raise Broken(f"an array {values.shape} of {values.dtype} is no image: {error}") from None
 
@@ -179,8 +184,7 @@ def examine(data: bytes, windows: bool = True) -> Facts:
         # The same values in files of different types have the same hash.
         sha256 = pixel_hash(values.astype(np.int32) if whole_numbers else values)
         sha256 = sha256 if alpha is None else pixel_hash(np.frombuffer(sha256.encode() + alpha.tobytes(), np.uint8))
-        seen = values[alpha > 0] if alpha is not None and alpha.any() else values
-        low, high = ranges.of_image(seen, image.info.get(ranges.PADDING))
+        low, high = ranges.of_image(_opaque(image), image.info.get(ranges.PADDING))
         small = thumbnail(np.asarray(_flat(image, Range(low, high, windows=windowed))))
         own, colour = None if windowed else (low, high), values.ndim == 3
         return Facts(sha256, own, whole_numbers, windowed, frames=_has_more(image), colour=colour, thumbnail=small)
@@ -399,6 +403,12 @@ def _values(image: Image.Image) -> np.ndarray:
     return image.info[ranges.VALUES] if ranges.VALUES in image.info else np.asarray(image)
 
 
+def _opaque(image: Image.Image) -> np.ndarray:
+    """The values of a deep image that are not transparent; all where all are."""
+    values, alpha = _values(image), image.info.get(ranges.ALPHA)
+    return values[alpha > 0] if alpha is not None and alpha.any() else values
+
+
 def _shrink(image: Image.Image, size: int | None) -> None:
     """Have a JPEG decoded at a half, a quarter or an eighth where that is enough; refuse what is too large."""
     pixels, scale = image.width * image.height, math.ceil(math.sqrt(image.width * image.height / LARGEST))
@@ -439,8 +449,8 @@ def _has_more(image: Image.Image) -> bool:
         return True
 
 
-def _resized(image: Image.Image, square: Square, value_range: Range | None) -> np.ndarray:
-    flat, (size, resizing), how = _flat(image, value_range), square, Image.Resampling.BILINEAR
+def _resized(image: Image.Image, square: Square, value_range: Range | None, note: Note | None) -> np.ndarray:
+    flat, (size, resizing), how = _flat(image, value_range, note), square, Image.Resampling.BILINEAR
     if resizing == "stretch":
         return np.array(flat.resize((size, size), how))
     if resizing == "crop":
@@ -450,17 +460,21 @@ def _resized(image: Image.Image, square: Square, value_range: Range | None) -> n
     return np.array(ImageOps.pad(flat, (size, size), how, "gray"))
 
 
-def _flat(image: Image.Image, value_range: Range | None) -> Image.Image:
+def _flat(image: Image.Image, value_range: Range | None, note: Note | None = None) -> Image.Image:
     if is_deep(image):
         if dicom.WINDOWED in image.info and (value_range is None or value_range.windows):
             return image.info[dicom.WINDOWED].convert("RGB")
         padding, alpha, ends = map(image.info.get, (ranges.PADDING, ranges.ALPHA, ranges.ENDS))
+        if note is not None:
+            note(_opaque(image), padding)
         if value_range is None and ends is not None:
             value_range = Range(*ends)
         seen = Image.fromarray(ranges.to_8_bits(_values(image), value_range, padding)).convert("RGB")
         if alpha is None:
             return seen
         return Image.composite(seen, Image.new("RGB", image.size, "white"), Image.fromarray(alpha))
+    if note is not None:
+        note(None, None)
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())
     image = _in_srgb(image)

@@ -252,7 +252,7 @@ from pathlib import Path
 from headstart.delivery import spread
 files, main = spread.content(Path(sys.argv[1]))
 worker = spread.Worker(files, main, "tensorflow", 1)
-given, counts = worker(spread.Job("", 4, sys.argv[2:], sys.argv[2:]))
+given, counts, _ = worker(spread.Job("", 4, sys.argv[2:], sys.argv[2:]))
 print(json.dumps([[entry["probabilities"] for entry in given], counts]))
 if "tensorflow" in sys.modules:
     assert sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() == 2
