@@ -130,7 +130,7 @@ class Classifier:
         any size. Raises `headstart.images.decoding.Broken` for the first one that cannot be read, with its path, or
         its place in `images`. Warns where some have other values than those that it was trained on.
         """
-        given, depths = list(_several(images)), Depths()
+        given, depths = list(_several(images)), self.depths()
         outcomes = self.outcomes(map(_read, given), depths=depths)
         predictions = [_raised(*pair, place) for place, pair in enumerate(zip(given, outcomes, strict=True), 1)]
         if line := depths.of_another(self.details.value_range):
@@ -163,6 +163,10 @@ class Classifier:
             else:
                 given, *distance = (value[None] for value in row)
                 yield self.prediction(Answers(given, distance[0] if distance else None, None, None), 0)
+
+    def depths(self) -> Depths:
+        """Return what `outcomes` takes to count images, and then says which had other values than those of training."""
+        return Depths()
 
     def answers(self, pixels: np.ndarray) -> Answers:
         """Return what it says of images of its own size: uint8 (n, size, size, 3), as `decoding.read` makes them."""

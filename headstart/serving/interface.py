@@ -46,6 +46,7 @@ class Entry(BaseModel):
     )
     unlike: bool | None = Field(None, description="unlike the training images; null where the classifier cannot tell")
     probabilities: dict[str, float] | None = None
+    doubt: str | None = Field(None, description="where its values are others than those of the training images")
     preview: str | None = Field(None, description="with explain: the image upright and small")
     heat: list[list[float]] | None = Field(
         None, description="with explain: what speaks for the likeliest class, from 0 to 1, by rows over the whole image"

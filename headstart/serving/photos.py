@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.images import decoding
-from headstart.images.decoding import Broken, Square
+from headstart.images.decoding import Broken, Note, Square
 from headstart.images.ranges import Range
 
 # Each scan of a progressive JPEG goes over all of its pixels; programs write ten to fifteen.
@@ -31,13 +31,15 @@ class Photo(NamedTuple):
     preview: str = ""
 
 
-def read(data: bytes, square: Square, value_range: Range | None, most: int, preview: bool = False) -> Photo:
-    """Return an image file for a network, decoded as `decoding.read` does it.
+def read(
+    data: bytes, square: Square, value_range: Range | None, most: int, preview: bool = False, note: Note | None = None
+) -> Photo:
+    """Return an image file for a network, decoded as `decoding.read` does it, which takes `note`.
 
     most: pixels of the whole image. Raises `Broken`. Safe to call from several threads.
     """
     kind(data, most)
-    pixels = decoding.read(data, square, value_range)
+    pixels = decoding.read(data, square, value_range, note)
     return Photo(pixels, picture(data, SIDE, value_range) if preview else "")
 
 

@@ -122,6 +122,7 @@ function show(entry, file, card, { classes, corrections }) {
   const doubts = [];
   if (entry.possible.length > 1) doubts.push(`Not sure: ${either(entry.possible)}`);
   if (entry.unlike) doubts.push("Unlike the training images: do not rely on this");
+  if (entry.doubt) doubts.push(entry.doubt);
   part(".doubts").replaceChildren(...doubts.map((text) => make("li", text)));
   if (doubts.length) card.dataset.said += `. ${doubts.join(". ")}`;
   const rows = Object.entries(entry.probabilities).sort(([, one], [, other]) => other - one);

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import headstart
@@ -91,7 +92,7 @@ class Service:
 
     async def _entry(self, file: File, explain: bool) -> dict[str, Any]:
         try:
-            photo = await self.apart(self._decoded, file, explain)
+            photo, doubt = await self.apart(self._decoded, file, explain)
         except Broken as error:
             self.counts.errors.labels("unreadable_image").inc()
             return {"name": file.name, "error": str(error)}
@@ -106,11 +107,14 @@ class Service:
             "unlike": prediction.unlike,
             "probabilities": {name: round(float(value), 6) for name, value in prediction.probabilities.items()},
         }
+        entry |= {} if doubt is None else {"doubt": doubt}
         return entry | (await self.apart(self._explained, answers, place, photo) if explain else {})
 
-    def _decoded(self, file: File, explain: bool) -> Photo:
-        details = self._classifier.details
-        return photos.read(file.content(), details.square, details.value_range, self._limits.pixels, explain)
+    def _decoded(self, file: File, explain: bool) -> tuple[Photo, str | None]:
+        details, depths = self._classifier.details, self._classifier.depths()
+        note, values, most = partial(depths.note, details.value_range), details.value_range, self._limits.pixels
+        photo = photos.read(file.content(), details.square, values, most, explain, note)
+        return photo, depths.of_another(values)
 
     def _explained(self, answers: Any, place: int, photo: Photo) -> dict[str, Any]:
         heat, near = None, None

@@ -55,6 +55,15 @@ def test_files_in_a_form_get_the_answers_of_the_classifier_in_their_order(server
         agree(entry, prediction)
 
 
+def test_an_image_of_another_depth_than_those_of_training_has_a_doubt(server):
+    deep = Image.fromarray(np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16))
+    file = io.BytesIO()
+    deep.save(file, "PNG")
+    of_deep, plain = server.post(files=form(file.getvalue(), photo(1))).json()["images"]
+    assert of_deep["doubt"].startswith("1 image of more than 8 bits, and the classifier was trained on 8")
+    assert "doubt" not in plain
+
+
 @pytest.mark.parametrize("path", ["/", "/healthz", "/model", "/predict", "/nothing"])
 def test_head_says_what_get_would_without_its_body(server, path):
     got, head = server.get(path), server.head(path)
