@@ -110,6 +110,16 @@ def test_drawn_shapes_of_other_colours_and_places_are_no_copies_of_each_other():
         assert joined[number] == joined[f"{number}-jpeg"] == joined[f"{number}-larger"]
 
 
+@pytest.mark.parametrize("side", [0.015, 0.02])
+def test_drawn_shapes_that_are_cropped_and_brightened_are_copies(side):
+    images = {f"{number:03}": shape(number) for number in range(200)}
+    copies = {f"{name}~": brighter(cropped(image, *4 * [side]), 1.1) for name, image in images.items()}
+    found = set(find(images | copies))
+    assert sum((name, f"{name}~") in found for name in images) >= 190
+    alike = {tuple(sorted(name.removesuffix("~") for name in pair)) for pair in found}
+    assert max(map(len, sets([pair for pair in alike if len(set(pair)) == 2]))) <= 12
+
+
 @pytest.mark.parametrize("copy", ["jpeg", "half", "darker", "cropped"])
 def test_copies_of_a_picture_of_few_grey_levels_are_found(copy):
     """As of a plain object before a plain wall."""
