@@ -93,12 +93,12 @@ def deadly(path, engine):
     found = colours.classifier()
     outcomes = found.outcomes
 
-    def watched(reads, threads):
+    def watched(reads, threads, depths):
         def checked(read):
             data = read()
             return os.kill(os.getpid(), signal.SIGKILL) if data.endswith(b"deadly") else data
 
-        return outcomes((partial(checked, read) for read in reads), threads)
+        return outcomes((partial(checked, read) for read in reads), threads, depths)
 
     found.outcomes = watched
     return found
