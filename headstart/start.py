@@ -18,7 +18,7 @@ from headstart.base import editing, files, params, wording
 from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
-from headstart.discovery import cost, labelling, levels, recipe, sniffing, subjects
+from headstart.discovery import cost, labelling, levels, recipe, sniffing, splits, subjects
 from headstart.discovery.labelling import Layout, Reason
 from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None, "classes": names}
     layout = _choose(*labelling.find_layouts(dataset, only), path, options)
     _refuse_masks(layout, options)
+    layout = _fix_splits(layout, dataset, settings.split, options)
     _refuse_classes(layout, names)
     _show_classes(layout, path)
     subject = _choose_subject(layout, options)
@@ -259,6 +260,22 @@ def _refuse_masks(layout: Layout, options: argparse.Namespace) -> None:
     raise UserError(f"{what}: take them out,{without} or use them as images with {_as_flags(layout)}")
 
 
+def _fix_splits(layout: Layout, dataset: dict[str, Any], sizes: params.Split, options: argparse.Namespace) -> Layout:
+    """The layout with the splits of a column: as given, or of one that says them clearly, or agreed to."""
+    if options.split == "none":
+        return layout
+    if options.split is not None:
+        return splits.take(layout, dataset, splits.named(layout, options.split))
+    column, lines = splits.find(layout, sizes)
+    layout = layout._replace(notes=layout.notes + "".join(f"{line}\n" for line in lines))
+    if column is None:
+        return layout
+    question = f"The column {column} ({splits.values(layout, column)}) says which split an image is of. Keep these?"
+    if _asks(options) and not _agreed(question):
+        return layout
+    return splits.take(layout, dataset, column)
+
+
 def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
     """What `dataset.group` is to be: as given, as the layout needs, or a candidate that is sure or agreed to."""
     given = options.group
@@ -332,7 +349,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _show_classes(layout: Layout, path: str) -> None:
-    counts, splits = layout.counts, Counter(item.split for item in layout.items)
+    counts, fixed = layout.counts, Counter(item.split for item in layout.items)
     say(f"{wording.count(len(layout.items), 'image')} in {path}, their classes by {layout.how}:")
     if len(counts) <= 12:
         width = max(map(len, counts))
@@ -346,16 +363,17 @@ def _show_classes(layout: Layout, path: str) -> None:
     for name in layout.other_labels():
         values = _in_short(Counter(layout.columns[name].values()))
         say(f"The column {name} ({values}) may be the label as well: --label {shlex.quote(str(name))} takes it.")
-    for name in sniffing.split_columns(layout.columns):
-        values = _in_short(Counter(layout.columns[name].values()))
-        say(f"The column {name} ({values}) is not read: images of a fixed split lie in folders, train/ and test/.")
     if sniffing.are_shares(list(counts)) and not layout.settings.get("table", {}).get("probabilities"):
         say("If these numbers are probabilities of the second of two classes: --probabilities --classes A,B.")
     for name in filter(NO_CLASS.fullmatch, counts):
         say(f"{name} may stand for images of no class, by its name: if so, take it out.")
-    if None not in splits:
-        told = "tables" if layout.settings["labels"] == "table" else "folders"
-        say(f"Its {told} fix the splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items()) + ".")
+    if None not in fixed:
+        counted = ", ".join(f"{name} {count:,}" for name, count in fixed.items())
+        if (column := layout.settings.get("table", {}).get("split")) is not None:
+            told = f"Its column {column}{splits.meaning(layout, column)} fixes the splits"
+            say(f"{told}: {counted} (dataset.table.split; --split none leaves it).")
+        else:
+            say(f"Its {'tables' if layout.settings['labels'] == 'table' else 'folders'} fix the splits: {counted}.")
     if max(counts.values()) >= RARE * min(counts.values()):
         rare = min(counts, key=counts.get)
         say(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
@@ -483,6 +501,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--group", metavar="WHAT", help="what belongs together: a column, a pattern with (?P<group>…), a level, or none"
     )
+    parser.add_argument("--split", metavar="COLUMN", help="the table's column of train, val and test, or none")
     parser.add_argument("--classes", metavar="A,B", help="all classes in their order (default: the alphabet's)")
     parser.add_argument("--positive", metavar="CLASS", help="of two, the one that is to be found (default: the last)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the split and of training (default: 1)")

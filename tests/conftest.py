@@ -53,6 +53,7 @@ SMALL = {
         "values": None,
         "weight": None,
         "probabilities": False,
+        "split": None,
     },
     "dataset.pattern": None,
     "dataset.group": None,

@@ -35,6 +35,7 @@ PARAMETERS = [
     ("dataset.table.values", {"0": "blue"}, "split"),
     ("dataset.table.weight", 2, "split"),
     ("dataset.table.probabilities", True, "split"),
+    ("dataset.table.split", 2, "split"),
     ("dataset.group", {"pattern": "(?P<group>[0-9])"}, "split"),
     ("dataset.near_duplicates", "ignore", "split"),
     ("dataset.correct_test", True, "split"),

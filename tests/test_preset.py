@@ -181,6 +181,7 @@ def test_a_dataset_comes_with_its_table():
         "values": {"0": "a", "1": "b"},
         "weight": None,
         "probabilities": False,
+        "split": None,
     }
     before = yaml12.read(params.PARAMS)
     for mine in (table, None):

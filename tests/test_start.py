@@ -1038,12 +1038,60 @@ def test_few_values_from_0_to_1_are_classes_unless_they_are_said_to_be_probabili
     assert dataset["table"]["probabilities"] is True
 
 
-def test_a_column_of_splits_is_said(tmp_path, capsys):
-    shapes(tmp_path / "mine", twice("images"))
-    rows = "".join(f"{n:03}.png,{'ab'[n % 2]},{'train' if n < 15 else 'test'}\n" for n in range(20))
-    (tmp_path / "mine/t.csv").write_text("file,label,split\n" + rows)
-    run(tmp_path / "mine")
-    assert "The column split (train 15, test 5) is not read" in capsys.readouterr().out
+def of_splits(folder: Path, header: str, row, end: str = "\n") -> None:
+    """40 images and a table of them; row: what it says of an image by its number."""
+    shapes(folder, twice("images", count=40))
+    rows = [f"file,label,{header}", *(f"{n:03}.png,{'ab'[n % 2]},{row(n)}" for n in range(40))]
+    (folder / "t.csv").write_bytes("".join(line + end for line in rows).encode())
+
+
+def deal(number: int) -> str:
+    return ("TRAIN", "dev", "test")[max(0, number // 8 - 2)]
+
+
+@pytest.mark.parametrize(("packed", "end"), [(False, "\n"), (True, "\r\n")], ids=["folder", "zip, from Windows"])
+def test_a_column_of_splits_is_taken_and_said(tmp_path, capsys, packed, end):
+    of_splits(path := tmp_path / "mine", "set", deal, end)
+    path = Path(shutil.make_archive(str(path), "zip", path)) if packed else path
+    assert run(path)["dataset"]["table"]["split"] == "set"
+    said = "Its column set fixes the splits: train 24, validation 8, test 8 (dataset.table.split; --split none leaves"
+    assert said in capsys.readouterr().out
+    assert run(path, "--split", "none")["dataset"]["table"]["split"] is None
+    assert "fixes the splits" not in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"--split: got sets; did you mean set\? takes a column \(set\), or none"):
+        run(path, "--split", "sets")
+
+
+def test_a_column_of_yes_and_no_is_taken_by_its_name_and_what_it_means_is_said(tmp_path, capsys):
+    of_splits(tmp_path / "mine", "is_training_image", lambda n: int(n < 30))
+    assert run(tmp_path / "mine")["dataset"]["table"]["split"] == "is_training_image"
+    said = "Its column is_training_image (1: train, 0: test) fixes the splits: train 30, test 10 (dataset.table.split"
+    assert said in capsys.readouterr().out
+
+
+# What a column has, and why it is not taken unasked; and whether `--split` takes it all the same.
+NOT_TAKEN = {
+    "fold": (lambda n: n % 5, "fold (0 8, 1 8, 2 8, and 2 more) is not read: 0 is none of train, validation", False),
+    "Usage": (lambda n: ("Training", "PublicTest")[n % 2], "PublicTest is none of train, validation and te", False),
+    "is_valid": (lambda n: n < 10, "it may say what is valid, or what is for validation; --split is_valid takes", True),
+    "set": (lambda n: "" if n == 3 else deal(n), "1 image has no split in it; --split set takes it.", True),
+    "subset": (lambda n: "train" if n % 2 or n < 16 else "test", "class b has 0 images of test in it, too few", False),
+    "split": (lambda n: ("val", "test")[n < 20], "is not read: it says validation and test alone.", False),
+    "split,is_train": (lambda n: f"{deal(n)},{int(n < 24)}", "split says other splits: --split is_train takes t", True),
+}
+
+
+@pytest.mark.parametrize(("header", "row", "why", "taken"), [(key, *NOT_TAKEN[key]) for key in NOT_TAKEN])
+def test_a_column_of_splits_that_is_not_clear_is_not_taken_and_said(tmp_path, capsys, header, row, why, taken):
+    of_splits(tmp_path / "mine", header, row)
+    assert run(tmp_path / "mine")["dataset"]["table"]["split"] is None
+    assert why in capsys.readouterr().out
+    column = header.partition(",")[0]
+    if taken:
+        assert run(tmp_path / "mine", "--split", column)["dataset"]["table"]["split"] == column
+    else:
+        with pytest.raises(UserError):
+            run(tmp_path / "mine", "--split", column)
 
 
 def test_a_rare_class_is_the_one_that_curves_are_of(tmp_path, capsys):

@@ -182,6 +182,11 @@ class Table(_Section):
         description="whether label holds probabilities: of class 1, in one column, or of each class in its own; an "
         "image's class is then the most probable one, of two class 1 from 0.5 on",
     )
+    split: Column | None = Field(
+        None,
+        description="column of the split that an image is of (train, val, test, …), or of whether it is of the one in "
+        "the column's name (is_train: 1 or 0, true or false); null: by the names of folders, or of several tables",
+    )
 
 
 class Group(_Section):

@@ -134,6 +134,15 @@ def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[La
         return _find(source, dataset, only)
 
 
+def read(dataset: dict[str, Any], settings: dict[str, Any]) -> tuple[list[Item], list[LeftOut], str]:
+    """Return the labelled images by the settings of a layout, what is left out, and lines on that.
+
+    dataset: as of `find_layouts`. Raises UserError where `split` would.
+    """
+    with open_source(dataset["path"]) as source:
+        return _read(source, dataset, settings)
+
+
 def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
     images = sorted(finding.images(source))
     _refuse_empty(source.names(), images, dataset["path"], only.get("table"))

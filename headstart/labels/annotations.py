@@ -10,6 +10,7 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Table
 from headstart.labels.classes import clean
+from headstart.labels.published import split_of_cell
 from headstart.labels.rows import Row
 
 # Of columns with a class each: whether a cell says that it is the image's, in lower case.
@@ -23,7 +24,7 @@ class Annotation(NamedTuple):
     """A class; a weight, None where the table has none; and the probability of each class, where the table has them.
 
     Where there are probabilities, the class is the most probable one: of two, class 1 from 0.5 on; of more, the first.
-    split: that of its table, where there are several.
+    split: that of its row, where the table has a column of them, or of its table, where there are several.
     """
 
     label: str
@@ -79,6 +80,8 @@ class Reader:
         self.columns = [("dataset.table.label", column) for column in (table.label if self._several else [table.label])]
         if table.weight is not None and not isinstance(table.weight, dict):
             self.columns.append(("dataset.table.weight", table.weight))
+        if table.split is not None:
+            self.columns.append(("dataset.table.split", table.split))
         if table.probabilities and not self._several and (classes is None or len(classes) != 2):
             raise UserError(
                 f"dataset.classes: got {'null' if classes is None else ', '.join(classes)}; takes two names where "
@@ -128,7 +131,7 @@ class Reader:
         weight = self._weight(row, value)
         if weight == 0:
             return f"of weight 0 in {table.file}"
-        return Annotation(label, weight, probabilities)
+        return Annotation(label, weight, probabilities, self._split(row, names))
 
     def unseen(self) -> list[str]:
         """The values of the parameters `values` and `weight` that no row has had so far, sorted."""
@@ -180,12 +183,25 @@ class Reader:
         if isinstance(weight, dict):
             known = self._known(value, weight)
             return 1.0 if known is None else weight[known]
-        number = _number(cell := row.cells[-1])
+        number = _number(cell := row.cells[-1 if self._table.split is None else -2])
         if number is None or not 0 <= number < math.inf:
             raise UserError(
                 f"{row.place}: got {cell!r} in the column {weight} (dataset.table.weight); takes a number from 0 on"
             )
         return number
+
+    def _split(self, row: Row, names: Sequence[str]) -> str | None:
+        """The split that the row says; None where it says none, and where the table has no column of them."""
+        if self._table.split is None or is_missing(row.cells[-1]):
+            return None
+        split = split_of_cell(names[-1], row.cells[-1])
+        if split is None:
+            raise UserError(
+                f"{row.place}: got {row.cells[-1]!r} in the column {names[-1]} (dataset.table.split); takes train, "
+                "validation or test, also as val, dev or testing, and 1 or 0 in a column named as is_train: write one "
+                "of these there, or set dataset.table.split to null"
+            )
+        return split
 
     def _known(self, value: str, values: Iterable[str]) -> str | None:
         """The one of the values that a cell is: the same text in any Unicode form, or the same number."""

@@ -50,8 +50,8 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     - `table`: what a table in the source gives for it.
 
     Folders named train, validation and test or the like (`published`), above the image, are its publisher's split, and
-    of several tables their names, such as train.csv; where the source has only one of the three, or just one class in
-    train, there is no such split.
+    of several tables their names, such as train.csv, and of a table with a column of them (`table.split`) its rows in
+    their place; where the source has only one of the three, or just one class in train, there is no such split.
 
     Labels are composed Unicode (NFC) without spaces at the ends. What was unified, matched, without an image or looks
     like a mask is said in a printed line each.
@@ -67,8 +67,10 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     labels = classes.unify({path: annotation.label for path, annotation in annotations.items()})
     level = dataset.group.folder if dataset.group else None
     above = {path: _above_class(path, level) if dataset.labels == "folders" else _above(path) for path in labels}
+    rows_say = dataset.labels == "table" and dataset.table.split is not None
+    above = {path: [] for path in labels} if rows_say else above  # folders then say no split
     above |= {path: [annotation.split] for path, annotation in annotations.items() if annotation.split}
-    splits, outside = publisher_splits(above)
+    splits, outside = publisher_splits(above, "rows of the splits" if rows_say else "folders or tables named")
     left_out = sorted(left_out + outside)
     if not (splits := _without_anomalies(splits, labels)):
         reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])

@@ -14,6 +14,7 @@ _NAMES = {
 }
 _SPLITS = {name: split for split, names in _NAMES.items() for name in names}
 _HELD = re.compile("(set|data|images?|imgs?|photos?|split|folder|mini|another)$")
+_YES = {word: yes for yes, words in ((True, "1 1.0 true yes"), (False, "0 0.0 false no")) for word in words.split()}
 
 
 def split_of(folder: str) -> str | None:
@@ -29,10 +30,25 @@ def split_of_table(path: str) -> str | None:
     return next(filter(None, map(split_of, [*words, *reversed(folders)])), None)
 
 
-def publisher_splits(folders: Mapping[str, Sequence[str]]) -> tuple[dict[str, str | None], list[LeftOut]]:
+def split_of_cell(column: str, cell: str) -> str | None:
+    """The split that a cell of a table stands for: by its own text, or, yes or no, by the name of its column; or None.
+
+    column: of `is_train`, `is_test`, `val` and the like, 1, true and yes are that split. 0, false and no are the other
+    one: test where it is train, else train.
+    """
+    of = split_of(re.sub(r"(?i)^is[\s_-]*", "", column))
+    if of is None or (yes := _YES.get(cell.lower())) is None:
+        return split_of(cell)
+    return of if yes else "test" if of == "train" else "train"
+
+
+def publisher_splits(
+    folders: Mapping[str, Sequence[str]], told: str = "folders or tables named"
+) -> tuple[dict[str, str | None], list[LeftOut]]:
     """Return each image's split by path, None throughout where the publisher fixed none; and the images outside of it.
 
-    folders: those above each image that may name a split, the outermost first; by the image's path.
+    folders: those above each image that may name a split, the outermost first; by the image's path. told: what they
+    are, for messages.
 
     Raises UserError where there are two splits, and neither is train.
     """
@@ -41,9 +57,7 @@ def publisher_splits(folders: Mapping[str, Sequence[str]]) -> tuple[dict[str, st
     if len(names) < 2:
         return dict.fromkeys(splits), []
     if "train" not in names:
-        raise UserError(
-            f"the source has folders or tables named {' and '.join(sorted(names))}, but none is named train: add it"
-        )
+        raise UserError(f"the source has {told} {' and '.join(sorted(names))}, but none is named train: add it")
     reason = f"outside the source's own {', '.join(sorted(names))}"
     outside = [LeftOut(path, reason) for path, split in splits.items() if split is None]
     return {path: split for path, split in splits.items() if split}, outside

@@ -22,7 +22,7 @@ def read_labels(
     table, classes: the parameters `dataset.table` and `dataset.classes`. Images are named in the table relative to its
     own folder; those that are written otherwise, such as by the paths of another machine, are found where they can be
     only one file (`matching`). Of several label columns, which hold 1 for an image's class and 0 for the others, the
-    names are the classes. Of several tables, each image has the split that its table is of (`split_of_table`).
+    names are the classes. An image has the split of its row (`table.split`), else, of several tables, of its own.
 
     One printed line each says in which way paths are written otherwise, which classes have no image, which lines above
     or below the rows are none, and which values of the parameters do not occur.
@@ -45,7 +45,7 @@ def read_labels(
             path = paths.get(row.image)
             if isinstance(annotation, Annotation):
                 numbers[annotation.label] += 1
-                annotation = annotation._replace(split=split)
+                annotation = annotation._replace(split=annotation.split or split)
                 if path and (other := found.setdefault(path, annotation)) != annotation:
                     contradictory[path] = _apart(annotation, other)
             elif path:

@@ -57,6 +57,23 @@ def test_tables_of_splits_fix_them_whatever_the_folders_are_called():
         assert [item.split for item in find_images(source, dataset)[0]] == splits
 
 
+def test_a_column_of_splits_fixes_them_whatever_the_folders_are_called(capsys):
+    files = {f"{folder}/{name}.png": b"" for folder, names in (("train", "abcd"), ("test", "e")) for name in names}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    table = {"delimiter": ",", "header": False, "image": 0, "label": 1, "values": None}
+    dataset = SimpleNamespace(path="source", labels="table", classes=None, group=None)
+    dataset.table = Table(file="t.csv", split=2, **table)
+    files["t.csv"] = b"a,x,test\nb,y,test\nc,x,train\nd,y,train\ne,x,"
+    items, left_out = find_images(source, dataset)
+    assert [item.split for item in items] == ["test", "test", "train", "train"]
+    assert ("test/e.png", "outside the source's own test, train") in left_out
+    files["t.csv"] = b"a,x,train\nb,y,train\nc,x,\ne,y,"
+    assert [item.split for item in find_images(source, dataset)[0]] == [None] * 4, "one split alone is none"
+    files["t.csv"] = b"a,x,test\nb,y,test\nc,x,val"
+    with pytest.raises(UserError, match="has rows of the splits test and validation, but none is named train"):
+        find_images(source, dataset)
+
+
 def test_prefixes_name_the_classes():
     items, left_out = find(["train/dog.1.jpg", "train/cat.0.jpg", "train/7.jpg", "readme.en.txt"], "prefix")
     assert items == [Item("train/cat.0.jpg", "cat", None), Item("train/dog.1.jpg", "dog", None)]

@@ -85,6 +85,47 @@ def test_of_several_tables_each_image_has_the_split_of_its_own():
     assert ("d.png", "P4") in read_column(source, table, 2) and ("b.png", "P2") in read_column(source, table, 2)
 
 
+COLUMNS = {  # of splits, with cells and what they stand for
+    "set": {"Training": "train", "VAL": "validation", "test1": "test", "dev": "validation", "": None, "NaN": None},
+    "fold": {"trainval": "train", "Validation Set": "validation", "testing": "test"},
+    "is_train": {"1": "train", "0": "test", "True": "train", "no": "test"},
+    "is_training_image": {"1.0": "train", "0.0": "test", "": None},
+    "isTest": {"1": "test", "0": "train", "FALSE": "train"},
+    "is_valid": {"true": "validation", "false": "train"},
+}
+
+
+@pytest.mark.parametrize(("column", "cells"), COLUMNS.items(), ids=COLUMNS)
+@pytest.mark.parametrize("end", ["", "\r"])
+def test_a_column_says_the_split_of_each_image(column, cells, end):
+    rows = [f"images/{number}.png,a,2,{cell}{end}" for number, cell in enumerate(cells)]
+    table = {"delimiter": ",", "header": True, "image": "file", "label": "kind", "weight": "weight", "split": column}
+    annotations, left_out = annotate([f"file,kind,weight,{column}{end}", *rows], range(len(cells)), **table)
+    assert [annotations[f"elpv/images/{number}.png"].split for number in range(len(cells))] == list(cells.values())
+    assert {found.weight for found in annotations.values()} == {2.0} and left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("fold", "3"), ("split", "1"), ("is_train", "maybe"), (2, "0"), ("Usage", "PublicTest")]
+)
+def test_a_value_that_is_no_split_is_refused(column, cell):
+    table = {"delimiter": ",", "split": column}
+    if named := isinstance(column, str):
+        table |= {"header": True, "image": "file", "label": "kind"}
+    lines = [f"file,kind,{column}"] * named + ["images/0.png,a,train", f"images/1.png,b,{cell}"]
+    message = f"line {2 + named}: got '{cell}' in the column {column} .dataset.table.split.; takes train, validation or"
+    with pytest.raises(UserError, match=message):
+        annotate(lines, range(2), **table)
+
+
+def test_an_image_in_two_splits_of_a_column_is_left_out_and_rows_without_a_label_need_none():
+    lines = ["images/0.png,a,train", "images/0.png,a,test", "images/1.png,b,train", "images/2.png,,unknown"]
+    annotations, left_out = annotate(lines, range(3), delimiter=",", split=2)
+    assert list(annotations) == ["elpv/images/1.png"]
+    assert left_out["elpv/images/0.png"] == f"listed in {FILE} in two splits"
+    assert left_out["elpv/images/2.png"] == f"listed in {FILE} without a label"
+
+
 def test_a_label_counts_where_another_row_has_none():
     assert read(["images/0.png,", "images/0.png,a"], range(1), delimiter=",") == ({"elpv/images/0.png": "a"}, {})
 
