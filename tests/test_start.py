@@ -268,6 +268,57 @@ def test_tables_that_fix_splits_may_have_their_columns_in_another_order(tmp_path
     assert re.search(r"cat +20\n +dog +20\n", capsys.readouterr().out)
 
 
+FORMS = {  # of test.csv beside train.csv, of 40 images
+    "other delimiter": "file;label\r\n",
+    "other case, more columns": "age,Label,File\n",
+}
+
+
+@pytest.mark.parametrize("header", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_tables_that_fix_splits_may_be_written_otherwise(tmp_path, capsys, header, packed):
+    shapes(path := tmp_path / "mine", twice("images", count=60))
+    rare = {0: "c", 1: "c", 45: "c"}
+    labels = {f"{n:03}.png": rare.get(n, "ab"[n % 2]) for n in range(60)}
+    names = sorted(labels)
+    (path / "train.csv").write_text("file,label\n" + "".join(f"{name},{labels[name]}\n" for name in names[:40]))
+    rows = (f"{name};{labels[name]}\r\n" if ";" in header else f"7,{labels[name]},{name}\n" for name in names[40:])
+    (path / "test.csv").write_text(header + "".join(rows), newline="")
+    path = Path(shutil.make_archive(str(path), "zip", path)) if packed else path
+    assert run(path)["dataset"]["table"]["file"] == ["train.csv", "test.csv"]
+    printed = capsys.readouterr().out
+    assert "Its tables fix the splits: train 40, test 20." in printed and "  c  3\n" in printed
+    assert ("test.csv: read with ';' between its columns" in printed) == (";" in header)
+
+
+@pytest.mark.parametrize("header", ["image,class\n", ""], ids=["other names", "no header"])
+def test_a_table_of_other_columns_is_said(tmp_path, capsys, header):
+    shapes(tmp_path / "mine", twice("images", count=60))
+    rows = [f"{number:03}.png,{'ab'[number % 2]}\n" for number in range(60)]
+    (tmp_path / "mine/train.csv").write_text("file,label\n" + "".join(rows[:40]))
+    (tmp_path / "mine/test.csv").write_text(header + "".join(rows[40:]))
+    assert run(tmp_path / "mine")["dataset"]["table"]["file"] == "train.csv"
+    said = "labels of 20 other images, which are left out: to use these, name its columns as those of train.csv.\n"
+    printed = capsys.readouterr().out
+    assert said in printed and "Another way" not in printed
+
+
+@pytest.mark.parametrize("test", ["id\n{}\n", "id,age,sex\n{},3{},m\n", "sex;id\nf;{}\n"], ids=str)
+@pytest.mark.parametrize("folders", [("images", "images"), ("train", "test")], ids=["one folder", "numbered anew"])
+def test_a_table_of_tests_without_labels_stops_nothing_and_is_said(tmp_path, capsys, test, folders):
+    numbers = range(20) if folders[1] == "test" else range(40, 60)
+    shapes(tmp_path / "mine", twice(folders[0], count=40) + [f"{folders[1]}/{number:03}.png" for number in numbers])
+    rows = (f"{n:03},{n},{'fm'[n // 7 % 2]},{'ab'[n % 2]}\n" for n in range(40))
+    (tmp_path / "mine/train.csv").write_text("id,age,sex,label\n" + "".join(rows))
+    header, row, _ = test.split("\n")
+    (tmp_path / "mine/test.csv").write_text(f"{header}\n" + "".join(row.format(f"{n:03}", n) + "\n" for n in numbers))
+    table = run(tmp_path / "mine")["dataset"]["table"]
+    assert (table["file"], table["label"]) == ("train.csv", "label")
+    printed = capsys.readouterr().out
+    assert "test.csv: 20 images without a label, left out.\n" in printed and "  a  20\n  b  20\n" in printed
+    assert "Another way" not in printed and "Not read" not in printed
+
+
 def test_a_table_of_other_images_than_the_folders_is_said(tmp_path, capsys):
     """As Tiny ImageNet has it."""
     shapes(

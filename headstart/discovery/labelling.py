@@ -11,7 +11,7 @@ import posixpath
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from headstart.base.terminal import say
 from headstart.discovery import levels, sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
-from headstart.labels import classes, layouts, matching
+from headstart.labels import classes, layouts, matching, rows
 from headstart.labels.annotations import is_missing
 from headstart.labels.layouts import Item
 from headstart.labels.published import split_of, split_of_table
@@ -110,11 +110,17 @@ class Layout(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why a way to read the labels is not taken; meant: it is a table that looks as if it had the labels."""
+    """Why a way to read the labels is not taken.
+
+    meant: it is a table that looks as if it had the labels. bare: the images that a table names without a label, as
+    they are written there. of_split: whether it is but a list of these, and by its name that of a split.
+    """
 
     how: str
     why: str
     meant: bool = False
+    bare: Sequence[str] = ()
+    of_split: bool = False
 
     def __str__(self) -> str:
         return f"{self.how}: {self.why}"
@@ -170,11 +176,54 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
             sure = not kinds
         columns = _columns(source, table) if table else {}
         found.append(Layout(settings, how, items, left_out, sure, columns, notes))
+    bare = [layout for layout in found if _lacks_labels(layout, found)]
+    found = [layout for layout in found if layout not in bare]
     ranked = _ranked(found, images)
     if not ranked:
         say(*source.notes)
     fitting = _with_tables_of_others(_with_parts(ranked, found, partial(_read, source, dataset)), found)
+    unlabelled = {layout.settings["table"]["file"]: layout.label_by_path.keys() for layout in bare}
+    unlabelled |= _bare(source, fitting, reasons)
+    if fitting and unlabelled:
+        lines = (
+            f"{file}: {wording.count(len(of), 'image')} without a label, left out.\n" for file, of in unlabelled.items()
+        )
+        fitting[0] = fitting[0]._replace(notes=fitting[0].notes + "".join(lines))
     return fitting, reasons + _too_few(found, fitting, len(images))
+
+
+def _lacks_labels(layout: Layout, found: list[Layout]) -> bool:
+    """Whether a table has columns of another one alone, not that of its labels, and other images: as Kaggle's tests."""
+
+    def names(layout: Layout) -> set[str | int]:
+        label = layout.settings["table"]["label"]
+        return {*label} if isinstance(label, list) else {label}
+
+    if not layout.settings.get("table", {}).get("header"):
+        return False
+    own = {*names(layout), *layout.columns}
+    return any(
+        own <= other.columns.keys() - names(other)
+        and other.settings["table"]["image"] == layout.settings["table"]["image"]
+        and not other.label_by_path.keys() & layout.label_by_path.keys()
+        for other in found
+        if "table" in other.settings
+    )
+
+
+def _bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[str, Collection[str]]:
+    """The images that have no label where tables name them, nor elsewhere, by table; one line says lists of splits."""
+    names, bare, lists = source.names(), {}, []
+    for reason in (reason for reason in reasons if reason.bare):
+        paths = {*matching.match(reason.bare, names, reason.how)[0].values()}
+        if fitting and paths and fitting[0].label_by_path.keys().isdisjoint(paths):
+            bare[reason.how] = paths
+        elif reason.of_split:
+            lists.append(reason.how)
+    if lists:
+        files = " and ".join(lists[:3])
+        say(f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/.")
+    return bare
 
 
 def _read(source: Source, dataset: dict[str, Any], settings: dict[str, Any]) -> tuple[list[Item], list[LeftOut], str]:
@@ -222,21 +271,16 @@ def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> lis
     all of these tables do, they come first, since they label the images of all.
     """
 
-    def form(layout: Layout) -> dict[str, Any]:
-        table = layout.settings.get("table", {})
-        label = table.get("label")  # of several columns, in any order
-        return table | {"file": None, "label": sorted(label) if isinstance(label, list) else label}
-
     if not ranked or ranked[0].settings["labels"] != "table":
         return ranked
     best, *others = ranked
     parts = [
         layout
         for layout in found
-        if form(layout) == form(best) and not layout.label_by_path.keys() & best.label_by_path
+        if _form(layout) == _form(best) and not layout.label_by_path.keys() & best.label_by_path
     ]
     if not parts:
-        return ranked
+        return _with_other_columns(best, others, found)
     by_folder = next((layout for layout in found if layout.settings == {"labels": "folders"}), None)
     known = [layout.how for layout in parts]
     others = [layout for layout in others if layout.how not in known]
@@ -248,14 +292,38 @@ def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> lis
             note = f"{_and(files)} fix splits, and are not read: --table {shlex.quote(','.join(files))} takes them.\n"
             by_folder = by_folder._replace(notes=by_folder.notes + note)
         return [by_folder, *others]
+    left = [layout for layout in found if layout.how not in known]
     if not parts:
-        return [best, *others]
+        return _with_other_columns(best, others, left)
     files = " and ".join(layout.settings["table"]["file"] for layout in parts[:3])
     more = wording.count(sum(len(layout.items) for layout in parts), "other image")
     note = f"{files}: labels of {more}, by the same columns. "
     taken = "One table is" if isinstance(best.settings["table"]["file"], str) else "The splits' tables are"
     note += f"{taken} read: to use all of them, put their rows into one.\n"
-    return [best._replace(notes=best.notes + note), *others]
+    return _with_other_columns(best._replace(notes=best.notes + note), others, left)
+
+
+def _form(layout: Layout) -> dict[str, Any]:
+    """What tables that are read as one have in common (`rows.fit`)."""
+    table = layout.settings.get("table", {})
+    label = table.get("label")  # of several columns, in any order
+    label = sorted(label, key=str) if isinstance(label, list) else label
+    if not table.get("header"):
+        return table | {"file": None, "label": label}
+    image, label = (rows.plain(name) if isinstance(name, str) else name for name in (table["image"], label))
+    return table | {"file": None, "delimiter": None, "image": image, "label": label}
+
+
+def _with_other_columns(best: Layout, others: list[Layout], found: list[Layout]) -> list[Layout]:
+    """The table and the other layouts, but for tables of other images in the same classes: on each of these a note."""
+    note, known = "", []
+    for layout in (layout for layout in found if layout.settings["labels"] == "table"):
+        if layout.counts.keys() <= best.counts.keys() and not layout.label_by_path.keys() & best.label_by_path.keys():
+            known.append(layout.how)
+            count = wording.count(len(layout.items), "other image")
+            note += f"{layout.how}: labels of {count}, which are left out: to use these, name its columns as those of "
+            note += f"{best.settings['table']['file']}.\n"
+    return [best._replace(notes=best.notes + note), *(layout for layout in others if layout.how not in known)]
 
 
 def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout]]:
@@ -273,7 +341,8 @@ def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, l
         return best, parts
     columns = {name: {} for name in best.columns}
     for name, layout in itertools.product(columns, tables):
-        columns[name] |= layout.columns.get(name, {})
+        own = [other for other in layout.columns if rows.plain(str(other)) == rows.plain(str(name))]
+        columns[name] |= layout.columns[own[0]] if len(own) == 1 else layout.columns.get(name, {})
     how = f"the tables {_and(files)} ({best.how.partition(' (')[2]}"
     joined = best._replace(settings=settings, how=how, items=items, left_out=left_out, columns=columns, notes=notes)
     return joined, [layout for layout in parts if layout not in tables]
@@ -394,7 +463,6 @@ def _tables(
         example = f"such as {min(aside)}"
         say(f"{len(aside):,} files with the name of an image each, {example}, are passed over; --table takes one.")
     index = sniffing.index(images)
-    lists = []
     for file in wanted or [file for file in tables if file not in sidecars]:
         if "table" not in only and "submission" in file.lower():
             say(f"{file} is passed over, since by its name it is to be filled in; --table takes it.")
@@ -402,9 +470,9 @@ def _tables(
         given = {name: only[name] for name in ("image", "label") if name in only}
         table = sniffing.sniff(source, file, index, given, "probabilities" in only, classes)
         if isinstance(table, sniffing.Refused):
-            if split_of(re.split(r"[-_. ]", posixpath.basename(file))[0]) and sniffing.is_list(source, file, index):
-                lists.append(file)
-            reasons.append(Reason(file, *table))
+            named = split_of(re.split(r"[-_. ]", posixpath.basename(file))[0])
+            listed = sniffing.listed(source, file, index) if named else []
+            reasons.append(Reason(file, table.why, table.meant, listed or table.images, of_split=bool(listed)))
             continue
         optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
         section = optional | table.settings
@@ -412,9 +480,6 @@ def _tables(
         columns += ", a probability" * section["probabilities"]
         how = f"the table {file} ({columns})"
         yield Proposal({"labels": "table", "table": section}, how, table.named or bool(only.keys() - {"level"}), table)
-    if lists:
-        files = " and ".join(lists[:3])
-        say(f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/.")
     if "table" not in only:
         column = next((name for name in ("label", "image") if name in only), None)
         if column and not tables:

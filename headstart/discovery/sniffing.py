@@ -55,10 +55,14 @@ class Sniffed(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Why a table tells no image its label; meant: it looks as if it were to, by its rows and columns."""
+    """Why a table tells no image its label; meant: it looks as if it were to, by its rows and columns.
+
+    images: those that it names all the same, as they are written there.
+    """
 
     why: str
     meant: bool
+    images: Sequence[str] = ()
 
 
 class Index(NamedTuple):
@@ -151,7 +155,7 @@ def sniff(
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
-        return Refused(_lacks_labels(body, others, names, names[image]), meant=False)
+        return Refused(_lacks_labels(body, others, names, names[image]), False, [row[image] for row in body])
     if not named and (why := _other_than_labels(file, {row[labels[0]] for row in body}, len(body), len(images.paths))):
         return Refused(why, meant=False)
     probable = probabilities or _are_probabilities(body, labels)
@@ -414,13 +418,17 @@ def _tells_splits(file: str, kinds: Collection[str]) -> bool:
     return bool(named) and not one and len(kinds) <= 10 and all(map(str.isdigit, kinds))
 
 
-def is_list(source: Source, file: str, images: Index) -> bool:
-    """Whether most lines of a text file are names of images, and nothing else, as in lists of splits."""
+def listed(source: Source, file: str, images: Index) -> list[str]:
+    """The lines of a text file, where most of the first ones are names of images and nothing else; else none.
+
+    As in lists of splits, and in tables of tests that have but one column.
+    """
     try:
-        lines = decoded(source.read(file)).splitlines()[:_ROWS]
+        lines = [line.strip() for line in decoded(source.read(file)).splitlines()]
     except TEXT_ERRORS:
-        return False
-    return bool(lines) and sum(key(line.strip()) in images.keys for line in lines) > len(lines) / 2
+        return []
+    known = [key(line) in images.keys for line in lines[:_ROWS]]
+    return lines[known.index(True) :] if sum(known) > len(known) / 2 else []
 
 
 _SPLITS = "split|subset|fold|set|usage|partition"

@@ -1,7 +1,8 @@
 """Labels from a table in the source, such as a CSV file with a column of images and one of labels."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base import wording
@@ -25,23 +26,22 @@ def read_labels(
     names are the classes. An image has the split of its row (`table.split`), else, of several tables, of its own.
 
     One printed line each says in which way paths are written otherwise, which classes have no image, which lines above
-    or below the rows are none, and which values of the parameters do not occur.
+    or below the rows are none, which values of the parameters do not occur, and which of several tables differs.
 
     Raises UserError where the table is not in the source, is no text, or lacks what `table` says is in it.
     """
-    parts = [table.model_copy(update={"file": file}) for file in files(table)]
-    table = table.model_copy(update={"file": " and ".join(files(table))})  # for messages
-    reader = Reader(table, classes)
-    read = [rows.read(source, part, reader.columns) for part in parts]
-    entries = [row for _, rows_of_part, _ in read for row in rows_of_part]
+    named = table.model_copy(update={"file": " and ".join(files(table))})  # for messages
+    reader = Reader(named, classes)
+    parts = _read(source, table, reader.columns, {"dataset.table.label", "dataset.table.split"})
+    table, entries = named, [row for part in parts for row in part.entries]
     reader.look_over(entries)
     found, contradictory, unlabelled, numbers, left_out, lines = {}, {}, {}, Counter(), [], []
-    for part, (names, rows_of_part, aside) in zip(parts, read, strict=True):
-        paths, missing, said = matching.match([row.image for row in rows_of_part], source.names(), part.file)
-        left_out, lines = left_out + missing, lines + said + _aside(part.file, aside)
+    for part in parts:
+        paths, missing, said = matching.match([row.image for row in part.entries], source.names(), part.file)
+        left_out, lines = left_out + missing, lines + said + part.lines
         split = split_of_table(part.file) if len(parts) > 1 else None
-        for row in rows_of_part:
-            annotation = reader.read(row, names)
+        for row in part.entries:
+            annotation = reader.read(row, part.names)
             path = paths.get(row.image)
             if isinstance(annotation, Annotation):
                 numbers[annotation.label] += 1
@@ -69,6 +69,40 @@ def read_labels(
 def files(table: Table) -> list[str]:
     """The tables that `file` of `dataset.table` names: one, or several."""
     return [table.file] if isinstance(table.file, str) else table.file
+
+
+class _Part(NamedTuple):
+    """One of the tables: its path, the names of its columns (`rows.read`), its rows, and lines on what is otherwise."""
+
+    file: str
+    names: list[str]
+    entries: list[rows.Row]
+    lines: list[str]
+
+
+def _read(source: Source, table: Table, columns: rows.Columns, may_lack: Collection[str]) -> list[_Part]:
+    """The tables, each read by the names that its columns have there.
+
+    columns: as of `rows.read`. may_lack: parameters whose columns may be in some of several tables alone. Raises
+    UserError as `rows.read` does.
+    """
+    parts = [table.model_copy(update={"file": file}) for file in files(table)]
+    if len(parts) == 1:
+        names, entries, aside = rows.read(source, parts[0], columns)
+        return [_Part(parts[0].file, names, entries, _aside(parts[0].file, aside))]
+    fitted = [rows.fit(source, part, columns) for part in parts]
+    nowhere = set.intersection(*(lacking for _, _, lacking in fitted))
+    read = []
+    for part, own, lacking in fitted:
+        lacking = lacking.intersection(may_lack) - nowhere
+        names, entries, aside = rows.read(source, part, own, lacking)
+        lines = _aside(part.file, aside)
+        if part.delimiter != table.delimiter:
+            lines.append(f"{part.file}: read with {part.delimiter!r} between its columns")
+        if "dataset.table.label" in lacking:
+            lines.append(f"{part.file} has no labels, so that what it lists is left out")
+        read.append(_Part(part.file, names, entries, lines))
+    return read
 
 
 def _apart(one: Annotation, other: Annotation) -> str:
@@ -105,13 +139,11 @@ def _doubtful(entries: Sequence[rows.Row], reader: Reader, table: Table) -> list
 def read_column(source: Source, table: Table, column: str | int) -> list[tuple[str, str]]:
     """Return the images' paths in the source, each with what `column` (`dataset.group.column`) has for it.
 
-    Rows without an image in the source, or with a cell that is empty or says NaN or the like, are left out. Raises what
-    `read_labels` raises.
+    Rows without an image in the source, or with a cell that is empty or says NaN or the like, are left out, and those
+    of a table without that column, where another one has it. Raises what `read_labels` raises.
     """
     pairs = []
-    for file in files(table):
-        part = table.model_copy(update={"file": file})
-        _, entries, _ = rows.read(source, part, [("dataset.group.column", column)])
-        paths, _, _ = matching.match([row.image for row in entries], source.names(), file)
-        pairs += [(paths[row.image], row.cells[0]) for row in entries if row.image in paths]
+    for part in _read(source, table, [("dataset.group.column", column)], {"dataset.group.column"}):
+        paths, _, _ = matching.match([row.image for row in part.entries], source.names(), part.file)
+        pairs += [(paths[row.image], row.cells[0]) for row in part.entries if row.image in paths]
     return [(path, cell) for path, cell in pairs if not is_missing(cell)]

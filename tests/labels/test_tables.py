@@ -41,9 +41,12 @@ def test_a_header_names_the_columns():
     assert labels == {"elpv/images/0.png": "a;b", "elpv/images/1.png": "c"}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_mark_at_the_start_says_how_letters_are_written(encoding):
-    lines = ["file\tkind", "images/0.png\tKäse", "images/1.png\t猫"]
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+)
+@pytest.mark.parametrize("end", ["", "\r"])
+def test_letters_are_read_as_they_are_written_with_a_mark_at_the_start_or_without(encoding, end):
+    lines = [f"file\tkind{end}", f"images/0.png\tKäse{end}", f"images/1.png\t猫{end}"]
     table = {"delimiter": "\t", "header": True, "image": "file", "label": "kind"}
     labels, _ = read(lines, range(2), encoding=encoding, **table)
     assert labels == {"elpv/images/0.png": "Käse", "elpv/images/1.png": "猫"}
@@ -83,6 +86,75 @@ def test_of_several_tables_each_image_has_the_split_of_its_own():
         "sets/z": "listed in sets/val_2.csv, but missing in the source",
     }
     assert ("d.png", "P4") in read_column(source, table, 2) and ("b.png", "P2") in read_column(source, table, 2)
+
+
+def several(files, **changes):
+    """What train.csv, val.csv and test.csv give the images 0.png to 8.png, and the section that says so."""
+    files = {f"{number}.png": b"" for number in range(9)} | {name: text.encode() for name, text in files.items()}
+    source = SimpleNamespace(names=lambda: sorted(files), read=files.__getitem__)
+    named = [name for name in ("train.csv", "val.csv", "test.csv") if name in files]
+    table = {"delimiter": ",", "header": True, "image": "file", "label": "kind", "values": None}
+    return source, Table(file=named, **table | changes)
+
+
+def test_of_several_tables_each_has_its_columns_where_it_names_them(capsys):
+    files = {
+        "train.csv": "file,kind,patient\n0,x,P1\n1,y,P2",
+        "val.csv": "Drawn by us\n\nkind,age,FILE\nx,33,2\ny,34,3",
+        "test.csv": "Kind;Patient;file\r\nx;P1;4\r\ny;;5\r\n",
+    }
+    source, table = several(files)
+    annotations, _ = read_labels(source, table)
+    assert {path: tuple(found)[::3] for path, found in annotations.items()} == {
+        "0.png": ("x", "train"),
+        "1.png": ("y", "train"),
+        "2.png": ("x", "validation"),
+        "3.png": ("y", "validation"),
+        "4.png": ("x", "test"),
+        "5.png": ("y", "test"),
+    }
+    assert "test.csv: read with ';' between its columns\n" in capsys.readouterr().out
+    assert read_column(source, table, "patient") == [("0.png", "P1"), ("1.png", "P2"), ("4.png", "P1")]
+    with pytest.raises(UserError, match=r"dataset\.group\.column: train\.csv has no column 'doctor'"):
+        read_column(source, table, "doctor")
+
+
+@pytest.mark.parametrize("test", ["file\n4\n5\n", "file;age\r\n4;1\r\n5;2\r\n"])
+def test_a_table_without_labels_beside_others_has_unlabelled_images(test, capsys):
+    source, table = several({"train.csv": "file,kind\n0,x\n1,y", "test.csv": test})
+    annotations, left_out = read_labels(source, table)
+    assert {path: (found.label, found.split) for path, found in annotations.items()} == {
+        "0.png": ("x", "train"),
+        "1.png": ("y", "train"),
+    }
+    assert dict(left_out)["5.png"] == "listed in train.csv and test.csv without a label"
+    assert "test.csv has no labels, so that what it lists is left out\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("test", "changes", "message"),
+    [
+        ("image,kind\n4,x", {}, r"dataset\.table\.image: test\.csv has no column 'file'"),
+        ("file,Kind,KIND\n4,x,y", {}, None),
+        ("file,kind\n4,x", {"label": "sort"}, r"dataset\.table\.label: train\.csv has no column 'sort'"),
+        ("file,kind\n4,x", {"weight": "weight"}, r"dataset\.table\.weight: test\.csv has no column 'weight'"),
+        ("file,a\n4,1", {"label": ["a", "b"]}, r"dataset\.table\.label: test\.csv has no column 'b'"),
+    ],
+)
+def test_a_column_that_one_of_several_tables_must_have_is_named(test, changes, message, capsys):
+    source, table = several({"train.csv": "file,kind,weight,a,b\n0,x,1,0,1\n1,y,1,1,0", "test.csv": test}, **changes)
+    if message is None:
+        assert read_labels(source, table)[0].keys() == {"0.png", "1.png"}
+        assert "test.csv has no labels" in capsys.readouterr().out, "either of two columns may be meant"
+    else:
+        with pytest.raises(UserError, match=message):
+            read_labels(source, table)
+
+
+def test_of_several_tables_one_may_have_a_column_of_splits():
+    files = {"train.csv": "file,kind,set\n0,x,train\n1,y,val\n2,y,", "test.csv": "file,kind\n4,x\n5,y"}
+    annotations, _ = read_labels(*several(files, split="set"))
+    assert [found.split for found in annotations.values()] == ["train", "validation", "train", "test", "test"]
 
 
 COLUMNS = {  # of splits, with cells and what they stand for
