@@ -18,7 +18,7 @@ from headstart.base import editing, files, params, wording
 from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
-from headstart.discovery import cost, labelling, levels, recipe, sniffing, splits, subjects
+from headstart.discovery import cost, joining, labelling, levels, recipe, sniffing, splits, subjects
 from headstart.discovery.labelling import Layout, Reason
 from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     params.refuse_outs(path)
     names = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     dataset = settings.dataset.model_dump() | {"path": path, "source": None, "sha256": None, "classes": names}
+    only = _join(dataset, only, options)
     layout = _choose(*labelling.find_layouts(dataset, only), path, options)
     _refuse_masks(layout, options)
     layout = _fix_splits(layout, dataset, settings.split, options)
@@ -117,6 +118,16 @@ def _refuse_address(address: str) -> None:
         if found := re.match(form, address):
             told = how.format(address, **found.groupdict())
             raise UserError(f"{address} is an address; takes a path on this machine: {told}")
+
+
+def _join(dataset: dict[str, Any], only: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """What is known of the layout: as it was, or, where a table is to be written of several, that this is the one."""
+    if options.join is None:
+        return only
+    if options.dry_run:
+        raise UserError("--join writes a table, and --dry-run nothing: give one of them")
+    joining.write(dataset, only, options.join)
+    return {name: only[name] for name in only.keys() & {"level"}} | {"table": options.join}
 
 
 def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argparse.Namespace) -> Layout:
@@ -373,7 +384,8 @@ def _show_classes(layout: Layout, path: str) -> None:
             told = f"Its column {column}{splits.meaning(layout, column)} fixes the splits"
             say(f"{told}: {counted} (dataset.table.split; --split none leaves it).")
         else:
-            say(f"Its {'tables' if layout.settings['labels'] == 'table' else 'folders'} fix the splits: {counted}.")
+            several = isinstance(layout.settings.get("table", {}).get("file"), list)
+            say(f"Its {'tables' if several else 'folders'} fix the splits: {counted}.")
     if max(counts.values()) >= RARE * min(counts.values()):
         rare = min(counts, key=counts.get)
         say(f"{rare} is rare: head.class_weights and fine_tune.class_weights, balanced, give it more weight.")
@@ -489,6 +501,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pattern", metavar="REGEX", help="for labels in names: with (?P<label>…)")
     parser.add_argument(
         "--table", metavar="FILE", help="the table with the labels, inside the source; A,B: of each split"
+    )
+    parser.add_argument(
+        "--join", metavar="FILE", help="write what tables, lists and folders say together into this one"
     )
     parser.add_argument("--image", metavar="COLUMN", help="its column of images: name, or number from 0")
     parser.add_argument("--label", metavar="COLUMN", help="its column of labels, or several of zeros and ones: A,B,C")

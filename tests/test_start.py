@@ -298,7 +298,7 @@ def test_a_table_of_other_columns_is_said(tmp_path, capsys, header):
     (tmp_path / "mine/train.csv").write_text("file,label\n" + "".join(rows[:40]))
     (tmp_path / "mine/test.csv").write_text(header + "".join(rows[40:]))
     assert run(tmp_path / "mine")["dataset"]["table"]["file"] == "train.csv"
-    said = "labels of 20 other images, which are left out: to use these, name its columns as those of train.csv.\n"
+    said = "labels of 20 other images, which are left out: to use these, name its columns as those of train.csv, or --"
     printed = capsys.readouterr().out
     assert said in printed and "Another way" not in printed
 
@@ -1111,6 +1111,24 @@ def test_a_column_of_splits_is_taken_and_said(tmp_path, capsys, packed, end):
     assert "fixes the splits" not in capsys.readouterr().out
     with pytest.raises(UserError, match=r"--split: got sets; did you mean set\? takes a column \(set\), or none"):
         run(path, "--split", "sets")
+
+
+def test_what_tables_say_together_is_written_into_one_where_that_is_asked_for(tmp_path, capsys):
+    shapes(path := tmp_path / "mine", names := twice("images", count=40))
+    for file, cells in (("images", names), ("labels", "ab" * 20), ("train_test_split", "0111" * 10)):
+        (path / f"{file}.txt").write_text("".join(f"{n * 3} {cell}\n" for n, cell in enumerate(cells)))
+    with pytest.raises(
+        UserError, match=r"labels.txt.* belong together by the numbers .*: --join joined.csv writes one"
+    ):
+        start.main([str(path)])
+    with pytest.raises(UserError, match="--join writes a table, and --dry-run nothing: give one of them"):
+        start.main([str(path), "--join", "joined.csv", "--dry-run"])
+    with pytest.raises(UserError, match="class b has images in train/ only, and none in test/"):
+        run(path, "--join", "joined.csv", "--split", "split")
+    (path / "train_test_split.txt").write_text("".join(f"{n * 3} {int(n % 5 > 0)}\n" for n in range(40)))
+    table = run(path, "--join", "again.csv")["dataset"]["table"]
+    assert (table["file"], table["label"], table["split"]) == ("again.csv", "label", "split")
+    assert "Its column split fixes the splits: test 8, train 32" in capsys.readouterr().out
 
 
 def test_a_column_of_yes_and_no_is_taken_by_its_name_and_what_it_means_is_said(tmp_path, capsys):

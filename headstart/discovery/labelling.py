@@ -24,7 +24,7 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
 from headstart.base.terminal import say
-from headstart.discovery import levels, sniffing
+from headstart.discovery import ids, levels, sniffing
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
 from headstart.labels import classes, layouts, matching, rows
@@ -45,6 +45,7 @@ PATTERNS = {
     r".+-(?P<label>[^-]+)": "…-NAME",
 }
 CONTAINERS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+JOIN = "--join joined.csv"  # the option that writes what several tables say into one
 # What cameras, telephones and programs call images, whatever they show; in lower case.
 IDLE = r"_?(dsc[nf]?|dji|fullsize|gopr|img|imgp|mvimg|pxl|sam|vid|wp)|wa|whatsapp.*|screen ?shots?.*|bildschirmfoto"
 IDLE += r"|(image|img|photo|picture|pic|foto|bild|scan|frame|page|file|sample|untitled|unnamed|download|copy)s?"
@@ -55,7 +56,7 @@ class Layout(NamedTuple):
 
     settings: what `dataset` is to say, nested as in params.yaml. how: the same in words. sure: whether it can be taken
     without asking. columns: the table's other columns, by name or number, as {path: value}. notes: lines on what had to
-    be guessed in reading it.
+    be guessed in reading it. beside: tables of other images in the same classes, which are not read with it.
     """
 
     settings: dict[str, Any]
@@ -65,6 +66,7 @@ class Layout(NamedTuple):
     sure: bool
     columns: dict[str | int, dict[str, str]]
     notes: str
+    beside: Sequence["Layout"] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -222,8 +224,19 @@ def _bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[
             lists.append(reason.how)
     if lists:
         files = " and ".join(lists[:3])
-        say(f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/.")
+        say(
+            f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/, "
+            f"or in a table with a column of splits: {JOIN} writes one."
+        )
     return bare
+
+
+def joined_in(path: str) -> ids.Joined | None:
+    """Return what the tables of the source there say together by the numbers that they give images, or None."""
+    with open_source(path) as source:
+        images = sorted(finding.images(source))
+        tables = [name for name in source.names() if name.lower().endswith(sniffing.TABLES)]
+        return ids.find(source, sorted({*tables} - sniffing.sidecars(tables, images)), sniffing.index(images))
 
 
 def _read(source: Source, dataset: dict[str, Any], settings: dict[str, Any]) -> tuple[list[Item], list[LeftOut], str]:
@@ -270,10 +283,9 @@ def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> lis
     Those of one split each, by their names, are read together; on others there is a note. Where folders say the same as
     all of these tables do, they come first, since they label the images of all.
     """
-
     if not ranked or ranked[0].settings["labels"] != "table":
         return ranked
-    best, *others = ranked
+    best, *others = _with_split_tables(ranked, found)
     parts = [
         layout
         for layout in found
@@ -300,7 +312,28 @@ def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> lis
     note = f"{files}: labels of {more}, by the same columns. "
     taken = "One table is" if isinstance(best.settings["table"]["file"], str) else "The splits' tables are"
     note += f"{taken} read: to use all of them, put their rows into one.\n"
-    return _with_other_columns(best._replace(notes=best.notes + note), others, left)
+    return _with_other_columns(best._replace(notes=best.notes + note, beside=parts), others, left)
+
+
+def _with_split_tables(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
+    """The same layouts, the first, a table, with a note where others say splits of its images.
+
+    As trainval.txt beside list.txt, these have the same columns, a split each by their names, and the same labels.
+    """
+    best, labels = ranked[0], ranked[0].label_by_path.items()
+    named = {layout.settings["table"]["file"]: layout for layout in found if _form(layout) == _form(best)}
+    named = {
+        file: layout for file, layout in named.items() if split_of_table(file) and layout.label_by_path.items() < labels
+    }
+    files = sorted(named, key=lambda file: SPLITS.index(split_of_table(file)))
+    paths = [item.path for layout in named.values() for item in layout.items]
+    told = {*map(split_of_table, files)}
+    if len(told) < 2 or "train" not in told or len({*paths}) < len(paths):
+        return ranked
+    note = f"{_and(files)} fix splits of these images, and are not read: --table {shlex.quote(','.join(files))} takes"
+    known = [layout.how for layout in named.values()]
+    best = best._replace(notes=f"{best.notes}{note} them.\n")
+    return [best, *(layout for layout in ranked[1:] if layout.how not in known)]
 
 
 def _form(layout: Layout) -> dict[str, Any]:
@@ -316,14 +349,16 @@ def _form(layout: Layout) -> dict[str, Any]:
 
 def _with_other_columns(best: Layout, others: list[Layout], found: list[Layout]) -> list[Layout]:
     """The table and the other layouts, but for tables of other images in the same classes: on each of these a note."""
-    note, known = "", []
+    note, known, beside = "", [], []
     for layout in (layout for layout in found if layout.settings["labels"] == "table"):
         if layout.counts.keys() <= best.counts.keys() and not layout.label_by_path.keys() & best.label_by_path.keys():
             known.append(layout.how)
             count = wording.count(len(layout.items), "other image")
             note += f"{layout.how}: labels of {count}, which are left out: to use these, name its columns as those of "
-            note += f"{best.settings['table']['file']}.\n"
-    return [best._replace(notes=best.notes + note), *(layout for layout in others if layout.how not in known)]
+            note += f"{best.settings['table']['file']}, or {JOIN} writes one table of both.\n"
+            beside.append(layout)
+    best = best._replace(notes=best.notes + note, beside=[*best.beside, *beside])
+    return [best, *(layout for layout in others if layout.how not in known)]
 
 
 def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout]]:
@@ -360,7 +395,7 @@ def _with_tables_of_others(ranked: list[Layout], found: list[Layout]) -> list[La
     """
     if not ranked or ranked[0].settings["labels"] == "table":
         return ranked
-    best, note = ranked[0], ""
+    best, note, beside = ranked[0], "", []
     labels, kinds, told = best.label_by_path, best.counts.keys(), []
     for layout in (layout for layout in found if layout.settings["labels"] == "table"):
         if layout.counts.keys() <= kinds and not layout.label_by_path.keys() & labels:
@@ -369,8 +404,10 @@ def _with_tables_of_others(ranked: list[Layout], found: list[Layout]) -> list[La
             note += (
                 f"{layout.settings['table']['file']}: labels of {count}, which are left out: to use these, put each "
             )
-            note += "into the folder of its class.\n"
-    return [best._replace(notes=best.notes + note), *(layout for layout in ranked[1:] if layout.how not in told)]
+            note += f"into the folder of its class, or {JOIN} writes one table of both.\n"
+            beside.append(layout)
+    best = best._replace(notes=best.notes + note, beside=beside)
+    return [best, *(layout for layout in ranked[1:] if layout.how not in told)]
 
 
 def _refuse_empty(names: list[str], images: list[str], path: str, table: str | None) -> None:
@@ -463,6 +500,10 @@ def _tables(
         example = f"such as {min(aside)}"
         say(f"{len(aside):,} files with the name of an image each, {example}, are passed over; --table takes one.")
     index = sniffing.index(images)
+    if not wanted and (together := ids.find(source, sorted({*tables} - sidecars), index)):
+        why = f"belong together by the numbers that they give images: {JOIN} writes one table of them"
+        reasons.append(Reason(_and(together.files), why, meant=True))
+        tables = [file for file in tables if file not in together.files]
     for file in wanted or [file for file in tables if file not in sidecars]:
         if "table" not in only and "submission" in file.lower():
             say(f"{file} is passed over, since by its name it is to be filled in; --table takes it.")
@@ -482,7 +523,7 @@ def _tables(
         yield Proposal({"labels": "table", "table": section}, how, table.named or bool(only.keys() - {"level"}), table)
     if "table" not in only:
         column = next((name for name in ("label", "image") if name in only), None)
-        if column and not tables:
+        if column and not tables and not together:
             raise UserError(f"--{column}: got {only[column]}, but the source has no table")
         if beside := sorted(sidecars.intersection(unread)):
             how = f"{wording.count(len(beside), 'file')} with the name of an image each, such as {beside[0]}"

@@ -234,7 +234,8 @@ def _start(rows: list[list[str]], images: set[str]) -> int:
     found = []
     for at, row in enumerate(rows[:entry]):
         told = any(re.fullmatch(LABELS, cell.lower()) for cell in row)
-        if not row[0].startswith("#") or (told and at == entry - 1):
+        # A sentence about `class 1: cats` names no columns.
+        if not row[0].startswith("#") or (told and at == entry - 1 and not any(":" in cell for cell in row)):
             # A legend of the labels may stand above the header, and units below it.
             found.append((told, sum(map(bool, row)), at if told else -at, at))
     return max(found)[-1] if found else entry

@@ -22,7 +22,7 @@ def find(layout: Layout, sizes: Split) -> tuple[str | int | None, Iterator[str]]
     sizes: what the splits that no row names are to take of the others. Of several columns that can be taken the first
     one is, where all of them say the same.
     """
-    columns = sniffing.split_columns(layout.columns)
+    columns = [name for name in sniffing.split_columns(layout.columns) if not _is_known(layout, name)]
     faults = {name: _fault(layout, name, sizes) for name in columns}
     fitting = [name for name in columns if faults[name] is None]
     said = [_said(layout, name) for name in fitting]
@@ -81,6 +81,12 @@ def _option(name: str | int) -> str:
 def _said(layout: Layout, name: str | int) -> dict[str, str | None]:
     """The split that the column says of each image that it has a cell for; None where a cell says none."""
     return {path: split_of_cell(str(name), cell) for path, cell in layout.columns[name].items()}
+
+
+def _is_known(layout: Layout, name: str | int) -> bool:
+    """Whether the images have just the splits that the column says, as by their folders."""
+    known = {item.path: item.split for item in layout.items}
+    return None not in known.values() and known.items() <= _said(layout, name).items()
 
 
 def _fault(layout: Layout, name: str | int, sizes: Split) -> str | None:

@@ -189,6 +189,26 @@ def test_a_header_that_comes_back_where_files_were_put_together_is_one(tmp_path)
     assert layout.settings["table"]["header"] is True
 
 
+def test_a_sentence_about_classes_is_no_header(tmp_path):
+    """As above Oxford-IIIT Pet's list.txt."""
+    rows = "".join(f"{n} {'12'[n % 2]} 1 {n % 3}\n" for n in range(40))
+    layout, _ = table(tmp_path, "#Image CLASS-ID SPECIES BREED ID\n#ID: 1:37 Class ids\n" + rows, label="1")
+    assert (layout.settings["table"]["header"], layout.settings["table"]["label"]) == (False, 1)
+    assert table(tmp_path / "unasked", "#ID: 1:37 Class ids\n" + rows)[0].sure is False
+
+
+def test_tables_of_splits_of_the_same_images_are_said(tmp_path):
+    rows = [f"{number} {'ab'[number % 2]} 1\n" for number in range(40)]
+    (tmp_path / "trainval.txt").write_text("".join(rows[:20]))
+    (tmp_path / "test.txt").write_text("".join(rows[20:]))
+    images(tmp_path, [f"{number}.png" for number in range(40)])
+    (tmp_path / "list.txt").write_text("".join(rows))
+    layouts, _ = found(tmp_path, label="1")
+    assert len(layouts) == 1 and layouts[0].settings["table"]["file"] == "list.txt"
+    said = "trainval.txt and test.txt fix splits of these images, and are not read: --table trainval.txt,test.txt takes"
+    assert said in layouts[0].notes
+
+
 def test_a_header_that_is_a_comment_is_one(tmp_path):
     layout, _ = table(tmp_path, f"#file,label\n{ROWS}")
     assert (layout.settings["table"]["image"], layout.sure, len(layout.items)) == ("#file", True, 40)
