@@ -19,7 +19,7 @@ from headstart.base.arguments import Parser
 from headstart.base.errors import UserError
 from headstart.base.terminal import printable, say
 from headstart.discovery import cost, joining, labelling, levels, recipe, sniffing, splits, subjects
-from headstart.discovery.labelling import Layout, Reason
+from headstart.discovery.reading import Layout, Reason
 from headstart.discovery.rehearsal import rehearse
 from headstart.discovery.subjects import Subject
 from headstart.discovery.survey import Survey, most, survey

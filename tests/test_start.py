@@ -1131,6 +1131,19 @@ def test_what_tables_say_together_is_written_into_one_where_that_is_asked_for(tm
     assert "Its column split fixes the splits: test 8, train 32" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("answer", "column"), [("", "set"), ("n", None)])
+def test_at_a_terminal_a_column_of_splits_is_asked_for(tmp_path, monkeypatch, answer, column):
+    of_splits(tmp_path / "mine", "set", deal)
+    asked = []
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+    assert run(tmp_path / "mine")["dataset"]["table"]["split"] == column
+    assert asked == [
+        "The column set (TRAIN 24, dev 8, test 8) says which split an image is of. Keep these? [y] ",
+    ]
+
+
 def test_a_column_of_yes_and_no_is_taken_by_its_name_and_what_it_means_is_said(tmp_path, capsys):
     of_splits(tmp_path / "mine", "is_training_image", lambda n: int(n < 30))
     assert run(tmp_path / "mine")["dataset"]["table"]["split"] == "is_training_image"

@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.base import wording
 from headstart.base.threads import THREADS
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.discovery.survey import Survey
 
 # Of the recipe's network at its size: values per image of its end, and at each cut, with the share of the

@@ -11,7 +11,7 @@ from headstart.base import files
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.discovery import ids, labelling
-from headstart.discovery.labelling import Layout, Reason
+from headstart.discovery.reading import Layout, Reason
 from headstart.images.archive import Source, open_source
 from headstart.labels import matching
 from headstart.labels.published import split_of, split_of_table

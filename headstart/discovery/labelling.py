@@ -6,12 +6,10 @@ would get.
 
 import contextlib
 import io
-import itertools
 import posixpath
 import re
-import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -19,18 +17,18 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from headstart.artifacts.dataset import LeftOut
-from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Table
 from headstart.base.terminal import say
-from headstart.discovery import ids, levels, sniffing
+from headstart.discovery import beside, ids, levels, sniffing
+from headstart.discovery.reading import Layout, Reason, agree
 from headstart.images import finding
 from headstart.images.archive import Source, open_source
-from headstart.labels import classes, layouts, matching, rows
+from headstart.labels import classes, layouts, matching
 from headstart.labels.annotations import is_missing
 from headstart.labels.layouts import Item
-from headstart.labels.published import split_of, split_of_table
+from headstart.labels.published import split_of
 
 # Of file names without folder and ending, the commonest first.
 PATTERNS = {
@@ -45,87 +43,9 @@ PATTERNS = {
     r".+-(?P<label>[^-]+)": "…-NAME",
 }
 CONTAINERS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-JOIN = "--join joined.csv"  # the option that writes what several tables say into one
 # What cameras, telephones and programs call images, whatever they show; in lower case.
 IDLE = r"_?(dsc[nf]?|dji|fullsize|gopr|img|imgp|mvimg|pxl|sam|vid|wp)|wa|whatsapp.*|screen ?shots?.*|bildschirmfoto"
 IDLE += r"|(image|img|photo|picture|pic|foto|bild|scan|frame|page|file|sample|untitled|unnamed|download|copy)s?"
-
-
-class Layout(NamedTuple):
-    """A way to read the labels of a source, and what it gives.
-
-    settings: what `dataset` is to say, nested as in params.yaml. how: the same in words. sure: whether it can be taken
-    without asking. columns: the table's other columns, by name or number, as {path: value}. notes: lines on what had to
-    be guessed in reading it. beside: tables of other images in the same classes, which are not read with it.
-    """
-
-    settings: dict[str, Any]
-    how: str
-    items: list[Item]
-    left_out: list[LeftOut]
-    sure: bool
-    columns: dict[str | int, dict[str, str]]
-    notes: str
-    beside: Sequence["Layout"] = ()
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Images by class, the classes in alphabetical order, numbers from the smallest on."""
-        counts = Counter(item.label for item in self.items)
-        return {name: counts[name] for name in classes.in_order(counts)}
-
-    @property
-    def label_by_path(self) -> dict[str, str]:
-        return {item.path: item.label for item in self.items}
-
-    @property
-    def masks(self) -> dict[str, str]:
-        """The images that are masks of others by their names, each with that one; a table lists none."""
-        return finding.masks(item.path for item in self.items) if self.settings["labels"] != "table" else {}
-
-    @property
-    def in_paths(self) -> bool:
-        """Whether it is a pattern for paths, which tells classes by folders."""
-        return self.settings["labels"] == "pattern" and "/" in self.settings["pattern"]
-
-    def other_labels(self) -> list[str | int]:
-        """The columns whose names say that they are labels, and which say something else than the one that is read."""
-        labels, found = self.label_by_path, []
-        for name, cells in self.columns.items():
-            pairs = {(labels[path], cell) for path, cell in cells.items() if path in labels}
-            apart = len(pairs) > len({label for label, _ in pairs}) or len(pairs) > len({cell for _, cell in pairs})
-            if re.fullmatch(sniffing.LABELS, str(name).lower()) and len({cell for _, cell in pairs}) > 1 and apart:
-                found.append(name)
-        return found
-
-    def without_masks(self) -> str | None:
-        """A pattern for paths that gives the same classes and matches no mask; None where there is none."""
-        if self.settings != {"labels": "folders"}:
-            return None
-        (folder, name), (place, other) = (
-            posixpath.split(finding.without_ending(path)) for path in min(self.masks.items())
-        )
-        if folder != place:  # which are the classes
-            return None
-        ending = re.escape(re.sub(r"\d+$", "", name.removeprefix(other)))
-        return rf"(.*/)?(?P<label>[^/]+)/(?!.*{ending})[^/]+"
-
-
-class Reason(NamedTuple):
-    """Why a way to read the labels is not taken.
-
-    meant: it is a table that looks as if it had the labels. bare: the images that a table names without a label, as
-    they are written there. of_split: whether it is but a list of these, and by its name that of a split.
-    """
-
-    how: str
-    why: str
-    meant: bool = False
-    bare: Sequence[str] = ()
-    of_split: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.how}: {self.why}"
 
 
 def find_layouts(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[list[Layout], list[Reason]]:
@@ -178,57 +98,20 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
             sure = not kinds
         columns = _columns(source, table) if table else {}
         found.append(Layout(settings, how, items, left_out, sure, columns, notes))
-    bare = [layout for layout in found if _lacks_labels(layout, found)]
+    bare = [layout for layout in found if beside.lacks_labels(layout, found)]
     found = [layout for layout in found if layout not in bare]
     ranked = _ranked(found, images)
     if not ranked:
         say(*source.notes)
-    fitting = _with_tables_of_others(_with_parts(ranked, found, partial(_read, source, dataset)), found)
+    fitting = beside.with_tables_of_others(beside.with_parts(ranked, found, partial(_read, source, dataset)), found)
     unlabelled = {layout.settings["table"]["file"]: layout.label_by_path.keys() for layout in bare}
-    unlabelled |= _bare(source, fitting, reasons)
+    unlabelled |= beside.bare(source, fitting, reasons)
     if fitting and unlabelled:
         lines = (
             f"{file}: {wording.count(len(of), 'image')} without a label, left out.\n" for file, of in unlabelled.items()
         )
         fitting[0] = fitting[0]._replace(notes=fitting[0].notes + "".join(lines))
     return fitting, reasons + _too_few(found, fitting, len(images))
-
-
-def _lacks_labels(layout: Layout, found: list[Layout]) -> bool:
-    """Whether a table has columns of another one alone, not that of its labels, and other images: as Kaggle's tests."""
-
-    def names(layout: Layout) -> set[str | int]:
-        label = layout.settings["table"]["label"]
-        return {*label} if isinstance(label, list) else {label}
-
-    if not layout.settings.get("table", {}).get("header"):
-        return False
-    own = {*names(layout), *layout.columns}
-    return any(
-        own <= other.columns.keys() - names(other)
-        and other.settings["table"]["image"] == layout.settings["table"]["image"]
-        and not other.label_by_path.keys() & layout.label_by_path.keys()
-        for other in found
-        if "table" in other.settings
-    )
-
-
-def _bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[str, Collection[str]]:
-    """The images that have no label where tables name them, nor elsewhere, by table; one line says lists of splits."""
-    names, bare, lists = source.names(), {}, []
-    for reason in (reason for reason in reasons if reason.bare):
-        paths = {*matching.match(reason.bare, names, reason.how)[0].values()}
-        if fitting and paths and fitting[0].label_by_path.keys().isdisjoint(paths):
-            bare[reason.how] = paths
-        elif reason.of_split:
-            lists.append(reason.how)
-    if lists:
-        files = " and ".join(lists[:3])
-        say(
-            f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/, "
-            f"or in a table with a column of splits: {JOIN} writes one."
-        )
-    return bare
 
 
 def joined_in(path: str) -> ids.Joined | None:
@@ -263,7 +146,7 @@ def _too_few(found: list[Layout], ranked: list[Layout], images: int) -> list[Rea
         Reason(layout.how, f"it names {len(layout.items):,} of {wording.count(images, 'image')}, too few", meant=True)
         for layout in found
         if layout.settings["labels"] == "table" and layout.sure
-        if not any(layout.how == other.how or _agree(layout, other) for other in ranked)
+        if not any(layout.how == other.how or agree(layout, other) for other in ranked)
     ]
 
 
@@ -272,142 +155,6 @@ def _say_packed(names: list[str]) -> None:
     if packed:
         archives = f"{wording.count(len(packed), 'archive')}, such as {packed[0]}"
         say(f"Not looked into: {archives}. What has images is to be unpacked.")
-
-
-Reading = Callable[[dict[str, Any]], tuple[list[Item], list[LeftOut], str]]  # `_read`, of one source
-
-
-def _with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> list[Layout]:
-    """The same layouts, the first with the others where it is one of several tables of the same columns.
-
-    Those of one split each, by their names, are read together; on others there is a note. Where folders say the same as
-    all of these tables do, they come first, since they label the images of all.
-    """
-    if not ranked or ranked[0].settings["labels"] != "table":
-        return ranked
-    best, *others = _with_split_tables(ranked, found)
-    parts = [
-        layout
-        for layout in found
-        if _form(layout) == _form(best) and not layout.label_by_path.keys() & best.label_by_path
-    ]
-    if not parts:
-        return _with_other_columns(best, others, found)
-    by_folder = next((layout for layout in found if layout.settings == {"labels": "folders"}), None)
-    known = [layout.how for layout in parts]
-    others = [layout for layout in others if layout.how not in known]
-    agree = by_folder and all(_agree(layout, by_folder) for layout in [best, *parts])
-    best, parts = _joined(best, parts, read)
-    if agree:  # and the folders have all of them
-        files, dealt = best.settings["table"]["file"], {item.split for item in by_folder.items} == {None}
-        if isinstance(files, list) and dealt:
-            note = f"{_and(files)} fix splits, and are not read: --table {shlex.quote(','.join(files))} takes them.\n"
-            by_folder = by_folder._replace(notes=by_folder.notes + note)
-        return [by_folder, *others]
-    left = [layout for layout in found if layout.how not in known]
-    if not parts:
-        return _with_other_columns(best, others, left)
-    files = " and ".join(layout.settings["table"]["file"] for layout in parts[:3])
-    more = wording.count(sum(len(layout.items) for layout in parts), "other image")
-    note = f"{files}: labels of {more}, by the same columns. "
-    taken = "One table is" if isinstance(best.settings["table"]["file"], str) else "The splits' tables are"
-    note += f"{taken} read: to use all of them, put their rows into one.\n"
-    return _with_other_columns(best._replace(notes=best.notes + note, beside=parts), others, left)
-
-
-def _with_split_tables(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
-    """The same layouts, the first, a table, with a note where others say splits of its images.
-
-    As trainval.txt beside list.txt, these have the same columns, a split each by their names, and the same labels.
-    """
-    best, labels = ranked[0], ranked[0].label_by_path.items()
-    named = {layout.settings["table"]["file"]: layout for layout in found if _form(layout) == _form(best)}
-    named = {
-        file: layout for file, layout in named.items() if split_of_table(file) and layout.label_by_path.items() < labels
-    }
-    files = sorted(named, key=lambda file: SPLITS.index(split_of_table(file)))
-    paths = [item.path for layout in named.values() for item in layout.items]
-    told = {*map(split_of_table, files)}
-    if len(told) < 2 or "train" not in told or len({*paths}) < len(paths):
-        return ranked
-    note = f"{_and(files)} fix splits of these images, and are not read: --table {shlex.quote(','.join(files))} takes"
-    known = [layout.how for layout in named.values()]
-    best = best._replace(notes=f"{best.notes}{note} them.\n")
-    return [best, *(layout for layout in ranked[1:] if layout.how not in known)]
-
-
-def _form(layout: Layout) -> dict[str, Any]:
-    """What tables that are read as one have in common (`rows.fit`)."""
-    table = layout.settings.get("table", {})
-    label = table.get("label")  # of several columns, in any order
-    label = sorted(label, key=str) if isinstance(label, list) else label
-    if not table.get("header"):
-        return table | {"file": None, "label": label}
-    image, label = (rows.plain(name) if isinstance(name, str) else name for name in (table["image"], label))
-    return table | {"file": None, "delimiter": None, "image": image, "label": label}
-
-
-def _with_other_columns(best: Layout, others: list[Layout], found: list[Layout]) -> list[Layout]:
-    """The table and the other layouts, but for tables of other images in the same classes: on each of these a note."""
-    note, known, beside = "", [], []
-    for layout in (layout for layout in found if layout.settings["labels"] == "table"):
-        if layout.counts.keys() <= best.counts.keys() and not layout.label_by_path.keys() & best.label_by_path.keys():
-            known.append(layout.how)
-            count = wording.count(len(layout.items), "other image")
-            note += f"{layout.how}: labels of {count}, which are left out: to use these, name its columns as those of "
-            note += f"{best.settings['table']['file']}, or {JOIN} writes one table of both.\n"
-            beside.append(layout)
-    best = best._replace(notes=best.notes + note, beside=[*best.beside, *beside])
-    return [best, *(layout for layout in others if layout.how not in known)]
-
-
-def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout]]:
-    """The best table with those of other splits, read as one, and the parts that are left."""
-    by_file = {layout.settings["table"]["file"]: layout for layout in [best, *parts]}
-    files = sorted(filter(split_of_table, by_file), key=lambda file: SPLITS.index(split_of_table(file)))
-    tables = [by_file[file] for file in files]
-    paths = [item.path for layout in tables for item in layout.items]
-    if best not in tables or len(tables) == 1 or len({*paths}) < len(paths):
-        return best, parts
-    settings = best.settings | {"table": best.settings["table"] | {"file": files}}
-    try:
-        items, left_out, notes = read(settings)
-    except UserError:  # such as splits without training
-        return best, parts
-    columns = {name: {} for name in best.columns}
-    for name, layout in itertools.product(columns, tables):
-        own = [other for other in layout.columns if rows.plain(str(other)) == rows.plain(str(name))]
-        columns[name] |= layout.columns[own[0]] if len(own) == 1 else layout.columns.get(name, {})
-    how = f"the tables {_and(files)} ({best.how.partition(' (')[2]}"
-    joined = best._replace(settings=settings, how=how, items=items, left_out=left_out, columns=columns, notes=notes)
-    return joined, [layout for layout in parts if layout not in tables]
-
-
-def _and(names: Sequence[str]) -> str:
-    """Two names or more, as a sentence has them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _with_tables_of_others(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
-    """The same layouts, the first with a note on each table that has labels of other images alone, in the same classes.
-
-    As Tiny ImageNet has one of its validation images, beside folders of its training images.
-    """
-    if not ranked or ranked[0].settings["labels"] == "table":
-        return ranked
-    best, note, beside = ranked[0], "", []
-    labels, kinds, told = best.label_by_path, best.counts.keys(), []
-    for layout in (layout for layout in found if layout.settings["labels"] == "table"):
-        if layout.counts.keys() <= kinds and not layout.label_by_path.keys() & labels:
-            told.append(layout.how)
-            count = wording.count(len(layout.items), "other image")
-            note += (
-                f"{layout.settings['table']['file']}: labels of {count}, which are left out: to use these, put each "
-            )
-            note += f"into the folder of its class, or {JOIN} writes one table of both.\n"
-            beside.append(layout)
-    best = best._replace(notes=best.notes + note, beside=beside)
-    return [best, *(layout for layout in ranked[1:] if layout.how not in told)]
 
 
 def _refuse_empty(names: list[str], images: list[str], path: str, table: str | None) -> None:
@@ -462,8 +209,8 @@ def _proposals(
         else:
             how = f"the folders' names, where those at level {level} are subjects"
             yield Proposal({"labels": "folders", "group": {"folder": level}}, how, True)
-        for level, beside in levels.of_subjects(images).items() if "level" not in only else ():
-            how = f"the folders' names, where {beside} are subjects"
+        for level, place in levels.of_subjects(images).items() if "level" not in only else ():
+            how = f"the folders' names, where {place} are subjects"
             yield Proposal({"labels": "folders", "group": {"folder": level}}, how, False, guessed=True)
     if kind is None and (found := levels.between(images)):
         how = f"the folders' names, by {found.pattern}"
@@ -501,8 +248,8 @@ def _tables(
         say(f"{len(aside):,} files with the name of an image each, {example}, are passed over; --table takes one.")
     index = sniffing.index(images)
     if not wanted and (together := ids.find(source, sorted({*tables} - sidecars), index)):
-        why = f"belong together by the numbers that they give images: {JOIN} writes one table of them"
-        reasons.append(Reason(_and(together.files), why, meant=True))
+        why = f"belong together by the numbers that they give images: {beside.JOIN} writes one table of them"
+        reasons.append(Reason(beside.listed(together.files), why, meant=True))
         tables = [file for file in tables if file not in together.files]
     for file in wanted or [file for file in tables if file not in sidecars]:
         if "table" not in only and "submission" in file.lower():
@@ -525,8 +272,8 @@ def _tables(
         column = next((name for name in ("label", "image") if name in only), None)
         if column and not tables and not together:
             raise UserError(f"--{column}: got {only[column]}, but the source has no table")
-        if beside := sorted(sidecars.intersection(unread)):
-            how = f"{wording.count(len(beside), 'file')} with the name of an image each, such as {beside[0]}"
+        if aside := sorted(sidecars.intersection(unread)):
+            how = f"{wording.count(len(aside), 'file')} with the name of an image each, such as {aside[0]}"
             reasons.append(Reason(how, "not read: write their labels into one CSV, a row for each image"))
         for file in sorted({*unread} - sidecars):
             meant = file.lower().endswith(sniffing.SPREADSHEETS)
@@ -556,7 +303,7 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
         kind = layout.settings["labels"]
         if kind == "table":
             # A column of another name is taken where the folders say the same.
-            agrees = by_folder is not None and _agree(layout, by_folder)
+            agrees = by_folder is not None and agree(layout, by_folder)
             return (0 if layout.sure or agrees else 3), False, -len(layout.items)
         # Of two levels of folders, the one that is told to be the classes, else the one with fewer names; before that
         # one without folders of masks. And a table of most images may tell more than folders.
@@ -580,16 +327,9 @@ def _ranked(found: list[Layout], images: list[str]) -> list[Layout]:
         # Names have patterns of many kinds: they say something only where nothing else does, and the commonest counts.
         idle = layout.settings["labels"] == "pattern" and any(other.sure for other in fitting)
         without_masks = layout.in_paths and not layout.sure  # which others say the same with
-        if enough and not idle and (without_masks or not any(_agree(layout, other) for other in fitting)):
+        if enough and not idle and (without_masks or not any(agree(layout, other) for other in fitting)):
             fitting.append(layout._replace(sure=layout.sure or rank(layout)[0] == 0 or _is_plain(layout)))
     return fitting
-
-
-def _agree(one: Layout, other: Layout) -> bool:
-    """Whether both put the images that both label into the same classes, whatever these are called."""
-    labels, others = one.label_by_path, other.label_by_path
-    pairs = {(labels[path], others[path]) for path in labels.keys() & others.keys()}
-    return len(pairs) == len({first for first, _ in pairs}) == len({second for _, second in pairs}) > 1
 
 
 def _is_plain(layout: Layout) -> bool:

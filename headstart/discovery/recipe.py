@@ -12,7 +12,7 @@ import numpy as np
 from headstart.base import editing
 from headstart.base.terminal import say
 from headstart.discovery import cost
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.discovery.survey import Survey
 from headstart.labels.duplicates import group_duplicates
 from headstart.labels.layouts import Item

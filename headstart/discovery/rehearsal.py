@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from headstart.base.errors import UserError
 from headstart.base.params import Dataset, Split
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.discovery.survey import Survey
 from headstart.images.archive import open_source
 from headstart.labels import belonging, groups

@@ -11,7 +11,7 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
 from headstart.discovery import labelling, sniffing
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.labels import splitting
 from headstart.labels.published import split_of, split_of_cell
 
@@ -25,12 +25,11 @@ def find(layout: Layout, sizes: Split) -> tuple[str | int | None, Iterator[str]]
     columns = [name for name in sniffing.split_columns(layout.columns) if not _is_known(layout, name)]
     faults = {name: _fault(layout, name, sizes) for name in columns}
     fitting = [name for name in columns if faults[name] is None]
-    said = [_said(layout, name) for name in fitting]
-    if any(splits != said[0] for splits in said):
-        others = {name: next(other for other in fitting if other != name) for name in fitting}
-        faults |= {
-            name: f"{others[name]} says other splits: --split {_option(name)} takes this one" for name in fitting
-        }
+    said = {name: _said(layout, name) for name in fitting}
+    if any(said[name] != said[fitting[0]] for name in fitting):
+        for name in fitting:
+            other = next(other for other in fitting if said[other] != said[name])
+            faults[name] = f"{other} says other splits: --split {_option(name)} takes this one"
         fitting = []
     lines = (
         f"The column {name} ({values(layout, name)}) is not read: {fault}." for name, fault in faults.items() if fault

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from headstart.discovery import levels
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.images.finding import without_ending
 from headstart.labels import classes
 from headstart.labels.layouts import folder_at

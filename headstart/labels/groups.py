@@ -145,8 +145,8 @@ def keep_published(groups: list[list[Item]], names: dict[str, str]) -> tuple[lis
                 raise UserError(
                     f"class {item.label} has no image in {item.split}/ that is not of the same group as one in a "
                     f"later split, such as {item.path} ({names[item.path]}): take the source's folders of splits away, "
-                    "put their rows into one table, or set dataset.table.split to null where a column says them, so "
-                    f"that whole groups are dealt out, or set {change}"
+                    "put their rows into one table, or set dataset.table.split to null where a column says them "
+                    f"(--split none of start), so that whole groups are dealt out, or set {change}"
                 )
     return kept, left_out
 

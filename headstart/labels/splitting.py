@@ -133,7 +133,8 @@ def _refuse_missing(
             raise UserError(
                 f"class {name} has images in {folders}/ only, and none in {part}/{others}: put some there, take these "
                 "out if that is no class, or take all images out of the splits' folders, or their rows into one table, "
-                "so that they are dealt out; where a column says the splits, set dataset.table.split to null"
+                "so that they are dealt out; where a column says the splits, set dataset.table.split to null "
+                "(--split none of start)"
             )
 
 

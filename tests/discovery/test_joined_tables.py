@@ -13,6 +13,7 @@ from headstart.base import yaml12
 from headstart.base.errors import UserError
 from headstart.base.params import Split
 from headstart.discovery import joining, labelling, splits
+from headstart.discovery.reading import Layout
 
 BIRDS = ["001.Albatross", "002.Auk of the sea", "003.Wren"]
 
@@ -32,7 +33,7 @@ def section(folder: Path) -> dict:
     return yaml12.read(ROOT / "params.yaml")["dataset"] | {"path": str(folder), "source": None, "classes": None}
 
 
-def joined(folder: Path) -> tuple[labelling.Layout, str | int | None]:
+def joined(folder: Path) -> tuple[Layout, str | int | None]:
     """What is found by the table that is written, and its column of splits that can be taken."""
     joining.write(section(folder), {}, "joined.csv")
     (layout, *_), _ = labelling.find_layouts(section(folder), {"table": "joined.csv"})
@@ -40,7 +41,7 @@ def joined(folder: Path) -> tuple[labelling.Layout, str | int | None]:
     return (layout if column is None else splits.take(layout, section(folder), column)), column
 
 
-def counted(layout: labelling.Layout) -> dict[tuple[str, str | None], int]:
+def counted(layout: Layout) -> dict[tuple[str, str | None], int]:
     found = [(item.label, item.split) for item in layout.items]
     return {key: found.count(key) for key in sorted(set(found))}
 

@@ -6,7 +6,7 @@ from conftest import ROOT
 from headstart.artifacts.dataset import LeftOut
 from headstart.base.params import Split
 from headstart.discovery import recipe
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.discovery.survey import Survey
 from headstart.labels.layouts import Item
 from headstart.labels.splitting import plan, sizes_per_class

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from headstart.discovery import levels, subjects
-from headstart.discovery.labelling import Layout
+from headstart.discovery.reading import Layout
 from headstart.images import finding
 from headstart.labels.layouts import Item
 

@@ -351,6 +351,27 @@ def test_patients_named_in_the_files_are_in_one_split_each(run, capsys):
     assert "instead of train 23, validation 4, test 9" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", ["source.zip", "folder"])
+def test_a_column_of_the_table_fixes_the_splits(run, path):
+    files = photos("a/{}.png", "b/{}.png", count=12) | {"c/0.png": photo([7, 7]), "c/1.png": photo([7, 8])}
+    named = sorted(files)
+    parts = {
+        name: "Testing" if name in ("a/3.png", "b/3.png", "c/1.png") else "dev" if "/5" in name else "train"
+        for name in named
+    }
+    files["c/5.png"], parts["c/5.png"] = photo([7, 9]), "dev"
+    files["a/11.png"] = files["a/3.png"]
+    rows = [f"{name},{name[0]},{part}" for name, part in parts.items()]
+    files["labels.csv"] = "\r\n".join(["file,label,Usage", *rows]).encode()
+    table = {"file": "labels.csv", "delimiter": ",", "header": True, "image": "file", "label": "label"}
+    table |= {"values": None, "split": "Usage"}
+    dealt, summary = run(files, "table", table=table, path=path, train=None)
+    known = {"Testing": "test", "dev": "validation", "train": "train"}
+    assert splits_of(dealt) == {name: known[part] for name, part in parts.items() if name != "a/11.png"}
+    assert reasons(summary)["a/11.png"] == "same pixels as a/3.png, which is in test"
+    assert summary["counts"]["test"] == {"a": 1, "b": 1, "c": 1}
+
+
 def test_a_subject_of_a_published_test_image_is_not_trained_on(run):
     files = photos("train/a/{}/1.png", "train/b/{}/1.png") | {
         f"test/{name}/{number}/1.png": photo([name == "a", 50 + number]) for name in "ab" for number in (3, 20)
