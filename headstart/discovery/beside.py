@@ -127,8 +127,8 @@ def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, l
 
 
 def listed(names: Sequence[str]) -> str:
-    """Two names or more, as a sentence has them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    """Names as a sentence has them."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def with_tables_of_others(ranked: list[Layout], found: list[Layout]) -> list[Layout]:
@@ -179,12 +179,12 @@ def bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[s
         paths = {*matching.match(reason.bare, names, reason.how)[0].values()}
         if fitting and paths and fitting[0].label_by_path.keys().isdisjoint(paths):
             bare[reason.how] = paths
-        elif reason.of_split:
+        elif reason.splits:
             lists.append(reason.how)
     if lists:
-        files = " and ".join(lists[:3])
+        files = listed(lists[:3])
         say(
-            f"Not read: {files}, lists of a split's images. Images of a fixed split lie in folders, train/ and test/, "
-            f"or in a table with a column of splits: {JOIN} writes one."
+            f"Not read: {files}, {'which says' if len(lists) == 1 else 'which say'} the images' splits. Images of a "
+            f"fixed split lie in folders, train/ and test/, or in a table with a column of splits: {JOIN} writes one."
         )
     return bare

@@ -20,12 +20,14 @@ class Joined(NamedTuple):
     """What tables say together: the tables, that of the images first; and the label and split of each image, by path.
 
     A split is train, validation or test, or empty. meaning: what the numbers in the table of splits are taken for.
+    missing: the images of the first table that the source has not, or where several could be meant.
     """
 
     files: list[str]
     labels: dict[str, str]
     splits: dict[str, str]
     meaning: str
+    missing: Sequence[str] = ()
 
 
 def find(source: Source, tables: Sequence[str], images: sniffing.Index) -> Joined | None:
@@ -98,6 +100,7 @@ def _join(source: Source, of_paths: str, read: dict[str, dict[str, str]]) -> Joi
         {path: names.get(labels[number], labels[number]) for path, number in numbers.items()},
         {path: _split(splits.get(number, "")) for path, number in numbers.items()},
         meaning,
+        [path for path in paths.values() if path not in found],
     )
 
 

@@ -1,13 +1,15 @@
 """What several tables, lists and folders say of the images of a source, written into one table of it."""
 
+import contextlib
 import csv
 import io
 import shlex
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.base import files
+from headstart.base import files, wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.discovery import ids, labelling
@@ -24,7 +26,8 @@ def write(dataset: dict[str, Any], only: dict[str, Any], name: str) -> None:
 
     dataset, only: as of `labelling.find_layouts`. What it is made of is tables that belong together by numbers (`ids`);
     or else the layout that is found, with the tables of other images and the lists of splits that it passes over. A
-    split is empty where nothing says one.
+    split is empty where nothing says one, and where nothing says any there is no such column. A line says how many rows
+    name no image of the source, and how many images are left out, since they are listed in two splits.
 
     Raises UserError where the source is no folder, where it has such a file, and where there is nothing to join.
     """
@@ -35,22 +38,31 @@ def write(dataset: dict[str, Any], only: dict[str, Any], name: str) -> None:
         there = f"; --table {shlex.quote(name)} takes the one that is there" if (folder / name).is_file() else ""
         raise UserError(f"--join: got {name}; takes a name that ends in .csv and that no file in {folder} has{there}")
     if joined := labelling.joined_in(dataset["path"]):
-        made_of, rows = joined.files, _by_ids(joined)
+        made_of, rows, lines = joined.files, [*_by_ids(joined)], _missing(joined.missing, joined.files[0])
     else:
         best, lists = _found(dataset, only)
         with open_source(dataset["path"]) as source:
-            made_of, rows = _by_layout(source, best, lists)
-    text = io.StringIO()
+            made_of, rows, lines = _by_layout(source, best, lists)
+    text, width = io.StringIO(), 3 if any(split for _, _, split in rows) else 2
     writer = csv.writer(text, lineterminator="\n")  # cells as they are, since they are read as such
-    writer.writerows([COLUMNS, *sorted(rows)])
+    writer.writerows(row[:width] for row in [COLUMNS, *sorted(rows)])
     files.write_text(folder / name, text.getvalue())
     meaning = f" ({joined.meaning})" if joined and joined.meaning else ""
-    say(f"{folder / name}: written, of {', '.join(made_of)}{meaning}.")
+    say(f"{folder / name}: written, of {', '.join(made_of)}{meaning}.", *lines)
+
+
+def _missing(images: Sequence[str], table: str) -> list[str]:
+    """A line on the rows of a table whose image is none of the source, or could be several."""
+    if not images:
+        return []
+    named = wording.count(len(images), "image")
+    return [f"{table}: {named} not found, such as {images[0]}: left out."]
 
 
 def _found(dataset: dict[str, Any], only: dict[str, Any]) -> tuple[Layout, list[Reason]]:
-    layouts, reasons = labelling.find_layouts(dataset, only)
-    lists = [reason for reason in reasons if reason.of_split]
+    with contextlib.redirect_stdout(io.StringIO()):  # that lists are not read
+        layouts, reasons = labelling.find_layouts(dataset, only)
+    lists = [reason for reason in reasons if reason.splits]
     if not layouts or not (layouts[0].beside or lists):
         raise UserError(f"--join: nothing in {dataset['path']} is to be joined: leave it out")
     return layouts[0], lists
@@ -61,19 +73,30 @@ def _by_ids(joined: ids.Joined) -> Iterator[tuple[str, str, str]]:
         yield path, label, joined.splits[path]
 
 
-def _by_layout(source: Source, best: Layout, lists: list[Reason]) -> tuple[list[str], list[tuple[str, str, str]]]:
-    """The names of what the table is made of, and its rows; where a list has an image, the split is the list's."""
-    listed = {}
+def _by_layout(
+    source: Source, best: Layout, lists: list[Reason]
+) -> tuple[list[str], list[tuple[str, str, str]], list[str]]:
+    """The names of what the table is made of; its rows; and lines on what is left out.
+
+    Where a list, or a table of splits, has an image, the split is that one's.
+    """
+    told, lines = defaultdict(set), []
     for reason in lists:
-        for path in matching.match(reason.bare, source.names(), reason.how)[0].values():
-            listed.setdefault(path, set()).add(split_of_table(reason.how))
-    rows = []
+        found, _, _ = matching.match(reason.bare, source.names(), reason.how)
+        lines += _missing([image for image in reason.bare if image not in found], reason.how)
+        for image, split in zip(reason.bare, reason.splits, strict=True):
+            told[found.get(image)].add(split)
+    rows, torn = [], []
     for layout in (best, *best.beside):
         table = layout.settings.get("table", {}).get("file", "")
         for item in layout.items:
             folders = [split_of(part) for part in reversed(item.path.split("/")[:-1])]
-            split = next(filter(None, [*listed.get(item.path, ()), item.split, *folders]), None)
+            split = next(filter(None, [*told[item.path], item.split, *folders]), None)
             split = split or (split_of_table(table) if isinstance(table, str) else None)
-            if len(listed.get(item.path, ())) < 2:  # what is in two splits is in none
+            if len(told[item.path]) < 2:
                 rows.append((item.path, item.label, split or ""))
-    return [*(layout.how for layout in (best, *best.beside)), *(reason.how for reason in lists)], rows
+            else:
+                torn.append(item.path)
+    if torn:
+        lines.append(f"{wording.count(len(torn), 'image')} in two splits, such as {torn[0]}: left out.")
+    return [*(layout.how for layout in (best, *best.beside)), *(reason.how for reason in lists)], rows, lines

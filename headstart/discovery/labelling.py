@@ -258,9 +258,7 @@ def _tables(
         given = {name: only[name] for name in ("image", "label") if name in only}
         table = sniffing.sniff(source, file, index, given, "probabilities" in only, classes)
         if isinstance(table, sniffing.Refused):
-            named = split_of(re.split(r"[-_. ]", posixpath.basename(file))[0])
-            listed = sniffing.listed(source, file, index) if named else []
-            reasons.append(Reason(file, table.why, table.meant, listed or table.images, of_split=bool(listed)))
+            reasons.append(_refused(source, file, index, table))
             continue
         optional = {name: field.default for name, field in Table.model_fields.items() if not field.is_required()}
         section = optional | table.settings
@@ -278,6 +276,13 @@ def _tables(
         for file in sorted({*unread} - sidecars):
             meant = file.lower().endswith(sniffing.SPREADSHEETS)
             reasons.append(Reason(file, sniffing.AS_CSV if meant else sniffing.AS_ROWS, meant))
+
+
+def _refused(source: Source, file: str, index: sniffing.Index, table: sniffing.Refused) -> Reason:
+    """Why a table is not taken, and what it says of splits all the same."""
+    named = next(filter(None, map(split_of, re.split(r"[-_. ]", posixpath.basename(file)))), None)
+    listed = sniffing.listed(source, file, index) if named else []
+    return Reason(file, table.why, table.meant, listed or table.images, [named] * len(listed) or table.splits)
 
 
 def _listed(label: Any) -> str:

@@ -77,14 +77,15 @@ class Reason(NamedTuple):
     """Why a way to read the labels is not taken.
 
     meant: it is a table that looks as if it had the labels. bare: the images that a table names without a label, as
-    they are written there. of_split: whether it is but a list of these, and by its name that of a split.
+    they are written there. splits: the split of each of these; where it is but a list of them, that of its name; empty
+    where nothing says one.
     """
 
     how: str
     why: str
     meant: bool = False
     bare: Sequence[str] = ()
-    of_split: bool = False
+    splits: Sequence[str] = ()
 
     def __str__(self) -> str:
         return f"{self.how}: {self.why}"

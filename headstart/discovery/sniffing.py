@@ -16,7 +16,7 @@ from headstart.images import finding
 from headstart.images.archive import Source
 from headstart.labels import matching
 from headstart.labels.annotations import CERTAIN, MARKS, is_missing
-from headstart.labels.published import split_of, split_of_table
+from headstart.labels.published import split_of, split_of_cell, split_of_table
 from headstart.labels.rows import ABOVE, TEXT_ERRORS, decoded, separated
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", ".lst")
@@ -57,12 +57,14 @@ class Sniffed(NamedTuple):
 class Refused(NamedTuple):
     """Why a table tells no image its label; meant: it looks as if it were to, by its rows and columns.
 
-    images: those that it names all the same, as they are written there.
+    images: those that it names all the same, as they are written there. splits: what it says of each, where it has a
+    column of splits; else empty.
     """
 
     why: str
     meant: bool
     images: Sequence[str] = ()
+    splits: Sequence[str] = ()
 
 
 class Index(NamedTuple):
@@ -155,7 +157,7 @@ def sniff(
     if "label" in given:
         labels, named = [columns[name] for name in given["label"].split(",")], True
     if not labels:
-        return Refused(_lacks_labels(body, others, names, names[image]), False, [row[image] for row in body])
+        return _lacks_labels(body, others, names, image)
     if not named and (why := _other_than_labels(file, {row[labels[0]] for row in body}, len(body), len(images.paths))):
         return Refused(why, meant=False)
     probable = probabilities or _are_probabilities(body, labels)
@@ -292,11 +294,20 @@ def _lacks_images(rows: list[list[str]], images: Index, names: list[str | int], 
     return f"no column of it names images of the source{_nearest(rows, images.paths, names, file)}"
 
 
-def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str | int], image: str | int) -> str:
-    why = f"names images in the column {image}, but no other column looks like a label"
+def _lacks_labels(rows: list[list[str]], others: Sequence[int], names: list[str | int], image: int) -> Refused:
+    why = f"names images in the column {names[image]}, but no other column looks like a label"
     if shares := _shares(rows, others):
         why += f" ({names[shares[0]]} has numbers from 0 to 1: --probabilities takes it for that of a class)"
-    return why
+    return Refused(why, False, [row[image] for row in rows], _splits_said(rows, others, names))
+
+
+def _splits_said(rows: list[list[str]], others: Sequence[int], names: list[str | int]) -> list[str]:
+    """The split that each row says, by the first column that says one in all rows; none where there is no such one."""
+    for number in others:
+        said = [split_of_cell(str(names[number]), row[number]) for row in rows]
+        if None not in said and len({*said}) > 1:
+            return said
+    return []
 
 
 def _column_of_numbers(rows: list[list[str]], images: Index, names: list[str | int], file: str) -> int | None:

@@ -114,10 +114,42 @@ def test_lists_of_splits_are_joined_with_the_labels_of_folders(tmp_path, capsys)
     images(tmp_path, names)
     for split, part in (("train", names[::2] + names[1::4]), ("test", [*names[3::4], names[0]])):
         write(tmp_path / f"meta/{split}.txt", [re.sub("images/|.png", "", name) for name in part])
-    layout, column = joined(tmp_path)
+    labelling.find_layouts(section(tmp_path), {})
     said = "or in a table with a column of splits: --join joined.csv writes one.\n"
-    assert column == "split" and said in capsys.readouterr().out
+    assert said in capsys.readouterr().out
+    joining.write(section(tmp_path), {}, "other.csv")
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/other.csv: written, of the folders' names, meta/test.txt, meta/train.txt.\n"
+        "1 image in two splits, such as images/pie/0.png: left out.\n"
+    )
+    (tmp_path / "other.csv").unlink()
+    layout, column = joined(tmp_path)
+    assert column == "split"
     assert counted(layout) == {("pie", "test"): 5, ("pie", "train"): 14, ("ramen", "test"): 5, ("ramen", "train"): 15}
+
+
+@pytest.mark.parametrize(("column", "cells"), [("split", ["dev", "train"]), ("is_train", ["0.0", "1.0"])])
+def test_a_table_of_splits_is_joined_with_the_labels_of_folders(tmp_path, capsys, column, cells):
+    names = [f"{kind}/{n}.png" for kind in ("pie", "ramen") for n in range(20)]
+    images(tmp_path, names)
+    rows = [f"{name};{100 + at};{cells[at % 4 > 0]}" for at, name in enumerate([*names, "pie/99.png"])]
+    write(tmp_path / "splits.csv", [f"image;width;{column}", *rows], "\r\n")
+    labelling.find_layouts(section(tmp_path), {})
+    assert capsys.readouterr().out.startswith("Not read: splits.csv, which says the images' splits.")
+    layout, taken = joined(tmp_path)
+    part = "validation" if column == "split" else "test"
+    assert taken == "split"
+    assert counted(layout) == {(kind, split): n for kind in ("pie", "ramen") for split, n in ((part, 5), ("train", 15))}
+    assert "splits.csv: 1 image not found, such as pie/99.png: left out.\n" in capsys.readouterr().out
+
+
+def test_where_nothing_says_splits_the_table_has_no_column_of_them(tmp_path, capsys):
+    birds(tmp_path, [f"bird {n}.png" for n in range(40)])
+    (tmp_path / "train_test_split.txt").unlink()
+    (tmp_path / "images/bird 7.png").unlink()
+    layout, column = joined(tmp_path)
+    assert (layout.columns, column, len(layout.items)) == ({}, None, 39)
+    assert "images.txt: 1 image not found, such as bird 7.png: left out.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["joined.txt", "meta/joined.csv", "there.csv"])

@@ -335,7 +335,7 @@ def test_lists_of_splits_are_said(tmp_path, capsys):
     for split, part in (("train", names(20)[:30]), ("test", names(20)[30:])):
         (tmp_path / f"meta/{split}.txt").write_text("".join(f"{name.removesuffix('.png')}\n" for name in part))
     found(tmp_path)
-    assert "Not read: meta/test.txt and meta/train.txt, lists of a split's images." in capsys.readouterr().out
+    assert "Not read: meta/test.txt and meta/train.txt, which say the images' splits." in capsys.readouterr().out
 
 
 def test_a_column_that_says_splits_is_none_of_labels_whatever_its_name(tmp_path):
