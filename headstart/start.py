@@ -277,14 +277,17 @@ def _fix_splits(layout: Layout, dataset: dict[str, Any], sizes: params.Split, op
         return layout
     if options.split is not None:
         return splits.take(layout, dataset, splits.named(layout, options.split))
-    column, lines = splits.find(layout, sizes)
+    column, lines = splits.find(layout, sizes, options.group)
     layout = layout._replace(notes=layout.notes + "".join(f"{line}\n" for line in lines))
     if column is None:
         return layout
     question = f"The column {column} ({splits.values(layout, column)}) says which split an image is of. Keep these?"
     if _asks(options) and not _agreed(question):
         return layout
-    return splits.take(layout, dataset, column)
+    try:
+        return splits.take(layout, dataset, column)
+    except UserError as error:  # such as a row without an image that says no split
+        return layout._replace(notes=f"{layout.notes}The column {column} is not read: {error}.\n")
 
 
 def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:

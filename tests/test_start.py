@@ -1156,10 +1156,29 @@ NOT_TAKEN = {
     "fold": (lambda n: n % 5, "fold (0 8, 1 8, 2 8, and 2 more) is not read: 0 is none of train, validation", False),
     "Usage": (lambda n: ("Training", "PublicTest")[n % 2], "PublicTest is none of train, validation and te", False),
     "is_valid": (lambda n: n < 10, "it may say what is valid, or what is for validation; --split is_valid takes", True),
-    "set": (lambda n: "" if n == 3 else deal(n), "1 image has no split in it; --split set takes it.", True),
+    "set": (
+        lambda n: "" if n == 3 else deal(n),
+        "1 image has no split in it; --split set takes it, and leaves it out.",
+        True,
+    ),
     "subset": (lambda n: "train" if n % 2 or n < 16 else "test", "class b has 0 images of test in it, too few", False),
-    "split": (lambda n: ("val", "test")[n < 20], "is not read: it says validation and test alone.", False),
+    "split": (
+        lambda n: ("val", "test")[n < 20],
+        "is not read: it says validation and test alone of the images that ha",
+        False,
+    ),
     "split,is_train": (lambda n: f"{deal(n)},{int(n < 24)}", "split says other splits: --split is_train takes t", True),
+    "is_train,is_val": (
+        lambda n: f"{int(n < 24)},{int(23 < n < 32)}",
+        "is_val says other splits: write what both",
+        True,
+    ),
+    "test": (
+        lambda n: int(n > 31),
+        "it may say what is for test, or something else of the images; --split test t",
+        True,
+    ),
+    "is_test": (lambda n: ("", "1.0")[n > 31], "it says test alone of the images that have a label.", True),
 }
 
 
@@ -1174,6 +1193,23 @@ def test_a_column_of_splits_that_is_not_clear_is_not_taken_and_said(tmp_path, ca
     else:
         with pytest.raises(UserError):
             run(tmp_path / "mine", "--split", column)
+
+
+def test_a_column_of_splits_that_parts_what_belongs_together_is_not_taken(tmp_path, capsys):
+    of_splits(tmp_path / "mine", "set,patient", lambda n: f"{deal(n)},{'PQ'[n % 4 < 2]}{n // 4 % 5}")
+    dataset = run(tmp_path / "mine")["dataset"]
+    assert (dataset["table"]["split"], dataset["group"]) == (None, {"column": "patient"})
+    said = "8 groups of what belongs together have images in several of its splits, such as P1; --split set --group no"
+    assert said in capsys.readouterr().out
+    assert run(tmp_path / "mine", "--group", "none")["dataset"]["table"]["split"] == "set"
+
+
+def test_a_row_without_an_image_that_says_no_split_stops_nothing(tmp_path, capsys):
+    of_splits(tmp_path / "mine", "set", deal)
+    with (tmp_path / "mine/t.csv").open("a") as table:
+        table.write("gone.png,a,trian\n")
+    assert run(tmp_path / "mine")["dataset"]["table"]["split"] is None
+    assert "The column set is not read: t.csv, line 42: got 'trian' in the column set" in capsys.readouterr().out
 
 
 def test_a_rare_class_is_the_one_that_curves_are_of(tmp_path, capsys):

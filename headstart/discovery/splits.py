@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,20 +10,26 @@ from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.params import Split
-from headstart.discovery import labelling, sniffing
+from headstart.discovery import labelling, sniffing, subjects
 from headstart.discovery.reading import Layout
 from headstart.labels import splitting
-from headstart.labels.published import split_of, split_of_cell
+from headstart.labels.layouts import folder_at
+from headstart.labels.published import are_marks, split_of, split_of_cell
 
 
-def find(layout: Layout, sizes: Split) -> tuple[str | int | None, Iterator[str]]:
+def find(layout: Layout, sizes: Split, group: str | None = None) -> tuple[str | int | None, Iterator[str]]:
     """Return the column of splits to take, None where there is none; and a line on each that is not taken.
 
-    sizes: what the splits that no row names are to take of the others. Of several columns that can be taken the first
-    one is, where all of them say the same.
+    sizes: what the splits that no row names are to take of the others. group: what `--group` of `start` says. Of
+    several columns that can be taken the first one is, where all of them say the same, and none where it parts what
+    belongs together.
     """
-    columns = [name for name in sniffing.split_columns(layout.columns) if not _is_known(layout, name)]
-    faults = {name: _fault(layout, name, sizes) for name in columns}
+    marks = [name for name, cells in layout.columns.items() if are_marks(str(name), cells.values())]
+    columns = dict.fromkeys([*sniffing.split_columns(layout.columns), *marks])
+    columns = [name for name in columns if not _is_known(layout, name)]
+    faults = {name: _parted(layout, marks, name) or _fault(layout, name, sizes) for name in columns}
+    if None in faults.values() and (groups := _groups(layout, group)):
+        faults |= {name: _torn(layout, name, groups) for name, fault in faults.items() if fault is None}
     fitting = [name for name in columns if faults[name] is None]
     said = {name: _said(layout, name) for name in fitting}
     if any(said[name] != said[fitting[0]] for name in fitting):
@@ -88,22 +94,63 @@ def _is_known(layout: Layout, name: str | int) -> bool:
     return None not in known.values() and known.items() <= _said(layout, name).items()
 
 
+def _parted(layout: Layout, marks: list[str | int], name: str | int) -> str | None:
+    """Why one of several columns of yes and no, such as is_train, is_val and is_test, says no splits by itself."""
+    for other in marks if name in marks else ():
+        if _said(layout, other) != _said(layout, name):
+            return f"{other} says other splits: write what both say into one column of train, validation and test"
+    return None
+
+
+def _groups(layout: Layout, given: str | None) -> dict[str, str]:
+    """What is known to belong together: the name of its group for each image that is in one, by path."""
+    sure = (subject.group for subject in subjects.find_subjects(layout) if subject.sure and not subject.lacks)
+    group = next(sure, {}) if given is None else {"pattern" if "(?P<" in given else "column": given}
+    if given is not None and re.fullmatch(r"-?\d+", given):
+        group = {"folder": int(given)}
+    paths = list(layout.label_by_path)
+    if "folder" in group:
+        names = {path: folder_at(path, group["folder"]) for path in paths}
+    elif "pattern" in group:
+        names = {path: found["group"] for path in paths if (found := re.search(group["pattern"], path))}
+    else:
+        names = layout.columns.get(group.get("column"), {})
+    return {path: names[path] for path in paths if names.get(path)}
+
+
+def _torn(layout: Layout, name: str | int, groups: dict[str, str]) -> str | None:
+    """Why a column is not taken that has images of one group in several splits; None where it has not."""
+    said, splits = _said(layout, name), defaultdict(set)
+    for path, group in groups.items():
+        splits[group].add(said[path])
+    if torn := sorted(group for group, of in splits.items() if len(of) > 1):
+        have = f"{wording.count(len(torn), 'group')} of what belongs together {'has' if len(torn) == 1 else 'have'}"
+        return (
+            f"{have} images in several of its splits, such as {torn[0]}; --split {_option(name)} --group none takes it"
+        )
+    return None
+
+
 def _fault(layout: Layout, name: str | int, sizes: Split) -> str | None:
     """Why a column cannot be taken for that of splits unasked; None where it can."""
     said, takes = _said(layout, name), f"--split {_option(name)} takes it"
     cells = layout.columns[name]
     unknown = [cells[item.path] for item in layout.items if said.get(item.path, "") is None]
     if unknown:
-        return f"{unknown[0]} is none of train, validation and test, nor val, dev, testing or the like"
+        like = "nor val, dev, testing or the like: if it is a split, write one of these in its place"
+        return f"{unknown[0]} is none of train, validation and test, {like}"
     if {item.split for item in layout.items} != {None}:
         return f"splits are fixed otherwise; {takes}"
     if re.fullmatch(r"(?i)(is)?[\s_-]*valid", str(name)) and "validation" not in layout.columns[name].values():
         return f"it may say what is valid, or what is for validation; {takes} for that"
-    if lacking := sum(item.path not in said for item in layout.items):
-        return f"{wording.count(lacking, 'image')} {'has' if lacking == 1 else 'have'} no split in it; {takes}"
-    splits = sorted({said[item.path] for item in layout.items}, key=SPLITS.index)
+    if split_of(str(name)) and are_marks(str(name), cells.values()):
+        return f"it may say what is for {split_of(str(name))}, or something else of the images; {takes} for that"
+    splits = sorted({said[item.path] for item in layout.items if item.path in said}, key=SPLITS.index)
     if len(splits) < 2 or "train" not in splits:
-        return f"it says {' and '.join(splits)} alone"
+        return f"it says {' and '.join(splits) or 'nothing'} alone of the images that have a label"
+    if lacking := sum(item.path not in said for item in layout.items):
+        have = f"{wording.count(lacking, 'image')} {'has' if lacking == 1 else 'have'} no split in it"
+        return f"{have}; {takes}, and leaves {'it' if lacking == 1 else 'them'} out"
     counts = Counter((said[item.path], item.label) for item in layout.items)
     for part, wanted in splitting.plan(set(splits), sizes).items():
         for label in layout.counts:

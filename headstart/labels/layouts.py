@@ -71,6 +71,7 @@ def find_images(source: Source, dataset: Any) -> tuple[list[Item], list[LeftOut]
     above = {path: [] for path in labels} if rows_say else above  # folders then say no split
     above |= {path: [annotation.split] for path, annotation in annotations.items() if annotation.split}
     splits, outside = publisher_splits(above, "rows of the splits" if rows_say else "folders or tables named")
+    _say_one_split(dataset.table.split if rows_say else None, annotations, splits)
     left_out = sorted(left_out + outside)
     if not (splits := _without_anomalies(splits, labels)):
         reason = "".join(f"; {commonest[0].path}: {commonest[0].reason}" for commonest in by_reason(left_out)[:1])
@@ -94,6 +95,16 @@ def _say_masks(paths: Iterable[str]) -> None:
             f"{number} may be masks of others by their names, such as {mask} of {image}: if so, "
             "take them out of the source; they are used as all others are"
         )
+
+
+def _say_one_split(
+    column: str | int | None, annotations: Mapping[str, Annotation], splits: Mapping[str, str | None]
+) -> None:
+    """Print a line where a column of splits fixes none."""
+    if column is None or None not in splits.values():
+        return
+    said = sorted({annotation.split for annotation in annotations.values()} - {None}) or ["nothing"]
+    say(f"The column {column} says {said[0]} alone of the images that have a label: all of them are dealt out")
 
 
 def _without_anomalies(splits: dict[str, str | None], labels: Mapping[str, str]) -> dict[str, str | None]:

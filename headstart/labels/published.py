@@ -1,7 +1,7 @@
 """The split that a source's publisher fixed, by folders such as train/, val/ and test/."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from headstart.artifacts.dataset import LeftOut
 from headstart.base.errors import UserError
@@ -36,10 +36,21 @@ def split_of_cell(column: str, cell: str) -> str | None:
     column: of `is_train`, `is_test`, `val` and the like, 1, true and yes are that split. 0, false and no are the other
     one: test where it is train, else train.
     """
-    of = split_of(re.sub(r"(?i)^is[\s_-]*", "", column))
+    of = _split_of_marks(column)
     if of is None or (yes := _YES.get(cell.lower())) is None:
         return split_of(cell)
     return of if yes else "test" if of == "train" else "train"
+
+
+def are_marks(column: str, cells: Iterable[str]) -> bool:
+    """Whether a column says of each image whether it is of one split: 1 and 0 or the like, as of `is_train`."""
+    kinds = set(map(str.lower, cells))
+    return _split_of_marks(column) is not None and bool(kinds) and kinds <= _YES.keys()
+
+
+def _split_of_marks(column: str) -> str | None:
+    """The split that yes in a column of that name stands for."""
+    return split_of(re.sub(r"(?i)^is[\s_-]*", "", column))
 
 
 def publisher_splits(

@@ -69,6 +69,8 @@ def test_a_column_of_splits_fixes_them_whatever_the_folders_are_called(capsys):
     assert ("test/e.png", "outside the source's own test, train") in left_out
     files["t.csv"] = b"a,x,train\nb,y,train\nc,x,\ne,y,"
     assert [item.split for item in find_images(source, dataset)[0]] == [None] * 4, "one split alone is none"
+    said = "The column 2 says train alone of the images that have a label: all of them are dealt out\n"
+    assert capsys.readouterr().out.endswith(said)
     files["t.csv"] = b"a,x,test\nb,y,test\nc,x,val"
     with pytest.raises(UserError, match="has rows of the splits test and validation, but none is named train"):
         find_images(source, dataset)
