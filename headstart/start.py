@@ -148,6 +148,7 @@ def _choose(found: list[Layout], reasons: list[Reason], path: str, options: argp
             f"the classes may be in {best.how}, {_in_short(best.counts)}, but {_doubt(best, found, reasons)}"
         )
     _refuse_rivals(found, options)
+    _refuse_to_read_some(best, reasons, options)
     for other in found[1:]:
         say(f"Another way to read the labels: {other.how}, {_in_short(other.counts)}.")
         _say_subjects(other, best)
@@ -161,6 +162,19 @@ def _refuse_rivals(found: list[Layout], options: argparse.Namespace) -> None:
     for other in tables:
         if len(best.label_by_path.keys() & other.label_by_path) > len(best.items) / 2 and options.table is None:
             raise UserError(f"the labels may be in {best.how} or in {other.how}: say which with --table")
+
+
+def _refuse_to_read_some(best: Layout, reasons: list[Reason], options: argparse.Namespace) -> None:
+    """Raise UserError where several tables are named, and not all of them are read."""
+    given = [name.strip() for name in (options.table or "").split(",")]
+    unread = [file for layout in best.beside if (file := layout.settings["table"]["file"]) in given]
+    why = [str(reason) for reason in reasons if reason.how in given and not reason.bare]
+    if len(given) > 1 and options.join is None and (unread or why):
+        why += [f"{', '.join(unread)} cannot be read as one with the others"] * bool(unread)
+        raise UserError(
+            f"--table: got {options.table}; {'; '.join(why)}: takes tables that have the same columns and are of "
+            "different splits by their names, train among them"
+        )
 
 
 def _say_subjects(other: Layout, best: Layout) -> None:

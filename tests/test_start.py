@@ -258,6 +258,52 @@ def test_tables_that_fix_splits_are_taken_where_they_are_named(tmp_path, capsys)
         run(tmp_path / "mine", "--table", "train.csv,tests.csv")
 
 
+def of_each_split(folder: Path, rows: dict[str, list[str]]) -> None:
+    """60 images, and a table of some in each of train.csv, val.csv and test.csv."""
+    shapes(folder, twice("images", count=60))
+    for split, lines in rows.items():
+        (folder / f"{split}.csv").write_bytes("\n".join(["file,label", *lines]).encode("gb18030"))
+
+
+def rows_of(*numbers: int, kinds: str = "ab") -> list[str]:
+    return [f"{n:03}.png,{kinds[n % 2]}" for n in numbers]
+
+
+def test_a_few_images_in_two_tables_of_splits_are_left_out(tmp_path, capsys):
+    rows = {"train": rows_of(*range(30)), "val": rows_of(*range(30, 45)), "test": rows_of(0, *range(45, 60))}
+    of_each_split(tmp_path / "mine", rows)
+    assert run(tmp_path / "mine")["dataset"]["table"]["file"] == ["train.csv", "val.csv", "test.csv"]
+    printed = capsys.readouterr().out
+    assert "Its tables fix the splits: train 29, validation 15, test 15." in printed
+    assert "000.png (listed in train.csv and val.csv and test.csv in two splits)" in printed
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "said", "refused"),
+    [
+        (
+            {"train": rows_of(*range(40)), "test": rows_of(*range(40, 60), kinds="AB")},
+            "train.csv,test.csv",
+            "One table is read, since all cannot be (",
+            "test.csv cannot be read as one with the others: takes tables",
+        ),
+        (
+            {"train": rows_of(*range(40)), "val": rows_of(*range(40, 60), kinds="a狗")},
+            "train.csv, val.csv",
+            "Not read: val.csv: cannot be read as a table (",
+            "save it as plain UTF-8 text: takes tables",
+        ),
+    ],
+    ids=["labels in another case", "another encoding"],
+)
+def test_a_table_of_a_split_that_cannot_be_read_with_the_others_is_said(tmp_path, capsys, rows, given, said, refused):
+    of_each_split(tmp_path / "mine", rows)
+    run(tmp_path / "mine")
+    assert said in capsys.readouterr().out
+    with pytest.raises(UserError, match=f"--table: got {given}; val.csv: cannot|--table: got {given}; {refused}"):
+        run(tmp_path / "mine", "--table", given)
+
+
 def test_tables_that_fix_splits_may_have_their_columns_in_another_order(tmp_path, capsys):
     shapes(tmp_path / "mine", names := [f"images/{number:03}.png" for number in range(40)])
     for split, part, order in (("train", names[:24], "cat,dog"), ("test", names[24:], "dog,cat")):

@@ -1,6 +1,7 @@
 """Tables beside the best layout: of other splits, with other columns, without labels, and of other images."""
 
 import itertools
+import posixpath
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -11,12 +12,14 @@ from headstart.base import wording
 from headstart.base.errors import UserError
 from headstart.base.terminal import say
 from headstart.discovery.reading import Layout, Reason, agree
+from headstart.discovery.sniffing import TABLES
 from headstart.images.archive import Source
 from headstart.labels import matching, rows
 from headstart.labels.layouts import Item
 from headstart.labels.published import split_of_table
 
 JOIN = "--join joined.csv"  # the option that writes what several tables say into one
+SHARED = 0.1  # share of its images that a table of a split has in common with that of another one by mistake, at most
 Reading = Callable[[dict[str, Any]], tuple[list[Item], list[LeftOut], str]]  # `_read`, of one source
 
 
@@ -32,7 +35,7 @@ def with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> list
     parts = [
         layout
         for layout in found
-        if _form(layout) == _form(best) and not layout.label_by_path.keys() & best.label_by_path
+        if _form(layout) == _form(best) and layout.how != best.how and _of_others(layout, best)
     ]
     if not parts:
         return _with_other_columns(best, others, found)
@@ -40,7 +43,7 @@ def with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> list
     known = [layout.how for layout in parts]
     others = [layout for layout in others if layout.how not in known]
     same = by_folder and all(agree(layout, by_folder) for layout in [best, *parts])
-    best, parts = _joined(best, parts, read)
+    best, parts, why = _joined(best, parts, read)
     if same:  # and the folders have all of them
         files, dealt = best.settings["table"]["file"], {item.split for item in by_folder.items} == {None}
         if isinstance(files, list) and dealt:
@@ -54,7 +57,7 @@ def with_parts(ranked: list[Layout], found: list[Layout], read: Reading) -> list
     more = wording.count(sum(len(layout.items) for layout in parts), "other image")
     note = f"{files}: labels of {more}, by the same columns. "
     taken = "One table is" if isinstance(best.settings["table"]["file"], str) else "The splits' tables are"
-    note += f"{taken} read: to use all of them, put their rows into one.\n"
+    note += f"{taken} read{why}: to use all of them, put their rows into one.\n"
     return _with_other_columns(best._replace(notes=best.notes + note, beside=parts), others, left)
 
 
@@ -97,33 +100,46 @@ def _with_other_columns(best: Layout, others: list[Layout], found: list[Layout])
         if layout.counts.keys() <= best.counts.keys() and not layout.label_by_path.keys() & best.label_by_path.keys():
             known.append(layout.how)
             count = wording.count(len(layout.items), "other image")
+            read = best.settings["table"]["file"]
             note += f"{layout.how}: labels of {count}, which are left out: to use these, name its columns as those of "
-            note += f"{best.settings['table']['file']}, or {JOIN} writes one table of both.\n"
+            note += f"{read if isinstance(read, str) else listed(read)}, or {JOIN} writes one table of both.\n"
             beside.append(layout)
     best = best._replace(notes=best.notes + note, beside=[*best.beside, *beside])
     return [best, *(layout for layout in others if layout.how not in known)]
 
 
-def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout]]:
-    """The best table with those of other splits, read as one, and the parts that are left."""
+def _of_others(one: Layout, other: Layout) -> bool:
+    """Whether a table is of other images than another; of two splits by their names, but for a few by mistake."""
+    shared = len(one.label_by_path.keys() & other.label_by_path)
+    told = {split_of_table(layout.settings["table"]["file"]) for layout in (one, other)}
+    few = SHARED * min(len(one.items), len(other.items))
+    return not shared or (len(told - {None}) == 2 and shared <= few)
+
+
+def _joined(best: Layout, parts: list[Layout], read: Reading) -> tuple[Layout, list[Layout], str]:
+    """The best table with those of other splits, read as one; the parts that are left; and why, where none is joined.
+
+    An image of two splits is then left out.
+    """
     by_file = {layout.settings["table"]["file"]: layout for layout in [best, *parts]}
     files = sorted(filter(split_of_table, by_file), key=lambda file: SPLITS.index(split_of_table(file)))
     tables = [by_file[file] for file in files]
     paths = [item.path for layout in tables for item in layout.items]
-    if best not in tables or len(tables) == 1 or len({*paths}) < len(paths):
-        return best, parts
+    few = SHARED * min((len(layout.items) for layout in tables), default=0)
+    if best not in tables or len(tables) == 1 or len(paths) - len({*paths}) > few:
+        return best, parts, ""
     settings = best.settings | {"table": best.settings["table"] | {"file": files}}
     try:
         items, left_out, notes = read(settings)
-    except UserError:  # such as splits without training
-        return best, parts
+    except UserError as error:  # such as splits without training
+        return best, parts, f", since all cannot be ({error})"
     columns = {name: {} for name in best.columns}
     for name, layout in itertools.product(columns, tables):
         own = [other for other in layout.columns if rows.plain(str(other)) == rows.plain(str(name))]
         columns[name] |= layout.columns[own[0]] if len(own) == 1 else layout.columns.get(name, {})
     how = f"the tables {listed(files)} ({best.how.partition(' (')[2]}"
     joined = best._replace(settings=settings, how=how, items=items, left_out=left_out, columns=columns, notes=notes)
-    return joined, [layout for layout in parts if layout not in tables]
+    return joined, [layout for layout in parts if layout not in tables], ""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -188,3 +204,11 @@ def bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[s
             f"fixed split lie in folders, train/ and test/, or in a table with a column of splits: {JOIN} writes one."
         )
     return bare
+
+
+def unread(best: Layout, reasons: list[Reason]) -> list[str]:
+    """A line on each table that is not read beside the best one, though by its name it is of a split."""
+    if best.settings["labels"] != "table":
+        return []
+    names = [(reason, posixpath.basename(reason.how)) for reason in reasons if not reason.bare]
+    return [f"Not read: {reason}." for reason, name in names if name.endswith(TABLES) and split_of_table(name)]

@@ -106,6 +106,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
     fitting = beside.with_tables_of_others(beside.with_parts(ranked, found, partial(_read, source, dataset)), found)
     unlabelled = {layout.settings["table"]["file"]: layout.label_by_path.keys() for layout in bare}
     unlabelled |= beside.bare(source, fitting, reasons)
+    say(*(line for layout in fitting[:1] for line in beside.unread(layout, reasons)))
     if fitting and unlabelled:
         lines = (
             f"{file}: {wording.count(len(of), 'image')} without a label, left out.\n" for file, of in unlabelled.items()
@@ -234,7 +235,7 @@ def _tables(
     names = source.names()
     tables = [name for name in names if name.lower().endswith(sniffing.TABLES)]
     given = only.get("table")
-    wanted = [] if given is None else [given] if given in tables else given.split(",")
+    wanted = [] if given is None else [given] if given in tables else [name.strip() for name in given.split(",")]
     for name in (name for name in wanted if name not in tables):
         hint = (
             wording.did_you_mean(name, {*names} - {name}) or f"takes a file that ends in {', '.join(sniffing.TABLES)}: "
