@@ -206,9 +206,10 @@ def bare(source: Source, fitting: list[Layout], reasons: list[Reason]) -> dict[s
     return bare
 
 
-def unread(best: Layout, reasons: list[Reason]) -> list[str]:
+def unread(source: Source, fitting: list[Layout], reasons: list[Reason]) -> list[str]:
     """A line on each table that is not read beside the best one, though by its name it is of a split."""
-    if best.settings["labels"] != "table":
+    if not fitting or fitting[0].settings["labels"] != "table":
         return []
-    names = [(reason, posixpath.basename(reason.how)) for reason in reasons if not reason.bare]
+    files = {*source.names()}  # what belongs together is several
+    names = [(reason, posixpath.basename(reason.how)) for reason in reasons if not reason.bare and reason.how in files]
     return [f"Not read: {reason}." for reason, name in names if name.endswith(TABLES) and split_of_table(name)]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from headstart.discovery import sniffing
 from headstart.images.archive import Source
 from headstart.labels import matching
-from headstart.labels.published import split_of
+from headstart.labels.published import split_of, split_of_cell
 from headstart.labels.rows import TEXT_ERRORS, decoded
 
 MOST = 20  # tables in a folder, from where on they are of single images or classes
@@ -50,19 +50,23 @@ def find(source: Source, tables: Sequence[str], images: sniffing.Index) -> Joine
 
 
 def _read(source: Source, file: str) -> dict[str, str] | None:
-    """The rest of each line by the number that it begins with; None where some begin otherwise, or with the same."""
+    """The rest of each line by the number that it begins with; None where some begin otherwise, or with the same.
+
+    Without quotes around cells, and without the .0 of whole numbers.
+    """
     try:
         lines = [line.strip() for line in decoded(source.read(file)).splitlines()]
     except TEXT_ERRORS:
         return None
     cells: dict[str, str] = {}
     for at, line in enumerate(line for line in lines if line and not line.startswith("#")):
-        match = re.fullmatch(r"(\d+)[\s,;|]+(.+)", line)
+        match = re.fullmatch(r"[\"']?(\d+)(?:\.0+)?[\"']?[\s,;|]+(.+)", line)
         if match is None and at == 0:
             continue  # a header
         if match is None or match[1] in cells:
             return None
-        cells[match[1]] = match[2]
+        quoted = re.fullmatch(r"([\"'])([^\"']+)\1", match[2])
+        cells[match[1]] = re.sub(r"^(\d+)\.0+$", r"\1", quoted[2].strip() if quoted else match[2])
     return cells
 
 
@@ -94,7 +98,8 @@ def _join(source: Source, of_paths: str, read: dict[str, dict[str, str]]) -> Joi
     splits = single[of_splits[0]] if of_splits else {}
     found, _, _ = matching.match(list(paths.values()), source.names(), of_paths)
     numbers = {found[path]: number for number, path in paths.items() if path in found}
-    meaning = "1: train, 0: test" if {*splits.values()} <= {"0", "1"} and splits else ""
+    marks = sorted({cell for cell in splits.values() if split_of(cell) is None}, reverse=True)
+    meaning = ", ".join(f"{cell}: {_split(cell)}" for cell in marks)
     return Joined(
         [of_paths, *of_labels, *of_splits, *of_names[: len(of_names) == 1]],
         {path: names.get(labels[number], labels[number]) for path, number in numbers.items()},
@@ -108,11 +113,11 @@ def _says_splits(file: str, cells: set[str]) -> bool:
     """Whether a table says splits: in words; or as 1 and 0, and is named as train_test_split.txt is."""
     words = set(re.split(r"[\W_]+", _stem(file)))
     named = "train" in map(split_of, words) and bool(words & {"split", "test"})
-    return (cells == {"0", "1"} and named) or (len(cells) > 1 and all(map(split_of, cells)))
+    return len(cells) > 1 and all(map(_split if named else split_of, cells))
 
 
 def _split(cell: str) -> str:
-    return {"1": "train", "0": "test"}.get(cell) or split_of(cell) or ""
+    return split_of_cell("is_train", cell) or ""
 
 
 def _stem(file: str) -> str:

@@ -106,7 +106,7 @@ def _find(source: Source, dataset: dict[str, Any], only: dict[str, Any]) -> tupl
     fitting = beside.with_tables_of_others(beside.with_parts(ranked, found, partial(_read, source, dataset)), found)
     unlabelled = {layout.settings["table"]["file"]: layout.label_by_path.keys() for layout in bare}
     unlabelled |= beside.bare(source, fitting, reasons)
-    say(*(line for layout in fitting[:1] for line in beside.unread(layout, reasons)))
+    say(*beside.unread(source, fitting, reasons))
     if fitting and unlabelled:
         lines = (
             f"{file}: {wording.count(len(of), 'image')} without a label, left out.\n" for file, of in unlabelled.items()

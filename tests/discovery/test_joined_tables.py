@@ -77,7 +77,10 @@ def test_tables_that_belong_together_by_numbers_are_joined(tmp_path, capsys, end
     }
     assert "images/bird 027.png,003.Wren,train\n" in (tmp_path / "joined.csv").read_text()
     said = f"joined.csv: written, of {together.replace(' and ', ', ')} (1: train, 0: test).\n"
-    assert said in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert said in printed and "Not read" not in printed
+    labelling.find_layouts(section(tmp_path), {})
+    assert capsys.readouterr().out == "", "once the table is there"
 
 
 def test_what_does_not_belong_together_clearly_is_not_joined(tmp_path):
@@ -141,6 +144,23 @@ def test_a_table_of_splits_is_joined_with_the_labels_of_folders(tmp_path, capsys
     assert taken == "split"
     assert counted(layout) == {(kind, split): n for kind in ("pie", "ramen") for split, n in ((part, 5), ("train", 15))}
     assert "splits.csv: 1 image not found, such as pie/99.png: left out.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "marks"), [('"{}"', ["False", "True"]), ("{}.0", ["0.0", "1.0"]), ("{}", "01")])
+def test_tables_that_belong_together_may_have_quotes_and_floating_point_numbers(tmp_path, capsys, number, marks):
+    birds(tmp_path, paths := [f"bird {3 * n:03}.png" for n in range(40)], delimiter=",")
+    cell = '"{}"' if '"' in number else "{}"
+    for file, cells in (
+        ("images", paths),
+        ("image_class_labels", [number.format(n % 2 + 1) for n in range(40)]),
+        ("train_test_split", [marks[n % 4 < 2] for n in range(40)]),
+    ):
+        rows = [f"{number.format(n + 7)},{cell.format(text.strip(chr(34)))}" for n, text in enumerate(cells)]
+        write(tmp_path / f"{file}.txt", rows, "\r\n")
+    layout, column = joined(tmp_path)
+    kinds, ones = BIRDS[:2], marks[1].removesuffix(".0")
+    assert column == "split" and counted(layout) == {(kind, part): 10 for kind in kinds for part in ("test", "train")}
+    assert f"({ones}: train, {marks[0].removesuffix('.0')}: test)" in capsys.readouterr().out
 
 
 def test_where_nothing_says_splits_the_table_has_no_column_of_them(tmp_path, capsys):
