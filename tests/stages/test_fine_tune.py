@@ -57,6 +57,30 @@ def prepared(project, made, tmp_path_factory, monkeypatch):
     return prepare
 
 
+@pytest.fixture(scope="module")
+def networks_of_folds() -> dict[str, dict]:
+    """The networks of folds that were trained, by all that they come from."""
+    return {}
+
+
+@pytest.fixture
+def folds(networks_of_folds, monkeypatch) -> list[str]:
+    """The folds whose networks are asked for, by their names; what an earlier test trained is not trained again."""
+    asked = []
+
+    def trained(settings, table, inside, backbone, epochs, build, source, work, trained=choosing._trained):
+        asked.append(work)
+        sections = settings.fine_tune, settings.augment, settings.head, settings.seed
+        key = repr((sections, inside.tolist(), epochs))
+        if key not in networks_of_folds:
+            given = settings, table, inside, backbone, epochs, build, source, work
+            networks_of_folds[key] = trained(*given)
+        return networks_of_folds[key]
+
+    monkeypatch.setattr(choosing, "_trained", trained)
+    return asked
+
+
 def assembled():
     """What `fine_tune` trains: on live images, and on cached activations, with layers that both share."""
     settings, table = params.load_stage("fine_tune"), manifest.read()
@@ -222,23 +246,27 @@ def test_few_validation_images_leave_the_choice_to_folds_of_all_that_is_not_test
     prepared(fine_tune__choose_on="folds", fine_tune__views=2, head__solver="logistic")
     fine_tune.main()
     settings, table = params.load_stage("fine_tune"), manifest.read()
-    assert "fine_tune: the choice is made by 2 folds" in (said := capsys.readouterr().out) and "few" not in said
-    folds = again.folds(table, settings)
-    outside = np.concatenate([rows for _, rows in folds])
+    printed = capsys.readouterr()
+    assert "fine_tune: the choice is made by 2 folds" in printed.out and "few" not in printed.out
+    assert "fold 2 of 2" in printed.err
+    dealt = again.folds(table, settings)
+    outside = np.concatenate([rows for _, rows in dealt])
     assert sorted(outside) == sorted([*table.rows("train"), *table.rows("validation")])
     assert weighed["labels"].tolist() == table.labels[outside].tolist()
     assert {name: answers.shape for name, answers in weighed.items() if name != "labels"} == dict.fromkeys(
         ["head", "halfway", "fine_tuned"], (len(outside), 1, 2)
     )
     # Each image by a head that was not trained on it.
-    inside, rows = folds[0]
+    inside, rows = dealt[0]
     head = again.head(settings, table, inside)
     expected = head.predict(features.read_bottleneck()[rows].astype("float32"), verbose=0)[:, 0]
     np.testing.assert_allclose(weighed["head"][: len(rows), 0, 1], expected, atol=3e-3)
 
 
 @pytest.mark.parametrize(("evidence", "names"), [(-2.1, {"head"}), (-1.9, {"head", "halfway", "fine_tuned"})])
-def test_folds_do_not_train_what_validation_images_decide_against(prepared, monkeypatch, capsys, evidence, names):
+def test_folds_do_not_train_what_validation_images_decide_against(
+    prepared, folds, monkeypatch, capsys, evidence, names
+):
     weighed = []
 
     def weigh(given, *options, weigh=candidates.weigh):
@@ -259,11 +287,11 @@ def test_folds_do_not_train_what_validation_images_decide_against(prepared, monk
 
 
 @pytest.mark.parametrize(
-    ("evidence", "enough", "folds"),
+    ("evidence", "enough", "needed"),
     [(1.9, 99, True), (-1.9, 99, True), (1.9, 5, False), (2.1, 99, False), (-2.1, 99, False)],
 )
 def test_validation_images_that_leave_it_open_leave_the_choice_to_folds(
-    prepared, monkeypatch, capsys, evidence, enough, folds
+    prepared, folds, monkeypatch, capsys, evidence, enough, needed
 ):
     def weigh(*options, weigh=candidates.weigh):
         return weigh(*options)._replace(evidence=evidence)
@@ -276,12 +304,12 @@ def test_validation_images_that_leave_it_open_leave_the_choice_to_folds(
     fine_tune.main()
     count = len(manifest.read().rows("validation"))
     said = f"fine_tune: {count} validation images leave it open whether it helped: the choice is made by 2 folds"
-    printed = capsys.readouterr()
-    assert (said in printed.out) == folds == ("fold 2 of 2" in printed.err)
+    assert (said in capsys.readouterr().out) == needed
+    assert folds == (["fold 1 of 2", "fold 2 of 2"] if needed else [])
 
 
 @pytest.mark.parametrize(("evidence", "few", "done"), [(3.1, 10, 2), (-3.1, 10, 2), (3.1, 99, 4), (2.9, 10, 4)])
-def test_folds_that_are_not_needed_are_left_out(prepared, monkeypatch, capsys, evidence, few, done):
+def test_folds_that_are_not_needed_are_left_out(prepared, folds, monkeypatch, capsys, evidence, few, done):
     weighed = []
 
     def weigh(given, labels, *options, weigh=candidates.weigh):
@@ -292,7 +320,7 @@ def test_folds_that_are_not_needed_are_left_out(prepared, monkeypatch, capsys, e
     monkeypatch.setattr(candidates, "weigh", weigh)
     prepared(fine_tune__choose_on="auto", fine_tune__views=2)
     fine_tune.main()
-    assert len(weighed) == 1 + done and len(weighed[2]) >= 10 > len(weighed[1])
+    assert len(weighed) == 1 + done == 1 + len(folds) and len(weighed[2]) >= 10 > len(weighed[1])
     assert ("fine_tune: 2 of 4 folds decide it" in capsys.readouterr().out) == (done == 2)
     answers = predictions.parse(predictions.VALIDATION.read_text())
     assert answers.labels.tolist() == weighed[done].tolist()
