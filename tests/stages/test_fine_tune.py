@@ -277,8 +277,9 @@ def test_folds_do_not_train_what_validation_images_decide_against(
     monkeypatch.setattr(candidates, "weigh", weigh)
     prepared(fine_tune__choose_on="auto", fine_tune__views=2)
     fine_tune.main()
-    on_validation, on_folds = weighed
-    assert on_validation.keys() == {"head", "halfway", "fine_tuned"} and on_folds.keys() == names
+    on_validation, *on_folds = weighed
+    assert on_validation.keys() == {"head", "halfway", "fine_tuned"}
+    assert [given.keys() for given in on_folds] == [names] * 2
     said = "it does harm on them, by which its epoch was chosen: the folds compare the head alone"
     assert (said in (printed := capsys.readouterr().out)) == (names == {"head"})
     assert "validation images are few: the choice is made by 2 folds" in printed
