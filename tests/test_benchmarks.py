@@ -308,7 +308,7 @@ def test_every_row_is_made_of_what_its_measurements_give(house):
         "| 50 | 24.0% (16.7%–33.2%) | 19.0% (12.5%–27.8%) | 14.0% (8.5%–22.1%) | 1 – 3 |",
         "| an epoch of fine-tuning, live over cached, same layers trained | 4.0 (40.0 s, 10.0 s) | 3 |",
         "| `dvc repro` with nothing to do over `dvc status` | 1.50 (1.20 s, 0.80 s) | at most 1.5 |",
-        "| `cats_vs_dogs` | `mixed8` | 1 | 0.900 | 0.900 | 11 s | 11 s | 1,234 | 1 |",
+        "| `cats_vs_dogs` | `mixed8` | 4 | 0.900 | 0.900 | 11 s | 11 s | 1,234 | 1 |",
     } <= {row for rows in rendered.values() for row in rows}
     # Five images, all right with B alone: 2 / 2**5 = 0.0625, of so few without drawing.
     compared = r"\| `solar_cells`: fine-tuned against head alone \| \+5.00 \| 0.062 \| 3 of 3 seeds \|"

@@ -40,7 +40,7 @@ def test_halfway_is_the_mean_of_all_weights_and_leaves_both_as_they_are():
     ],
 )
 def test_what_is_halfway_counts_as_fine_tuned(name, network, model):
-    choice = candidates.Choice(name, {}, np.zeros((0, 2)))
+    choice = candidates.Choice(name, {}, np.zeros((0, 2)), None)
     assert (choice.network, choice.model, choice.averages) == (network, model, name.endswith("averaged"))
 
 
