@@ -53,7 +53,7 @@ SOLAR_CELLS = runs("solar_cells", "solar_cells", 7)
 SOFT = {"dataset.table.values": None, "dataset.table.probabilities": True}
 SOFT_LABELS = runs("solar_cells_soft_labels", "solar_cells", 7, values=SOFT)
 RECALL = run("solar_cells_recall", "solar_cells", 7, values={"decision.goal": "recall", "decision.of": "defective"})
-PAPER = runs("solar_cells_paper", "solar_cells_paper", 12, seeds=2)
+PAPER = runs("solar_cells_paper", "solar_cells_paper", 12)
 CATS = runs("cats_vs_dogs", "cats_vs_dogs", 2)
 CATS_OPENVINO = Measurement(
     "cats_vs_dogs_openvino/seed-1",
