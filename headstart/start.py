@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -291,7 +292,7 @@ def _fix_splits(layout: Layout, dataset: dict[str, Any], sizes: params.Split, op
         return layout
     if options.split is not None:
         return splits.take(layout, dataset, splits.named(layout, options.split))
-    column, lines = splits.find(layout, sizes, options.group)
+    column, lines = splits.find(layout, dataset, sizes, partial(_known_group, layout, options))
     layout = layout._replace(notes=layout.notes + "".join(f"{line}\n" for line in lines))
     if column is None:
         return layout
@@ -304,20 +305,32 @@ def _fix_splits(layout: Layout, dataset: dict[str, Any], sizes: params.Split, op
         return layout._replace(notes=f"{layout.notes}The column {column} is not read: {error}.\n")
 
 
+def _given_group(layout: Layout, given: str) -> dict[str, Any] | None:
+    """What `dataset.group` is to be by the option. Raises UserError for what is no column."""
+    if given == "none":
+        return None
+    if "(?P<" in given:
+        return {"pattern": given}
+    if re.fullmatch(r"-?\d+", given):
+        return {"folder": int(given)}
+    if given not in layout.columns:
+        columns = f"a column ({', '.join(map(str, layout.columns))})" if layout.columns else "a column of a table"
+        raise UserError(f"--group: got {given}; takes {columns}, a pattern with (?P<group>…), a level, or none")
+    return {"column": given}
+
+
+def _known_group(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
+    """What `dataset.group` is to be, as far as nobody needs to be asked."""
+    if options.group is not None:
+        return _given_group(layout, options.group)
+    sure = (subject.group for subject in subjects.find_subjects(layout) if subject.sure and not subject.lacks)
+    return next(sure, None)
+
+
 def _choose_subject(layout: Layout, options: argparse.Namespace) -> dict[str, Any] | None:
     """What `dataset.group` is to be: as given, as the layout needs, or a candidate that is sure or agreed to."""
-    given = options.group
-    if given is not None:
-        if given == "none":
-            return None
-        if "(?P<" in given:
-            return {"pattern": given}
-        if re.fullmatch(r"-?\d+", given):
-            return {"folder": int(given)}
-        if given not in layout.columns:
-            columns = f"a column ({', '.join(map(str, layout.columns))})" if layout.columns else "a column of a table"
-            raise UserError(f"--group: got {given}; takes {columns}, a pattern with (?P<group>…), a level, or none")
-        return {"column": given}
+    if options.group is not None:
+        return _given_group(layout, options.group)
     if "group" in layout.settings:
         say("The other folders are taken for subjects: what is in one of them stays together (dataset.group).")
         return layout.settings["group"]

@@ -1250,6 +1250,20 @@ def test_a_column_of_splits_that_parts_what_belongs_together_is_not_taken(tmp_pa
     assert run(tmp_path / "mine", "--group", "none")["dataset"]["table"]["split"] == "set"
 
 
+@pytest.mark.parametrize(
+    ("group", "why"),
+    [
+        ("(?P<group>[", "group.pattern: got '(?P<group>['; takes a regular expression (unterminated"),
+        ("(?P<group", "group.pattern: got '(?P<group'; takes a regular expression (missing >"),
+        ("patient", "--group: got patient; takes a column (set)"),
+    ],
+)
+def test_a_wrong_group_beside_a_column_of_splits_is_one_line(tmp_path, group, why):
+    of_splits(tmp_path / "mine", "set", deal)
+    with pytest.raises(UserError, match=re.escape(why)):
+        run(tmp_path / "mine", "--group", group)
+
+
 def test_a_row_without_an_image_that_says_no_split_stops_nothing(tmp_path, capsys):
     of_splits(tmp_path / "mine", "set", deal)
     with (tmp_path / "mine/t.csv").open("a") as table:

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +16,18 @@ from headstart.labels.classes import lost, order_classes, refuse_unusable
 from headstart.labels.folds import deal_folds
 from headstart.labels.splitting import deal
 
+Section = TypeVar("Section", Dataset, Split)
+
+
+def validated(kind: type[Section], values: dict[str, Any]) -> Section:
+    """Return a section of params.yaml with these values. Raises UserError for the first that it does not take."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{name}: got {fault['input']!r}; takes {fault['msg']}") from None
+
 
 def rehearse(layout: Layout, seen: Survey, dataset: dict[str, Any], split: dict[str, Any]) -> None:
     """Raise UserError where `split` would for these images, as far as they have been looked at.
@@ -23,12 +35,7 @@ def rehearse(layout: Layout, seen: Survey, dataset: dict[str, Any], split: dict[
     dataset, split: those sections of params.yaml, as they are to be. Images that were not looked at are taken for
     readable, and for no near-duplicates of others.
     """
-    try:
-        section, sizes = Dataset.model_validate(dataset), Split.model_validate(split)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(map(str, fault["loc"]))
-        raise UserError(f"{name}: got {fault['input']!r}; takes {fault['msg']}") from None
+    section, sizes = validated(Dataset, dataset), validated(Split, split)
     labels = layout.label_by_path
     first = {path: group[0] for group in seen.copies for path in group}
     broken = {entry.path for entry in seen.broken}

@@ -1,35 +1,41 @@
 """Which column of a table says what split an image is of, and whether images can be dealt out by it."""
 
+import contextlib
+import io
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from headstart.artifacts.manifest import SPLITS
 from headstart.base import wording
 from headstart.base.errors import UserError
-from headstart.base.params import Split
-from headstart.discovery import labelling, sniffing, subjects
+from headstart.base.params import Dataset, Split
+from headstart.discovery import labelling, sniffing
 from headstart.discovery.reading import Layout
-from headstart.labels import splitting
-from headstart.labels.layouts import folder_at
+from headstart.discovery.rehearsal import validated
+from headstart.images.archive import open_source
+from headstart.labels import groups, splitting
 from headstart.labels.published import are_marks, split_of, split_of_cell
 
 
-def find(layout: Layout, sizes: Split, group: str | None = None) -> tuple[str | int | None, Iterator[str]]:
+def find(
+    layout: Layout, dataset: dict[str, Any], sizes: Split, group: Callable[[], dict[str, Any] | None]
+) -> tuple[str | int | None, Iterator[str]]:
     """Return the column of splits to take, None where there is none; and a line on each that is not taken.
 
-    sizes: what the splits that no row names are to take of the others. group: what `--group` of `start` says. Of
-    several columns that can be taken the first one is, where all of them say the same, and none where it parts what
-    belongs together.
+    dataset: as of `labelling.find_layouts`. sizes: what the splits that no row names are to take of the others. group:
+    returns what `dataset.group` is to be; called only where a column can be taken. Of several that can be the first one
+    is, where all of them say the same, and none where it parts what belongs together.
     """
     marks = [name for name, cells in layout.columns.items() if are_marks(str(name), cells.values())]
     columns = dict.fromkeys([*sniffing.split_columns(layout.columns), *marks])
     columns = [name for name in columns if not _is_known(layout, name)]
     faults = {name: _parted(layout, marks, name) or _fault(layout, name, sizes) for name in columns}
-    if None in faults.values() and (groups := _groups(layout, group)):
-        faults |= {name: _torn(layout, name, groups) for name, fault in faults.items() if fault is None}
+    if None in faults.values():
+        pairs = _groups(layout, dataset, group())
+        faults |= {name: _torn(layout, name, pairs) for name, fault in faults.items() if fault is None}
     fitting = [name for name in columns if faults[name] is None]
     said = {name: _said(layout, name) for name in fitting}
     if any(said[name] != said[fitting[0]] for name in fitting):
@@ -102,26 +108,17 @@ def _parted(layout: Layout, marks: list[str | int], name: str | int) -> str | No
     return None
 
 
-def _groups(layout: Layout, given: str | None) -> dict[str, str]:
-    """What is known to belong together: the name of its group for each image that is in one, by path."""
-    sure = (subject.group for subject in subjects.find_subjects(layout) if subject.sure and not subject.lacks)
-    group = next(sure, {}) if given is None else {"pattern" if "(?P<" in given else "column": given}
-    if given is not None and re.fullmatch(r"-?\d+", given):
-        group = {"folder": int(given)}
-    paths = list(layout.label_by_path)
-    if "folder" in group:
-        names = {path: folder_at(path, group["folder"]) for path in paths}
-    elif "pattern" in group:
-        names = {path: found["group"] for path in paths if (found := re.search(group["pattern"], path))}
-    else:
-        names = layout.columns.get(group.get("column"), {})
-    return {path: names[path] for path in paths if names.get(path)}
+def _groups(layout: Layout, dataset: dict[str, Any], group: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The images that belong together, as `groups.find_groups` has them."""
+    section = validated(Dataset, dataset | layout.settings | {"positive": None, "group": group})
+    with contextlib.redirect_stdout(io.StringIO()), open_source(section.path) as source:  # `split` will say it
+        return groups.find_groups(source, layout.items, section)
 
 
-def _torn(layout: Layout, name: str | int, groups: dict[str, str]) -> str | None:
+def _torn(layout: Layout, name: str | int, pairs: list[tuple[str, str]]) -> str | None:
     """Why a column is not taken that has images of one group in several splits; None where it has not."""
     said, splits = _said(layout, name), defaultdict(set)
-    for path, group in groups.items():
+    for path, group in pairs:
         splits[group].add(said[path])
     if torn := sorted(group for group, of in splits.items() if len(of) > 1):
         have = f"{wording.count(len(torn), 'group')} of what belongs together {'has' if len(torn) == 1 else 'have'}"

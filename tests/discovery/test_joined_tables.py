@@ -37,7 +37,8 @@ def joined(folder: Path) -> tuple[Layout, str | int | None]:
     """What is found by the table that is written, and its column of splits that can be taken."""
     joining.write(section(folder), {}, "joined.csv")
     (layout, *_), _ = labelling.find_layouts(section(folder), {"table": "joined.csv"})
-    column, _ = splits.find(layout, Split(**yaml12.read(ROOT / "params.yaml")["split"]))
+    sizes = Split(**yaml12.read(ROOT / "params.yaml")["split"])
+    column, _ = splits.find(layout, section(folder), sizes, lambda: None)
     return (layout if column is None else splits.take(layout, section(folder), column)), column
 
 
